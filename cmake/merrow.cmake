@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Helpers that every layer's CMakeLists.txt uses: one library, one test binary and, for clang, fuzz
+# targets per folder, all with the project's warnings and sanitizers.
+
+find_package(PkgConfig REQUIRED)
+find_package(GTest REQUIRED)
+find_package(Threads REQUIRED)
+
+add_library(merrow_options INTERFACE)
+target_include_directories(merrow_options INTERFACE ${CMAKE_SOURCE_DIR}/src
+                                                    ${CMAKE_SOURCE_DIR}/include)
+target_compile_options(
+  merrow_options INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wold-style-cast -Werror
+                           -fvisibility=hidden)
+if(MERROW_SANITIZE)
+  target_compile_options(merrow_options INTERFACE -fsanitize=${MERROW_SANITIZE}
+                                                  -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(merrow_options INTERFACE -fsanitize=${MERROW_SANITIZE})
+  # Sanitizer instrumentation makes g++ 12 see uninitialised and out-of-bounds paths that are not there.
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(merrow_options INTERFACE -Wno-maybe-uninitialized -Wno-array-bounds
+                                                    -Wno-stringop-overflow -Wno-restrict)
+  endif()
+endif()
+
+# merrow_library(<layer> SOURCES ... [DEPENDS ...]): the library of one layer, target merrow_<layer>.
+function(merrow_library layer)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_library(merrow_${layer} STATIC ${arg_SOURCES})
+  target_link_libraries(merrow_${layer} PUBLIC merrow_options ${arg_DEPENDS})
+endfunction()
+
+# merrow_test(<name> SOURCES ... [DEPENDS ...]): one test binary, run by ctest under its name.
+function(merrow_test name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE merrow_options ${arg_DEPENDS} GTest::gmock_main)
+  add_test(NAME ${name} COMMAND ${name})
+endfunction()
