@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The two commands most people need are `make run` and `make test`. Each brings the machine's packages along
+# (tools/bootstrap), builds what is missing and is quick when nothing changed. docs/hacking.md says more.
+
+JOBS ?= $(shell nproc)
+LISTEN ?= 127.0.0.1:6377
+DEMO_DB ?= build/demo.db
+
+RELEASE := build/release
+MERROW := $(RELEASE)/merrow
+DEMO := build/demo
+DEMO_SOURCES := $(wildcard examples/demo/src/* examples/demo/*.json examples/demo/build.mjs)
+
+.PHONY: run test soak bench format clean merrow demo
+.DEFAULT_GOAL := help
+help:
+	@echo "make run     build a release and start the demo on http://$(LISTEN)"
+	@echo "make test    build and run every test"
+	@echo "make soak    random tests with fresh seeds (MINUTES=10)"
+	@echo "make bench   the benchmarks of the release build"
+	@echo "make format  clang-format and prettier over the sources"
+	@echo "make clean   remove everything that was built"
+.PHONY: help
+
+run:
+	@tools/bootstrap demo
+	@$(MAKE) --no-print-directory merrow demo
+	@exec $(MERROW) serve --db $(DEMO_DB) --schema examples/demo/schema.sql --static $(DEMO) --listen $(LISTEN)
+
+# The server alone.
+merrow: $(RELEASE)/build.ninja
+	@cmake --build $(RELEASE) --target merrow -j $(JOBS)
+
+$(RELEASE)/build.ninja: CMakePresets.json
+	@cmake --preset release
+	@touch $@
+
+# The demo page, bundled into a folder that the server hands out.
+demo: $(DEMO)/index.html
+$(DEMO)/index.html: $(DEMO_SOURCES)
+	@node examples/demo/build.mjs $(DEMO)
+
+test:
+	@tools/bootstrap test
+	@JOBS=$(JOBS) tools/run-tests
+
+soak:
+	@tools/bootstrap test
+	@JOBS=$(JOBS) tools/soak $(MINUTES)
+
+bench:
+	@tools/bootstrap test
+	@JOBS=$(JOBS) tools/run-benchmarks
+
+format:
+	@tools/bootstrap format
+	@git ls-files -co --exclude-standard '*.h' '*.cc' | xargs -r clang-format-14 -i
+	@git ls-files -co --exclude-standard '*.mjs' '*.ts' '*.css' '*.html' | \
+	  xargs -r examples/demo/node_modules/.bin/prettier --log-level warn --write
+
+clean:
+	rm -rf build
