@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Change block: the unit in which ops travel and are stored (docs/format.md, "change block").
+//
+// A block holds one or more changes of one peer with consecutive counters. It is columnar: tables
+// of peers, keys, containers and tree positions, four columns of ops, and the ops' payloads end to
+// end. A block's bytes are kept verbatim by the op log; this header is the decoded view of them.
+//
+// ChangeBlock refers to the bytes that it was decoded from (string views), which must outlive it.
+
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "loro/ids.h"
+#include "loro/value.h"
+#include "loro/version_vector.h"
+
+namespace merrow::loro {
+
+/// What an op does, from its container's kind and its payload tag.
+enum class OpKind : uint8_t {
+  kTextInsert,     // prop: entity index; payload: UTF-8; length: unicode scalars
+  kTextMarkStart,  // prop: start entity index; mark_*: the style; payload: its value
+  kTextMarkEnd,    // the op right after its start, always; prop unused
+  kListInsert,  // List and MovableList. prop: index; payload: op values, `length` of them, end to
+                // end
+  kDelete,      // Text, List, MovableList. prop: index; target; signed_length
+  kMapSet,      // prop: key index; payload: one op value
+  kMapDelete,   // prop: key index
+  kMove,        // MovableList. prop: destination; from; element
+  kSet,         // MovableList. element; payload: one op value
+  kTreeMove,    // Tree. target: the node; parent; position. A create iff target is the op's own id
+  kCounterAdd,  // delta
+  kUnknown,     // container or payload kind of a later release; payload: its bytes, verbatim
+};
+
+/// Where a tree op puts its node.
+enum class TreeParent : uint8_t { kRoot, kNode, kDeleted };
+
+struct Op {
+  uint32_t container = 0;  // index into ChangeBlock::containers
+  Counter counter = 0;     // of the first atom
+  uint32_t length = 1;     // atoms
+  OpKind kind = OpKind::kUnknown;
+  uint8_t raw_tag = 0;  // the payload tag as it stood on the wire
+  int32_t prop = 0;     // as listed at OpKind
+
+  // Payload, as listed at OpKind; a view into the block's bytes (or the builder's arena).
+  BytesView payload;
+
+  // kDelete: id of the leftmost (smallest counter) deleted atom, and the length, negative when
+  // deleted backwards (see loro.md, delete spans). kTreeMove: target is the node.
+  Id target;
+  int32_t signed_length = 0;
+
+  // kTextMarkStart
+  uint8_t mark_info = 0;     // 0x80 alive, 0x02 expands before, 0x04 expands after
+  uint32_t mark_length = 0;  // in entities (unicode scalars and anchors)
+  uint32_t mark_key = 0;     // index into ChangeBlock::keys
+
+  // kMove, kSet: the element; kMove: the source index.
+  IdLp element;
+  uint32_t from = 0;
+
+  // kTreeMove
+  TreeParent parent_kind = TreeParent::kRoot;
+  Id parent;              // if kNode
+  uint32_t position = 0;  // index into ChangeBlock::positions; not used by deletes
+
+  double delta = 0;  // kCounterAdd
+
+  Counter end() const { return counter + static_cast<Counter>(length); }
+};
+
+/// One change: a run of ops of one peer that were committed together (or merged later).
+struct Change {
+  Counter counter = 0;
+  uint32_t length = 0;  // atoms, at least 1
+  Lamport lamport = 0;
+  int64_t timestamp = 0;     // seconds since the Unix epoch, 0 if not recorded
+  std::vector<Id> deps;      // sorted; includes (peer, counter - 1) when the change follows its own
+  std::string_view message;  // empty if none
+  uint32_t first_op = 0;     // ops [first_op, first_op + op_count) of the block
+  uint32_t op_count = 0;
+
+  Counter end() const { return counter + static_cast<Counter>(length); }
+};
+
+struct ChangeBlock {
+  PeerId peer = 0;
+  std::vector<PeerId> peers;  // peers[0] == peer
+  std::vector<std::string_view> keys;
+  std::vector<ContainerId> containers;
+  std::vector<Bytes> positions;  // tree: fractional index bytes, sorted
+  std::vector<Change> changes;   // consecutive counters
+  std::vector<Op> ops;
+
+  Counter counter() const { return changes.front().counter; }
+  Counter end() const { return changes.back().end(); }
+};
+
+/// What can be learnt from a block without decoding its ops.
+struct ChangeBlockHeader {
+  PeerId peer = 0;
+  Counter counter = 0;
+  Counter end = 0;
+  std::vector<Change> changes;  // message, first_op and op_count are not filled in
+};
+
+/// Decodes and fully validates one block: every index in range, op lengths partition the changes
+/// exactly, every column and payload consumed to its end, values well-formed. Corruption if not.
+Result<ChangeBlock> DecodeChangeBlock(BytesView bytes);
+Result<ChangeBlockHeader> DecodeChangeBlockHeader(BytesView bytes);
+
+/// Decodes the op value at the reader. `id` is the op's id (plus the index for items of a list
+/// insert), which names the child container if the value is one. Map keys are indexes into `keys`.
+Result<Value> ReadOpValue(ByteReader& reader, std::span<const std::string_view> keys, Id id);
+
+/// The value of a kMapSet, kSet or kTextMarkStart op.
+Result<Value> OpValue(const ChangeBlock& block, const Op& op);
+/// The values of a kListInsert op, `op.length` of them.
+Result<std::vector<Value>> OpValues(const ChangeBlock& block, const Op& op);
+
+/// Builds a block. It is filled either with local ops, which it merges into runs as Loro does
+/// (typing forwards, deleting backwards or forwards), or with (slices of) changes of decoded blocks
+/// of the same peer, or both. Everything it is given is copied.
+class ChangeBlockBuilder {
+ public:
+  explicit ChangeBlockBuilder(PeerId peer);
+  ~ChangeBlockBuilder();
+  ChangeBlockBuilder(ChangeBlockBuilder&&) noexcept;
+  ChangeBlockBuilder& operator=(ChangeBlockBuilder&&) noexcept;
+
+  bool empty() const;
+  /// Counter after the last op. REQUIRES: !empty()
+  Counter end() const;
+  /// An estimate of Encode().size(), cheap.
+  size_t EstimatedBytes() const;
+
+  // --- Local changes ---
+
+  /// Starts a change. REQUIRES: its counter is end() unless empty().
+  void BeginChange(Counter counter, Lamport lamport, std::vector<Id> deps, int64_t timestamp,
+                   std::string_view message);
+  // Each adds one op to the change begun last, or grows the last op of that change when the two
+  // form one run. Positions are as listed at OpKind. `unicode_length` is the number of scalars in
+  // `text`.
+  void AddTextInsert(const ContainerId& container, uint32_t entity_index, std::string_view text,
+                     uint32_t unicode_length);
+  void AddListInsert(const ContainerId& container, uint32_t index, std::span<const Value> values);
+  /// Deletes `count` atoms whose ids are consecutive from `target`, the first of them at `index`.
+  void AddDelete(const ContainerId& container, uint32_t index, Id target, uint32_t count);
+  void AddMapSet(const ContainerId& container, std::string_view key, const Value& value);
+  void AddMapDelete(const ContainerId& container, std::string_view key);
+  void AddCounter(const ContainerId& container, double delta);
+  /// Adds the start op and the end op.
+  void AddMark(const ContainerId& container, uint32_t entity_start, uint32_t entity_length,
+               std::string_view key, const Value& value, uint8_t info);
+  void AddMove(const ContainerId& container, uint32_t from, uint32_t to, IdLp element);
+  void AddSet(const ContainerId& container, IdLp element, const Value& value);
+  void AddTreeMove(const ContainerId& container, Id node, TreeParent parent_kind, Id parent,
+                   BytesView position);
+
+  // --- Existing changes ---
+
+  /// Appends the atoms [from, to) of `block.changes[index]`, re-encoding what refers to the block's
+  /// tables. The lamport and deps of a slice that starts inside the change follow from it.
+  /// REQUIRES: same peer; from is end() unless empty(); the change covers [from, to).
+  Status AppendSlice(const ChangeBlock& block, size_t index, Counter from, Counter to);
+
+  /// The block's bytes. The builder stays as it is and may grow further. REQUIRES: !empty()
+  Bytes Encode() const;
+
+  /// A decoded view of what was added so far; valid until the next call that adds.
+  ChangeBlock View() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace merrow::loro

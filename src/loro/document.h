@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Document: one Loro document, the facade of this layer. It joins the op log (what happened, as
+// verbatim change blocks), the DAG of changes (what followed what) and the state (what it looks
+// like now), and keeps them in step.
+//
+// Invariants:
+//   (1) The state is that of the op log's version plus the local ops that are not committed yet.
+//   (2) Equal sets of ops give equal states, in whatever order and grouping they arrived.
+//   (3) An import or edit that fails leaves everything as it was.
+//
+// Thread-compatible: const methods may run concurrently, except with a non-const one.
+
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "loro/ids.h"
+#include "loro/value.h"
+#include "loro/version_vector.h"
+
+namespace merrow::loro {
+
+/// What an import did, by peer.
+struct ImportStatus {
+  std::vector<IdSpan> success;  // newly part of the document
+  std::vector<IdSpan> pending;  // parked, because ops that they depend on are missing
+  std::vector<ContainerId>
+      changed;  // containers that ops of `success` belong to, in no special order
+};
+
+/// Unit of a text position.
+enum class TextUnit { kUnicode, kUtf16 };
+
+class Document {
+ public:
+  /// An empty document whose local edits will be `peer`'s.
+  explicit Document(PeerId peer);
+  ~Document();
+  Document(Document&&) noexcept;
+  Document& operator=(Document&&) noexcept;
+
+  PeerId peer() const;
+  /// Commits, then makes later local edits `peer`'s. Invalid argument if `peer` is kNoPeer.
+  Status SetPeer(PeerId peer);
+
+  // --- Exchange ---
+
+  /// Merges a FastUpdates or FastSnapshot blob. Corruption if it does not decode, conflict if it
+  /// contradicts ops that are here, limit if too much would be parked. Commits local edits first.
+  Result<ImportStatus> Import(BytesView blob);
+
+  /// A FastUpdates blob with what `from` lacks. Commits first.
+  Bytes ExportUpdates(const VersionVector& from);
+  /// A FastSnapshot blob: history and state. Commits first.
+  Bytes ExportSnapshot();
+  /// Some op was parked because its dependencies are missing.
+  bool has_pending() const;
+  /// Forgets parked ops.
+  void DropPending();
+
+  const VersionVector& version() const;
+  const Frontiers& frontiers() const;
+  /// Atoms in the op log.
+  uint64_t op_count() const;
+
+  // --- Reading ---
+
+  /// Appends the deep value as JSON: an object with every root container that history touches, keys
+  /// sorted. Containers that this release does not know, binary and non-finite numbers:
+  /// docs/data-model.md.
+  void AppendJson(std::string* out) const;
+  /// The same of one container; "null" if it does not exist.
+  void AppendJson(const ContainerId& container, std::string* out) const;
+  std::string ToJson() const;
+
+  bool HasContainer(const ContainerId& container) const;
+  /// Root containers that history touches, sorted.
+  std::vector<ContainerId> Roots() const;
+  /// The value of a map's slot; nothing if absent or not a map.
+  std::optional<Value> MapGet(const ContainerId& map, std::string_view key) const;
+  /// The plain text of a Text container; empty if it does not exist.
+  std::string Text(const ContainerId& text) const;
+  /// Sum of a Counter; 0 if it does not exist.
+  double CounterValue(const ContainerId& counter) const;
+  /// Length in `unit` for Text, in items for List, in entries for Map; 0 if it does not exist.
+  size_t Length(const ContainerId& container, TextUnit unit = TextUnit::kUnicode) const;
+
+  // --- Local edits ---
+  // Visible at once, part of the op log from the next commit. Root containers exist without being
+  // made. Invalid argument for a wrong kind, an unknown container or a position out of range.
+
+  Status MapSet(const ContainerId& map, std::string_view key, const Value& value);
+  Status MapDelete(const ContainerId& map, std::string_view key);
+  Result<ContainerId> MapSetContainer(const ContainerId& map, std::string_view key,
+                                      ContainerKind kind);
+  Status ListInsert(const ContainerId& list, size_t index, const Value& value);
+  Result<ContainerId> ListInsertContainer(const ContainerId& list, size_t index,
+                                          ContainerKind kind);
+  Status ListDelete(const ContainerId& list, size_t index, size_t count);
+  Status TextInsert(const ContainerId& text, size_t position, std::string_view utf8,
+                    TextUnit unit = TextUnit::kUnicode);
+  Status TextDelete(const ContainerId& text, size_t position, size_t count,
+                    TextUnit unit = TextUnit::kUnicode);
+  Status CounterIncrement(const ContainerId& counter, double delta);
+
+  /// Seals the local edits since the last commit as one change. Nothing if there are none.
+  void Commit();
+
+  // --- Upkeep ---
+
+  /// Bytes of memory this document holds, about.
+  size_t MemoryBytes() const;
+  /// Stops the process if an invariant is broken. Cost: the whole document.
+  void CheckInvariants() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// What a blob holds, read without importing it.
+struct BlobMeta {
+  bool is_snapshot = false;
+  bool is_shallow = false;
+  VersionVector start;  // of each peer in it, the first counter
+  VersionVector end;
+  uint32_t change_count = 0;
+};
+Result<BlobMeta> ReadBlobMeta(BytesView blob);
+
+}  // namespace merrow::loro
