@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Store: the rows of one SQLite file as Loro documents. This is the only door to a document: every
+// write goes through ApplyBatch, which puts its new ops into the document's log and its columns
+// into the row, in one SQLite transaction for the whole batch (group commit).
+//
+// Invariants:
+//   (1) What ApplyBatch answered as Applied is on disk (synced) when it returns.
+//   (2) A document in the cache is exactly base + log on disk. Whatever breaks that (a refused
+//       update that left ops behind, a transaction that did not commit) drops it from the cache.
+//   (3) A row of a document table shows its document; the columns of long rows may follow it after
+//   a
+//       bounded delay (projection.h), and FlushProjections() brings all of them up to date.
+//   (4) One process per file: a second one is refused with busy while the first lives.
+//
+// Not thread-safe: one thread owns it (the server's writer). Readers of SQL use a Reader
+// (reader.h).
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "loro/version_vector.h"
+#include "store/schema.h"
+
+namespace merrow::store {
+
+struct StoreLimits {
+  size_t update_bytes_max = size_t{16} << 20;    // one update as it arrives
+  size_t document_bytes_max = size_t{64} << 20;  // base and log of one document on disk
+  size_t key_bytes_max = 512;
+};
+
+struct StoreOptions {
+  std::string path;        // the database file; created if it does not exist
+  std::string schema_sql;  // the text of the schema file
+  /// For delays only. Must outlive the store.
+  const Clock* clock = nullptr;
+  StoreLimits limits;
+  /// Documents in memory are dropped, least recently used first, to stay below this. A single
+  /// larger document is loaded for as long as it is used.
+  size_t document_memory_bytes_max = size_t{256} << 20;
+  /// Rows up to this size are always projected in the transaction of the edit; the CRDT_ columns of
+  /// longer ones may follow later (projection.h says why). SIZE_MAX: all, always.
+  size_t immediate_projection_bytes_max = 3072;
+  int64_t projection_delay_max_ms = 5000;
+  /// A log is folded into its base when it is larger than the base and than this, ...
+  size_t fold_log_bytes_min = size_t{16} << 10;
+  /// ... or has more entries than this.
+  uint32_t fold_log_entries_max = 4096;
+  /// How long to wait for another process that has the file's write lock.
+  int busy_timeout_ms = 5000;
+};
+
+/// One update that somebody made to the document of a row. The views live until ApplyBatch returns.
+struct Write {
+  std::string_view table;
+  std::string_view key;
+  BytesView update;  // FastUpdates or FastSnapshot blob
+};
+
+/// The update is in the document and on disk.
+struct Applied {
+  loro::VersionVector before;
+  loro::VersionVector after;
+  /// Exactly the ops that were new, as a FastUpdates blob from `before`; null if there were none.
+  std::shared_ptr<const Bytes> delta;
+  bool created = false;  // the row did not exist before
+};
+
+/// The update was refused whole, because it follows ops that are not here. The sender should send
+/// everything that `version` lacks.
+struct MissingDependencies {
+  loro::VersionVector version;  // empty if the row does not exist
+};
+
+/// Error codes: not found (no such document table), invalid argument (key), limit (sizes),
+/// corruption (the update does not decode, or the document is quarantined), conflict (the update
+/// contradicts the document, or the row would break a constraint of the table, named in the
+/// message), io (nothing of the batch is on disk).
+using WriteResult = std::variant<Applied, MissingDependencies, Error>;
+
+/// What of a document somebody lacks.
+struct RowUpdates {
+  Bytes bytes;                  // empty if nothing is lacking
+  loro::VersionVector version;  // the document's
+};
+
+struct StoreStats {
+  uint64_t cache_bytes = 0;
+  uint64_t cache_bytes_max = 0;  // the budget
+  uint64_t cache_documents = 0;
+  uint64_t cache_hits = 0;
+  uint64_t cache_misses = 0;
+  uint64_t cache_evictions = 0;
+  uint64_t transactions = 0;
+  uint64_t updates_applied = 0;  // that had something new
+  uint64_t updates_refused = 0;
+  uint64_t log_bytes_appended = 0;
+  uint64_t folds = 0;
+  uint64_t projections = 0;            // rows written
+  uint64_t projections_deferred = 0;   // edits whose row was left for later
+  uint64_t rows_stale = 0;             // now waiting for their projection
+  uint64_t documents_quarantined = 0;  // found so by this process
+};
+
+struct Upkeep {
+  uint32_t folded = 0;
+  uint32_t projected = 0;
+  bool more = false;  // call again when idle
+};
+
+class Store {
+ public:
+  /// Opens or creates the database and brings its tables to the schema. New tables and columns are
+  /// added, and columns of existing rows filled in, in one transaction. Errors: invalid argument
+  /// (not a Merrow database, a bad schema, a column that was dropped or changed), unsupported (a
+  /// newer format), busy (another process has it), io, corruption.
+  static Result<std::unique_ptr<Store>> Open(const StoreOptions& options);
+  /// Brings the projections up to date if it can; what it cannot is done at the next open.
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  const Schema& schema() const;
+
+  /// Applies all writes in order in one transaction; one result per write. A write that is refused
+  /// changes nothing, in memory or on disk, and does not disturb the others.
+  std::vector<WriteResult> ApplyBatch(std::span<const Write> writes);
+
+  // Not found if there is no such document table or row; corruption if the document is quarantined.
+
+  Result<loro::VersionVector> Version(std::string_view table, std::string_view key);
+  /// The whole document as a FastSnapshot blob.
+  Result<RowUpdates> ReadSnapshot(std::string_view table, std::string_view key);
+  /// What `from` lacks, as a FastUpdates blob.
+  Result<RowUpdates> ReadUpdates(std::string_view table, std::string_view key,
+                                 const loro::VersionVector& from);
+  /// The row as a JSON object, columns as declared; lists and maps as JSON, binary as base64.
+  Result<std::string> ReadRow(std::string_view table, std::string_view key);
+
+  /// One bounded step of background work: late projections that are due, then logs that outgrew
+  /// their base. Call when idle, or at least every second.
+  Result<Upkeep> RunUpkeep();
+  /// Writes every late projection, so that the next statement of a Reader sees all rows as they
+  /// are. Nothing (not even a transaction) if none is late.
+  Status FlushProjections();
+
+  StoreStats stats() const;
+
+  /// Stops the process if the cache disagrees with itself. Cost: the whole cache.
+  void CheckInvariants() const;
+
+ private:
+  class Impl;
+  explicit Store(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace merrow::store
