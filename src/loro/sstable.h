@@ -29,6 +29,8 @@
 
 namespace merrow::loro {
 
+/// Key lengths are 16-bit.
+inline constexpr size_t kSstableKeyBytesMax = 65535;
 /// The most that one value may expand to.
 inline constexpr size_t kLargeValueBytesMax = size_t{256} << 20;
 /// The most that all blocks of one store may expand to.
@@ -62,8 +64,7 @@ class SstableReader {
 
   size_t block_count() const;
 
-  /// The entries of one block, in key order. Not cached: each call decodes anew unless the block
-  /// was read before. REQUIRES: index < block_count()
+  /// The entries of one block, in key order. REQUIRES: index < block_count()
   Result<std::span<const Entry>> ReadBlock(size_t index);
 
   /// All entries, in key order.
@@ -71,6 +72,9 @@ class SstableReader {
 
   /// The value of `key`, if it is there.
   Result<std::optional<BytesView>> Find(BytesView key);
+
+  /// Bytes allocated so far for what was compressed, to be held against a limit of the caller.
+  size_t expanded_bytes() const;
 
  private:
   struct Impl;
@@ -84,32 +88,35 @@ class SstableWriter {
   /// With `compress`, a block is an LZ4 frame unless that would be larger.
   explicit SstableWriter(bool compress = true);
 
-  /// REQUIRES: key is larger than the one before, and at most 65535 bytes.
+  /// REQUIRES: the key is larger than the one before, not empty, and at most kSstableKeyBytesMax.
   void Add(BytesView key, BytesView value);
 
-  /// The store's bytes; zero bytes if nothing was added. Limit if they do not fit 32-bit offsets.
+  /// The store's bytes; zero bytes if nothing was added. Limit if they do not fit 32-bit offsets or
+  /// a value was larger than kLargeValueBytesMax.
   /// The writer is spent afterwards.
   Result<Bytes> Finish();
 
  private:
   struct BlockMeta {
-    size_t offset;
+    size_t offset = 0;
     Bytes first_key;
     Bytes last_key;
-    uint8_t flags;
+    uint8_t flags = 0;
   };
 
+  bool FitsBlock(size_t key_rest_bytes, size_t value_bytes) const;
   void FlushBlock();
   void AppendBlock(BytesView payload, bool large);
 
   const bool compress_;
   Bytes out_;
   std::vector<BlockMeta> blocks_;
+  Bytes last_key_;
+  bool value_too_large_ = false;
   // The normal block that is being filled; no offsets if there is none.
+  Bytes first_key_;
   Bytes entries_;
   std::vector<uint16_t> offsets_;
-  Bytes first_key_;
-  Bytes last_key_;
 };
 
 }  // namespace merrow::loro
