@@ -24,6 +24,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "loro/ids.h"
+#include "loro/sstable.h"
 #include "loro/version_vector.h"
 
 namespace merrow::loro {
@@ -59,16 +60,26 @@ struct SnapshotParts {
   std::vector<std::shared_ptr<const void>> storage;
 };
 
-/// Decodes a snapshot's body (what follows the envelope's mode). Change blocks are checked as far
-/// as their headers, states not at all.
-Result<SnapshotParts> DecodeSnapshot(BytesView body);
+struct SnapshotReadOptions {
+  /// False: leaves `states` and `shallow->states` empty and does not look at their bytes, for an
+  /// import into a document that has a state already.
+  bool with_states = true;
+  /// Limits of the whole snapshot, not of each store.
+  SstableLimits limits;
+};
 
-struct SnapshotOptions {
+/// Decodes a snapshot's body (what follows the envelope's mode). Change blocks are checked as far
+/// as their headers: that they agree with their keys, follow each other and add up to the version.
+/// States are not checked at all.
+Result<SnapshotParts> DecodeSnapshot(BytesView body, const SnapshotReadOptions& options = {});
+
+struct SnapshotWriteOptions {
+  /// False: larger, and faster to write.
   bool compress = true;
 };
 
 /// The body that holds `parts`, whose vectors may be in any order. Invalid argument if a block or a
-/// container is there twice; limit if a store exceeds 4 GiB.
-Result<Bytes> EncodeSnapshot(const SnapshotParts& parts, SnapshotOptions options = {});
+/// container is there twice, is empty or has too long a name; limit if a store exceeds 4 GiB.
+Result<Bytes> EncodeSnapshot(const SnapshotParts& parts, const SnapshotWriteOptions& options = {});
 
 }  // namespace merrow::loro
