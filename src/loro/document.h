@@ -55,6 +55,7 @@ class Document {
 
   /// Merges a FastUpdates or FastSnapshot blob. Corruption if it does not decode, conflict if it
   /// contradicts ops that are here, limit if too much would be parked. Commits local edits first.
+  /// A failure leaves the document as it was, except that ops parked before are forgotten.
   Result<ImportStatus> Import(BytesView blob);
 
   /// A FastUpdates blob with what `from` lacks. Commits first.
@@ -67,7 +68,7 @@ class Document {
   void DropPending();
 
   const VersionVector& version() const;
-  const Frontiers& frontiers() const;
+  Frontiers frontiers() const;
   /// Atoms in the op log.
   uint64_t op_count() const;
 

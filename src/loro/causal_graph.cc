@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loro/causal_graph.h"
+
+#include <algorithm>
+#include <queue>
+#include <unordered_set>
+
+#include "base/check.h"
+
+namespace merrow::loro {
+
+uint32_t CausalGraph::InternPeer(PeerId peer) {
+  const auto it =
+      std::lower_bound(peer_order_.begin(), peer_order_.end(), peer,
+                       [this](uint32_t index, PeerId key) { return peers_[index] < key; });
+  if (it != peer_order_.end() && peers_[*it] == peer) return *it;
+  const auto index = static_cast<uint32_t>(peers_.size());
+  peer_order_.insert(it, index);
+  peers_.push_back(peer);
+  peer_runs_.emplace_back();
+  return index;
+}
+
+const std::vector<CausalGraph::PeerRun>* CausalGraph::RunsOfPeer(PeerId peer) const {
+  const auto it =
+      std::lower_bound(peer_order_.begin(), peer_order_.end(), peer,
+                       [this](uint32_t index, PeerId key) { return peers_[index] < key; });
+  if (it == peer_order_.end() || peers_[*it] != peer) return nullptr;
+  return &peer_runs_[*it];
+}
+
+Frontiers CausalGraph::frontiers() const {
+  Frontiers frontiers;
+  frontiers.reserve(heads_.size());
+  for (const Lv head : heads_) frontiers.push_back(IdOf(head));
+  std::sort(frontiers.begin(), frontiers.end());
+  return frontiers;
+}
+
+size_t CausalGraph::RunIndexOf(Lv lv) const {
+  MERROW_DCHECK(lv < size());
+  if (lv >= runs_.back().start) return runs_.size() - 1;
+  const auto it = std::upper_bound(runs_.begin(), runs_.end(), lv,
+                                   [](Lv key, const Run& run) { return key < run.start; });
+  return static_cast<size_t>(it - runs_.begin()) - 1;
+}
+
+std::optional<Lv> CausalGraph::LvOf(Id id) const {
+  if (id.counter < 0 || !version_.Includes(id)) return std::nullopt;
+  const std::vector<PeerRun>& runs = *RunsOfPeer(id.peer);
+  const auto it =
+      std::upper_bound(runs.begin(), runs.end(), id.counter,
+                       [](Counter key, const PeerRun& run) { return key < run.counter; });
+  if (it == runs.begin()) return std::nullopt;
+  const PeerRun& run = *(it - 1);
+  return run.lv + static_cast<Lv>(id.counter - run.counter);
+}
+
+Id CausalGraph::IdOf(Lv lv) const { return RunOf(lv).IdAt(lv, *this); }
+
+Lamport CausalGraph::LamportAfter(std::span<const Id> deps) const {
+  Lamport lamport = 0;
+  for (const Id& dep : deps) {
+    const std::optional<Lv> lv = LvOf(dep);
+    MERROW_CHECK(lv.has_value());
+    lamport = std::max(lamport, LamportOf(*lv) + 1);
+  }
+  return lamport;
+}
+
+Lv CausalGraph::Append(Id id, uint32_t length, Lamport lamport, std::span<const Id> deps) {
+  MERROW_CHECK(length > 0 && id.counter == version_.End(id.peer));
+  std::vector<Lv> parents;
+  parents.reserve(deps.size());
+  for (const Id& dep : deps) {
+    const std::optional<Lv> lv = LvOf(dep);
+    MERROW_CHECK(lv.has_value());
+    parents.push_back(*lv);
+  }
+  std::sort(parents.begin(), parents.end());
+  parents.erase(std::unique(parents.begin(), parents.end()), parents.end());
+  for (const Lv parent : parents) lamport = std::max(lamport, LamportOf(parent) + 1);
+
+  const Lv start = size();
+  const Lv end = start + length;
+  const uint32_t peer = InternPeer(id.peer);
+
+  const bool continues = !runs_.empty() && parents.size() == 1 && parents[0] + 1 == start &&
+                         runs_.back().peer == peer && runs_.back().LamportAt(start) == lamport;
+  if (continues) {
+    runs_.back().end = end;
+  } else {
+    runs_.push_back({start, end, peer, id.counter, lamport, parents});
+  }
+
+  std::vector<PeerRun>& peer_runs = peer_runs_[peer];
+  const bool peer_continues =
+      !peer_runs.empty() &&
+      peer_runs.back().lv + static_cast<Lv>(id.counter - peer_runs.back().counter) == start;
+  if (!peer_continues) peer_runs.push_back({id.counter, start});
+
+  std::erase_if(heads_, [&parents](Lv head) {
+    return std::binary_search(parents.begin(), parents.end(), head);
+  });
+  heads_.push_back(end - 1);
+  version_.Set(id.peer, id.counter + static_cast<Counter>(length));
+  return start;
+}
+
+CausalGraph::Difference CausalGraph::Diff(std::span<const Lv> a, std::span<const Lv> b) const {
+  Difference difference;
+  if (std::equal(a.begin(), a.end(), b.begin(), b.end())) return difference;
+  // The common steps between neighbours on one run need no queue.
+  if (a.size() == 1 && b.size() == 1) {
+    const Run& run = RunOf(std::max(a[0], b[0]));
+    if (std::min(a[0], b[0]) >= run.start) {
+      if (a[0] > b[0]) difference.only_a.push_back({b[0] + 1, a[0] + 1});
+      if (b[0] > a[0]) difference.only_b.push_back({a[0] + 1, b[0] + 1});
+      return difference;
+    }
+  }
+
+  enum : uint8_t { kA = 1, kB = 2, kBoth = 3 };
+  struct Entry {
+    Lv lv;
+    uint8_t sides;
+    bool operator<(const Entry& other) const { return lv < other.lv; }
+  };
+  std::priority_queue<Entry> queue;
+  for (const Lv lv : a) queue.push({lv, kA});
+  for (const Lv lv : b) queue.push({lv, kB});
+  // Entries in the queue that only one side reached; when none is left the rest is common.
+  size_t one_sided = a.size() + b.size();
+
+  const auto emit = [&difference](uint8_t sides, Lv start, Lv end) {
+    if (start == end || sides == kBoth) return;
+    std::vector<LvSpan>& spans = sides == kA ? difference.only_a : difference.only_b;
+    if (!spans.empty() && spans.back().start == end) {
+      spans.back().start = start;
+    } else {
+      spans.push_back({start, end});
+    }
+  };
+  while (one_sided > 0) {
+    Entry entry = queue.top();
+    queue.pop();
+    if (entry.sides != kBoth) --one_sided;
+    const Run& run = RunOf(entry.lv);
+    // Everything in the queue that lies on this run is an ancestor of `entry`.
+    Lv end = entry.lv + 1;
+    while (!queue.empty() && queue.top().lv >= run.start) {
+      const Entry next = queue.top();
+      queue.pop();
+      if (next.sides != kBoth) --one_sided;
+      if ((next.sides | entry.sides) != entry.sides) {
+        emit(entry.sides, next.lv + 1, end);
+        end = next.lv + 1;
+        entry.sides |= next.sides;
+      }
+    }
+    emit(entry.sides, run.start, end);
+    for (const Lv parent : run.parents) {
+      queue.push({parent, entry.sides});
+      if (entry.sides != kBoth) ++one_sided;
+    }
+  }
+  return difference;
+}
+
+std::optional<Lv> CausalGraph::CriticalVersionBefore(Lv limit) const {
+  // Walk back from all heads. When a single Lv is left to visit, every atom visited so far follows
+  // it and every other atom precedes it.
+  std::priority_queue<Lv> queue;
+  for (const Lv head : heads_) queue.push(head);
+  while (!queue.empty()) {
+    const Lv lv = queue.top();
+    while (!queue.empty() && queue.top() == lv) queue.pop();
+    const Run& run = RunOf(lv);
+    if (queue.empty()) {
+      if (lv < limit) return lv;
+      // The run is a chain, so each of its atoms below `lv` is critical as well.
+      if (limit > run.start) return limit - 1;
+    }
+    if (!queue.empty() && queue.top() >= run.start) continue;
+    // An atom without parents follows nothing: only the empty version is before it and the others.
+    if (run.parents.empty()) return std::nullopt;
+    for (const Lv parent : run.parents) queue.push(parent);
+  }
+  return std::nullopt;
+}
+
+std::optional<VersionVector> CausalGraph::VersionOf(std::span<const Id> frontiers) const {
+  std::vector<Lv> heads;
+  for (const Id& id : frontiers) {
+    const std::optional<Lv> lv = LvOf(id);
+    if (!lv.has_value()) return std::nullopt;
+    heads.push_back(*lv);
+  }
+  std::sort(heads.begin(), heads.end());
+  VersionVector version;
+  for (const LvSpan& span : Diff(heads, {}).only_a) {
+    for (Lv lv = span.start; lv < span.end;) {
+      const Run& run = RunOf(lv);
+      const Lv end = std::min(span.end, run.end);
+      const Id last = run.IdAt(end - 1, *this);
+      version.Extend(last.peer, last.counter + 1);
+      lv = end;
+    }
+  }
+  return version;
+}
+
+size_t CausalGraph::MemoryBytes() const {
+  size_t bytes = runs_.capacity() * sizeof(Run) + peers_.capacity() * sizeof(PeerId) +
+                 peer_order_.capacity() * sizeof(uint32_t) +
+                 peer_runs_.capacity() * sizeof(std::vector<PeerRun>) +
+                 heads_.capacity() * sizeof(Lv) +
+                 version_.entries().capacity() * sizeof(VersionVector::Entry);
+  for (const Run& run : runs_) bytes += run.parents.capacity() * sizeof(Lv);
+  for (const auto& runs : peer_runs_) bytes += runs.capacity() * sizeof(PeerRun);
+  return bytes;
+}
+
+void CausalGraph::CheckInvariants() const {
+  Lv at = 0;
+  std::unordered_set<Lv> with_children;
+  for (const Run& run : runs_) {
+    MERROW_CHECK(run.start == at && run.end > run.start);
+    at = run.end;
+    for (const Lv parent : run.parents) {
+      MERROW_CHECK(parent < run.start);
+      MERROW_CHECK(LamportOf(parent) < run.lamport);
+      with_children.insert(parent);
+    }
+    for (Lv lv = run.start; lv + 1 < run.end; ++lv) with_children.insert(lv);
+    MERROW_CHECK(LvOf(run.IdAt(run.start, *this)) == run.start);
+    MERROW_CHECK(LvOf(run.IdAt(run.end - 1, *this)) == run.end - 1);
+  }
+  MERROW_CHECK(std::is_sorted(heads_.begin(), heads_.end()));
+  for (const Lv head : heads_) MERROW_CHECK(with_children.count(head) == 0);
+  MERROW_CHECK(with_children.size() + heads_.size() == size());
+}
+
+}  // namespace merrow::loro

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Causal graph: what followed what. Part of the op log; knows ids and dependencies, no content.
+//
+// Every atom gets a local version (Lv) when it is appended: 0, 1, 2, ... in order of arrival.
+// Arrival is causal (an atom is appended after its dependencies), so an Lv is larger than those of
+// all its ancestors, and a version is a short list of Lvs. Lvs never leave the document: they
+// differ between replicas.
+//
+// Atoms are kept in runs: consecutive Lvs of one peer, each the only dependency of the next. A
+// document that one peer typed is one run, however long.
+//
+// Invariants:
+//   (1) runs_ covers [0, size()) without gaps, in order.
+//   (2) Every parent of a run is less than the run's first Lv.
+//   (3) heads_ holds the Lvs that are no ancestor of another, ascending.
+//   (4) Lamports grow along every edge.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "loro/ids.h"
+#include "loro/version_vector.h"
+
+namespace merrow::loro {
+
+using Lv = uint32_t;
+
+/// Half-open range of local versions.
+struct LvSpan {
+  Lv start = 0;
+  Lv end = 0;
+  friend bool operator==(const LvSpan&, const LvSpan&) = default;
+};
+
+class CausalGraph {
+ public:
+  struct Run {
+    Lv start;
+    Lv end;
+    uint32_t peer;  // index into peers()
+    Counter counter;
+    Lamport lamport;
+    std::vector<Lv> parents;  // ascending; of the first atom
+
+    Id IdAt(Lv lv, const CausalGraph& graph) const {
+      return {graph.peers_[peer], counter + static_cast<Counter>(lv - start)};
+    }
+    Lamport LamportAt(Lv lv) const { return lamport + (lv - start); }
+  };
+
+  Lv size() const { return runs_.empty() ? 0 : runs_.back().end; }
+  const std::vector<Run>& runs() const { return runs_; }
+  const std::vector<PeerId>& peers() const { return peers_; }
+  const std::vector<Lv>& heads() const { return heads_; }
+
+  const VersionVector& version() const { return version_; }
+  Frontiers frontiers() const;
+
+  /// Appends `length` atoms of `id.peer`. Their lamports start at `lamport`, or later if a
+  /// dependency's is not smaller (the rule of import). Returns the first Lv. REQUIRES: id.counter
+  /// == version().End(id.peer); all `deps` are present; length > 0.
+  Lv Append(Id id, uint32_t length, Lamport lamport, std::span<const Id> deps);
+
+  /// The lamport of an atom that would follow `deps`.
+  Lamport LamportAfter(std::span<const Id> deps) const;
+
+  std::optional<Lv> LvOf(Id id) const;
+  Id IdOf(Lv lv) const;
+  Lamport LamportOf(Lv lv) const { return RunOf(lv).LamportAt(lv); }
+  const Run& RunOf(Lv lv) const { return runs_[RunIndexOf(lv)]; }
+  size_t RunIndexOf(Lv lv) const;
+
+  /// The atoms that only one of two versions has, each a list of spans in descending order.
+  struct Difference {
+    std::vector<LvSpan> only_a;
+    std::vector<LvSpan> only_b;
+  };
+  Difference Diff(std::span<const Lv> a, std::span<const Lv> b) const;
+
+  /// The latest critical version at or before every atom below `limit`: an Lv less than `limit`
+  /// that all later atoms follow. Nothing if only the empty version is critical. REQUIRES: `limit`
+  /// <= size(); atoms below `limit` are a version (arrival order makes them one).
+  std::optional<Lv> CriticalVersionBefore(Lv limit) const;
+
+  /// The version that the ids in `frontiers` and all their ancestors make up; nothing if one is
+  /// unknown.
+  std::optional<VersionVector> VersionOf(std::span<const Id> frontiers) const;
+
+  size_t MemoryBytes() const;
+  void CheckInvariants() const;
+
+ private:
+  // A stretch of one peer's counters whose Lvs are consecutive.
+  struct PeerRun {
+    Counter counter;
+    Lv lv;
+  };
+
+  uint32_t InternPeer(PeerId peer);
+  const std::vector<PeerRun>* RunsOfPeer(PeerId peer) const;
+
+  std::vector<Run> runs_;
+  std::vector<PeerId> peers_;
+  std::vector<uint32_t> peer_order_;             // indexes into peers_, sorted by peer id
+  std::vector<std::vector<PeerRun>> peer_runs_;  // by peer index; ascending
+  std::vector<Lv> heads_;
+  VersionVector version_;
+};
+
+}  // namespace merrow::loro

@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loro/document.h"
+
+#include <algorithm>
+#include <deque>
+
+#include "base/check.h"
+#include "loro/envelope.h"
+#include "loro/json_writer.h"
+#include "loro/op_log.h"
+#include "loro/sequence_merge.h"
+#include "loro/snapshot.h"
+#include "loro/state.h"
+#include "loro/state_image.h"
+#include "loro/utf8.h"
+
+namespace merrow::loro {
+namespace {
+
+using Incoming = OpLog::Incoming;
+
+Result<std::shared_ptr<const Incoming>> DecodeIncoming(BytesView bytes) {
+  auto incoming = std::make_shared<Incoming>();
+  incoming->bytes = bytes;
+  MERROW_ASSIGN(incoming->block, DecodeChangeBlock(bytes));
+  return std::shared_ptr<const Incoming>(std::move(incoming));
+}
+
+Result<std::vector<std::shared_ptr<const Incoming>>> DecodeUpdates(BytesView body) {
+  std::vector<std::shared_ptr<const Incoming>> blocks;
+  MERROW_TRY(ForEachBlock(body, [&blocks](BytesView bytes) -> Status {
+    MERROW_ASSIGN(auto incoming, DecodeIncoming(bytes));
+    blocks.push_back(std::move(incoming));
+    return {};
+  }));
+  return blocks;
+}
+
+Result<std::vector<std::shared_ptr<const Incoming>>> DecodeBlocks(const SnapshotParts& parts) {
+  std::vector<std::shared_ptr<const Incoming>> blocks;
+  blocks.reserve(parts.blocks.size());
+  for (const SnapshotParts::Block& block : parts.blocks) {
+    MERROW_ASSIGN(auto incoming, DecodeIncoming(block.bytes));
+    blocks.push_back(std::move(incoming));
+  }
+  return blocks;
+}
+
+bool HoldsContainer(const Value& value) {
+  if (value.If<ContainerId>() != nullptr) return true;
+  if (const auto* list = value.If<Value::List>()) {
+    return std::any_of(list->begin(), list->end(), HoldsContainer);
+  }
+  if (const auto* map = value.If<Value::Map>()) {
+    return std::any_of(map->begin(), map->end(),
+                       [](const auto& entry) { return HoldsContainer(entry.second); });
+  }
+  return false;
+}
+
+Error OutOfRange(const ContainerId& id, size_t position, size_t length) {
+  return InvalidArgument("position " + std::to_string(position) + " is past the end " +
+                         std::to_string(length) + " of " + id.ToString());
+}
+
+}  // namespace
+
+struct Document::Impl {
+  explicit Impl(PeerId peer) : log(peer) {}
+
+  // --- Import ---
+
+  Result<ImportStatus> Import(BytesView blob) {
+    log.Commit();
+    MERROW_ASSIGN(const Envelope envelope, DecodeEnvelope(blob));
+    if (envelope.mode == EncodeMode::kFastUpdates) {
+      MERROW_ASSIGN(auto blocks, DecodeUpdates(envelope.body));
+      return ImportBlocks(std::move(blocks));
+    }
+    MERROW_ASSIGN(const SnapshotParts parts, DecodeSnapshot(envelope.body));
+    if (parts.shallow.has_value()) {
+      return Unsupported("a shallow snapshot: its history is trimmed");
+    }
+    MERROW_ASSIGN(auto blocks, DecodeBlocks(parts));
+    if (log.graph().size() > 0 || log.has_pending() || parts.state_omitted) {
+      return ImportBlocks(std::move(blocks));
+    }
+    return ImportWhole(parts, std::move(blocks));
+  }
+
+  Result<ImportStatus> ImportBlocks(std::vector<std::shared_ptr<const Incoming>> blocks) {
+    const VersionVector before = log.version();
+    const std::vector<Lv> heads_before = log.graph().heads();
+    MERROW_ASSIGN(OpLog::Admission admission, log.Admit(std::move(blocks)));
+    const Status applied = ApplyAdmitted(admission.admitted, heads_before);
+    if (!applied.ok()) {
+      Restore(before);
+      return applied.error();
+    }
+    return StatusOf(std::move(admission), before);
+  }
+
+  // Takes over a snapshot's state as it is. REQUIRES: the document is empty.
+  Result<ImportStatus> ImportWhole(const SnapshotParts& parts,
+                                   std::vector<std::shared_ptr<const Incoming>> blocks) {
+    MERROW_ASSIGN(State image, StateFromImage(parts.states));
+    OpLog fresh(log.local_peer());
+    MERROW_ASSIGN(OpLog::Admission admission, fresh.Admit(std::move(blocks)));
+    if (fresh.has_pending() || !(fresh.version() == parts.version)) {
+      return Corruption("a snapshot's changes do not add up to its version " +
+                        parts.version.ToString());
+    }
+    log = std::move(fresh);
+    state = std::move(image);
+    return StatusOf(std::move(admission), VersionVector());
+  }
+
+  // `heads` is the version that the state shows.
+  Status ApplyAdmitted(const std::vector<OpLog::Admitted>& admitted, std::vector<Lv> heads) {
+    for (const OpLog::Admitted& item : admitted) {
+      const CausalGraph::Run& run = log.graph().RunOf(item.lv);
+      const bool follows = item.lv > run.start ? heads.size() == 1 && heads[0] == item.lv - 1
+                                               : std::equal(heads.begin(), heads.end(),
+                                                            run.parents.begin(), run.parents.end());
+      if (!follows) return MergeInto(log, item.lv, &state);
+      const ChangeBlock& block = item.source->block;
+      MERROW_TRY(ForEachOpSlice(block, block.changes[item.change], item.from, item.to,
+                                run.LamportAt(item.lv),
+                                [this](const OpSlice& slice) { return state.Apply(slice); }));
+      heads.assign(1, item.lv + static_cast<Lv>(item.to - item.from) - 1);
+    }
+    return {};
+  }
+
+  // Goes back to an earlier version after an import failed half-way: the state is derived from the
+  // log, so it is derived anew from the blocks that were there before.
+  void Restore(const VersionVector& version) {
+    OpLog fresh(log.local_peer());
+    std::deque<Bytes> storage;
+    std::vector<std::shared_ptr<const Incoming>> blocks;
+    log.ForEachBlockSince(VersionVector(), [&](Id id, BytesView bytes) {
+      if (id.counter >= version.End(id.peer)) return;
+      storage.emplace_back(bytes);
+      auto incoming = DecodeIncoming(storage.back());
+      MERROW_CHECK(incoming.ok());
+      blocks.push_back(std::move(incoming).value());
+    });
+    log = std::move(fresh);
+    state = State();
+    const Result<OpLog::Admission> admission = log.Admit(std::move(blocks));
+    MERROW_CHECK(admission.ok() && log.version() == version);
+    MERROW_CHECK(ApplyAdmitted(admission->admitted, {}).ok());
+  }
+
+  ImportStatus StatusOf(OpLog::Admission admission, const VersionVector& before) {
+    ImportStatus status;
+    status.success = log.version().SpansNotIn(before);
+    status.pending = std::move(admission.pending);
+    for (const OpLog::Admitted& item : admission.admitted) {
+      const ChangeBlock& block = item.source->block;
+      const Change& change = block.changes[item.change];
+      for (uint32_t i = 0; i < change.op_count; ++i) {
+        const ContainerId& id = block.containers[block.ops[change.first_op + i].container];
+        if (std::find(status.changed.begin(), status.changed.end(), id) == status.changed.end()) {
+          status.changed.push_back(id);
+        }
+      }
+    }
+    return status;
+  }
+
+  // --- Local edits ---
+
+  // The state of a container that is about to be edited.
+  template <typename T>
+  Result<T*> ForEdit(const ContainerId& id, ContainerKind kind) {
+    if (id.kind() != kind) {
+      return InvalidArgument(id.ToString() + " is not a " + ContainerKindName(kind));
+    }
+    if (!id.is_root() && state.Find(id) == nullptr) {
+      return NotFound("container " + id.ToString() + " does not exist");
+    }
+    T* const typed = state.OpenAs<T>(id);
+    if (typed == nullptr) return Unsupported(id.ToString() + " cannot be edited");
+    return typed;
+  }
+
+  Status CheckRoom(size_t atoms) const {
+    const auto counter_left = static_cast<size_t>(INT32_MAX - log.NextId().counter);
+    const auto lamport_left = static_cast<size_t>(UINT32_MAX - log.NextLamport());
+    if (atoms > std::min(counter_left, lamport_left)) {
+      return LimitReached("peer " + std::to_string(log.local_peer()) + " has no op ids left");
+    }
+    return {};
+  }
+
+  Status MapWrite(const ContainerId& id, std::string_view key, std::optional<Value> value) {
+    MERROW_ASSIGN(const MapState* map, ForEdit<MapState>(id, ContainerKind::kMap));
+    if (!IsUtf8(key)) return InvalidArgument("a map key is not UTF-8");
+    const Value* current = map->Get(key);
+    const bool same =
+        value.has_value() ? current != nullptr && *current == *value : current == nullptr;
+    if (same) return {};
+    MERROW_TRY(CheckRoom(1));
+    const IdLp writer{log.NextLamport(), log.local_peer()};
+    ChangeBlockBuilder& builder = log.Builder();
+    if (value.has_value()) {
+      builder.AddMapSet(id, key, *value);
+      state.AdoptChildren(*value, id);
+    } else {
+      builder.AddMapDelete(id, key);
+    }
+    log.CountUncommitted(1);
+    state.OpenAs<MapState>(id)->Write(key, std::move(value), writer);
+    return {};
+  }
+
+  Status ListInsert(const ContainerId& id, size_t index, Value value) {
+    MERROW_ASSIGN(ListState * list, ForEdit<ListState>(id, ContainerKind::kList));
+    if (index > list->length()) return OutOfRange(id, index, list->length());
+    MERROW_TRY(CheckRoom(1));
+    const Id op = log.NextId();
+    const Lamport lamport = log.NextLamport();
+    const auto at = static_cast<uint32_t>(index);
+    log.Builder().AddListInsert(id, at, {&value, 1});
+    log.CountUncommitted(1);
+    state.AdoptChildren(value, id);
+    std::vector<Value> values;
+    values.push_back(std::move(value));
+    return state.OpenAs<ListState>(id)->Insert(at, op, lamport, std::move(values));
+  }
+
+  template <typename T>
+  void DeleteRuns(const ContainerId& id, T* sequence, const std::vector<DeleteRun>& runs) {
+    for (const DeleteRun& run : runs) {
+      log.Builder().AddDelete(id, run.index, run.first, run.count);
+      log.CountUncommitted(run.count);
+      MERROW_CHECK(sequence->Delete(run.index, run.count).ok());
+    }
+  }
+
+  // A position in `unit` as one in scalars.
+  static Result<uint32_t> ToUnicode(const ContainerId& id, const TextState& text, size_t position,
+                                    TextUnit unit) {
+    const size_t length = unit == TextUnit::kUtf16 ? text.utf16_length() : text.unicode_length();
+    if (position > length) return OutOfRange(id, position, length);
+    const auto at = static_cast<uint32_t>(position);
+    if (unit == TextUnit::kUnicode) return at;
+    return text.Utf16ToUnicode(at);
+  }
+
+  OpLog log;
+  State state;
+};
+
+Document::Document(PeerId peer) : impl_(std::make_unique<Impl>(peer)) {
+  MERROW_CHECK(peer != kNoPeer);
+}
+Document::~Document() = default;
+Document::Document(Document&&) noexcept = default;
+Document& Document::operator=(Document&&) noexcept = default;
+
+PeerId Document::peer() const { return impl_->log.local_peer(); }
+
+Status Document::SetPeer(PeerId peer) {
+  if (peer == kNoPeer) return InvalidArgument("peer " + std::to_string(peer) + " is reserved");
+  Commit();
+  if (peer != impl_->log.local_peer()) impl_->log.SetLocalPeer(peer);
+  return {};
+}
+
+Result<ImportStatus> Document::Import(BytesView blob) { return impl_->Import(blob); }
+
+Bytes Document::ExportUpdates(const VersionVector& from) {
+  Commit();
+  EnvelopeWriter writer(EncodeMode::kFastUpdates);
+  impl_->log.ForEachBlockSince(from, [&writer](Id, BytesView bytes) { writer.AppendBlock(bytes); });
+  return writer.Finish();
+}
+
+Bytes Document::ExportSnapshot() {
+  Commit();
+  impl_->log.Compact();
+  SnapshotParts parts;
+  parts.version = impl_->log.version();
+  parts.frontiers = impl_->log.graph().frontiers();
+  impl_->log.ForEachBlockSince(VersionVector(), [&parts](Id id, BytesView bytes) {
+    parts.blocks.push_back({id, bytes});
+  });
+  std::deque<Bytes> storage;
+  parts.states = ImageOfState(impl_->state, &storage);
+  const Result<Bytes> body = EncodeSnapshot(parts);
+  MERROW_CHECK(body.ok());
+  return EncodeEnvelope(EncodeMode::kFastSnapshot, *body);
+}
+
+bool Document::has_pending() const { return impl_->log.has_pending(); }
+void Document::DropPending() { impl_->log.DropPending(); }
+const VersionVector& Document::version() const { return impl_->log.version(); }
+Frontiers Document::frontiers() const { return impl_->log.graph().frontiers(); }
+uint64_t Document::op_count() const { return impl_->log.graph().size(); }
+
+void Document::AppendJson(std::string* out) const { AppendDocumentJson(impl_->state, out); }
+
+void Document::AppendJson(const ContainerId& container, std::string* out) const {
+  AppendContainerJson(impl_->state, container, out);
+}
+
+std::string Document::ToJson() const {
+  std::string json;
+  AppendJson(&json);
+  return json;
+}
+
+bool Document::HasContainer(const ContainerId& container) const {
+  return impl_->state.Find(container) != nullptr;
+}
+
+std::vector<ContainerId> Document::Roots() const {
+  std::vector<ContainerId> roots;
+  for (const Container& container : impl_->state.containers()) {
+    if (container.id.is_root()) roots.push_back(container.id);
+  }
+  std::sort(roots.begin(), roots.end());
+  return roots;
+}
+
+std::optional<Value> Document::MapGet(const ContainerId& map, std::string_view key) const {
+  const auto* state = impl_->state.Get<MapState>(map);
+  const Value* value = state == nullptr ? nullptr : state->Get(key);
+  return value == nullptr ? std::nullopt : std::optional(*value);
+}
+
+std::string Document::Text(const ContainerId& text) const {
+  std::string plain;
+  if (const auto* state = impl_->state.Get<TextState>(text)) state->AppendText(&plain);
+  return plain;
+}
+
+double Document::CounterValue(const ContainerId& counter) const {
+  const auto* state = impl_->state.Get<CounterState>(counter);
+  return state == nullptr ? 0 : state->sum;
+}
+
+size_t Document::Length(const ContainerId& container, TextUnit unit) const {
+  if (const auto* text = impl_->state.Get<TextState>(container)) {
+    return unit == TextUnit::kUtf16 ? text->utf16_length() : text->unicode_length();
+  }
+  if (const auto* list = impl_->state.Get<ListState>(container)) return list->length();
+  if (const auto* map = impl_->state.Get<MapState>(container)) return map->size();
+  return 0;
+}
+
+Status Document::MapSet(const ContainerId& map, std::string_view key, const Value& value) {
+  if (HoldsContainer(value)) return InvalidArgument("a value cannot refer to a container");
+  return impl_->MapWrite(map, key, value);
+}
+
+Status Document::MapDelete(const ContainerId& map, std::string_view key) {
+  return impl_->MapWrite(map, key, std::nullopt);
+}
+
+Result<ContainerId> Document::MapSetContainer(const ContainerId& map, std::string_view key,
+                                              ContainerKind kind) {
+  const ContainerId child = ContainerId::Normal(impl_->log.NextId(), kind);
+  MERROW_TRY(impl_->MapWrite(map, key, Value(child)));
+  return child;
+}
+
+Status Document::ListInsert(const ContainerId& list, size_t index, const Value& value) {
+  if (HoldsContainer(value)) return InvalidArgument("a value cannot refer to a container");
+  return impl_->ListInsert(list, index, value);
+}
+
+Result<ContainerId> Document::ListInsertContainer(const ContainerId& list, size_t index,
+                                                  ContainerKind kind) {
+  const ContainerId child = ContainerId::Normal(impl_->log.NextId(), kind);
+  MERROW_TRY(impl_->ListInsert(list, index, Value(child)));
+  return child;
+}
+
+Status Document::ListDelete(const ContainerId& list, size_t index, size_t count) {
+  MERROW_ASSIGN(ListState * state, impl_->ForEdit<ListState>(list, ContainerKind::kList));
+  if (index > state->length() || count > state->length() - index) {
+    return OutOfRange(list, index + count, state->length());
+  }
+  if (count == 0) return {};
+  MERROW_TRY(impl_->CheckRoom(count));
+  MERROW_ASSIGN(const std::vector<DeleteRun> runs,
+                state->RunsForDelete(static_cast<uint32_t>(index), static_cast<uint32_t>(count)));
+  impl_->DeleteRuns(list, state, runs);
+  return {};
+}
+
+Status Document::TextInsert(const ContainerId& text, size_t position, std::string_view utf8,
+                            TextUnit unit) {
+  MERROW_ASSIGN(TextState * state, impl_->ForEdit<TextState>(text, ContainerKind::kText));
+  if (!IsUtf8(utf8)) return InvalidArgument("text to insert is not UTF-8");
+  MERROW_ASSIGN(const uint32_t at, Impl::ToUnicode(text, *state, position, unit));
+  if (utf8.empty()) return {};
+  MERROW_TRY(impl_->CheckRoom(utf8.size()));
+  MERROW_ASSIGN(const uint32_t entity, state->EntityIndexForInsert(at));
+  const uint32_t length = CountScalars(utf8);
+  MERROW_TRY(
+      state->InsertText(entity, impl_->log.NextId(), impl_->log.NextLamport(), utf8, length));
+  impl_->log.Builder().AddTextInsert(text, entity, utf8, length);
+  impl_->log.CountUncommitted(length);
+  return {};
+}
+
+Status Document::TextDelete(const ContainerId& text, size_t position, size_t count, TextUnit unit) {
+  MERROW_ASSIGN(TextState * state, impl_->ForEdit<TextState>(text, ContainerKind::kText));
+  MERROW_ASSIGN(const uint32_t start, Impl::ToUnicode(text, *state, position, unit));
+  if (count > SIZE_MAX - position) return OutOfRange(text, SIZE_MAX, state->unicode_length());
+  MERROW_ASSIGN(const uint32_t end, Impl::ToUnicode(text, *state, position + count, unit));
+  if (start == end) return {};
+  MERROW_TRY(impl_->CheckRoom(end - start));
+  MERROW_ASSIGN(const std::vector<DeleteRun> runs, state->RunsForDelete(start, end - start));
+  impl_->DeleteRuns(text, state, runs);
+  return {};
+}
+
+Status Document::CounterIncrement(const ContainerId& counter, double delta) {
+  MERROW_ASSIGN(CounterState * state,
+                impl_->ForEdit<CounterState>(counter, ContainerKind::kCounter));
+  MERROW_TRY(impl_->CheckRoom(1));
+  impl_->log.Builder().AddCounter(counter, delta);
+  impl_->log.CountUncommitted(1);
+  state->sum += delta;
+  return {};
+}
+
+void Document::Commit() { impl_->log.Commit(); }
+
+size_t Document::MemoryBytes() const {
+  return sizeof(Impl) + impl_->log.MemoryBytes() + impl_->state.MemoryBytes();
+}
+
+void Document::CheckInvariants() const {
+  impl_->log.CheckInvariants();
+  impl_->state.CheckInvariants();
+}
+
+Result<BlobMeta> ReadBlobMeta(BytesView blob) {
+  MERROW_ASSIGN(const Envelope envelope, DecodeEnvelope(blob));
+  BlobMeta meta;
+  const auto add = [&meta](BytesView bytes) -> Status {
+    MERROW_ASSIGN(const ChangeBlockHeader header, DecodeChangeBlockHeader(bytes));
+    const bool is_first = meta.end.End(header.peer) == 0;
+    if (is_first || header.counter < meta.start.End(header.peer)) {
+      meta.start.Set(header.peer, header.counter);
+    }
+    meta.end.Extend(header.peer, header.end);
+    meta.change_count += static_cast<uint32_t>(header.changes.size());
+    return {};
+  };
+  if (envelope.mode == EncodeMode::kFastUpdates) {
+    MERROW_TRY(ForEachBlock(envelope.body, add));
+    return meta;
+  }
+  MERROW_ASSIGN(const SnapshotParts parts, DecodeSnapshot(envelope.body));
+  meta.is_snapshot = true;
+  meta.is_shallow = parts.shallow.has_value();
+  for (const SnapshotParts::Block& block : parts.blocks) MERROW_TRY(add(block.bytes));
+  return meta;
+}
+
+}  // namespace merrow::loro

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Hash index over a vector: maps a hash to positions in a vector that its owner keeps. It costs
+// nothing until there are more than kScanMax elements; up to then the owner's vector is scanned.
+// Elements are never removed.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace merrow::loro {
+
+class HashIndex {
+ public:
+  /// Up to this many elements are found by scanning.
+  static constexpr size_t kScanMax = 12;
+
+  /// The position of the element for which `equals(position)` holds, among `count` elements.
+  /// REQUIRES: Added() was called for each of them.
+  template <typename Equals>
+  std::optional<uint32_t> Find(size_t count, size_t hash, Equals&& equals) const {
+    if (slots_.empty()) {
+      for (uint32_t i = 0; i < count; ++i) {
+        if (equals(i)) return i;
+      }
+      return std::nullopt;
+    }
+    const size_t mask = slots_.size() - 1;
+    for (size_t slot = hash & mask;; slot = (slot + 1) & mask) {
+      if (slots_[slot] == kFree) return std::nullopt;
+      if (equals(slots_[slot])) return slots_[slot];
+    }
+  }
+
+  /// Call after the owner's vector has grown to `count` elements; `hash_of(position)` is their
+  /// hash.
+  template <typename HashOf>
+  void Added(size_t count, HashOf&& hash_of) {
+    if (count <= kScanMax) return;
+    if (count * 2 <= slots_.size()) {
+      Insert(static_cast<uint32_t>(count - 1), hash_of(static_cast<uint32_t>(count - 1)));
+      return;
+    }
+    size_t capacity = 64;
+    while (capacity < count * 4) capacity *= 2;
+    slots_.assign(capacity, kFree);
+    for (uint32_t i = 0; i < count; ++i) Insert(i, hash_of(i));
+  }
+
+  size_t MemoryBytes() const { return slots_.capacity() * sizeof(uint32_t); }
+
+ private:
+  static constexpr uint32_t kFree = UINT32_MAX;
+
+  void Insert(uint32_t position, size_t hash) {
+    const size_t mask = slots_.size() - 1;
+    size_t slot = hash & mask;
+    while (slots_[slot] != kFree) slot = (slot + 1) & mask;
+    slots_[slot] = position;
+  }
+
+  std::vector<uint32_t>
+      slots_;  // a power of two, at most half full; empty while scanning is enough
+};
+
+}  // namespace merrow::loro

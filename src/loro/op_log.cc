@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loro/op_log.h"
+
+#include <algorithm>
+#include <deque>
+#include <set>
+#include <tuple>
+
+#include "base/check.h"
+
+namespace merrow::loro {
+namespace {
+
+const Change& ChangeOf(const auto& item) { return item.source->block.changes[item.change]; }
+PeerId PeerOf(const auto& item) { return item.source->block.peer; }
+
+// The atoms [from, to) of a block as a block of their own. The block was validated when it was
+// admitted, so this cannot fail.
+Bytes Slice(const ChangeBlock& block, Counter from, Counter to) {
+  ChangeBlockBuilder builder(block.peer);
+  for (size_t i = 0; i < block.changes.size(); ++i) {
+    const Change& change = block.changes[i];
+    const Counter start = std::max(from, change.counter);
+    const Counter end = std::min(to, change.end());
+    if (start < end) MERROW_CHECK(builder.AppendSlice(block, i, start, end).ok());
+  }
+  return builder.Encode();
+}
+
+ChangeBlock DecodeValid(BytesView bytes) {
+  Result<ChangeBlock> block = DecodeChangeBlock(bytes);
+  MERROW_CHECK(block.ok());
+  return std::move(block).value();
+}
+
+// Adds [start, end) to spans in which neighbours of one peer are joined.
+void AddSpan(std::vector<IdSpan>* spans, IdSpan span) {
+  for (IdSpan& other : *spans) {
+    if (other.peer == span.peer && other.end == span.start) {
+      other.end = span.end;
+      return;
+    }
+  }
+  spans->push_back(span);
+}
+
+}  // namespace
+
+// What Admit would do, worked out before anything changes.
+struct OpLog::Plan {
+  struct Item {
+    Pending change;
+    Counter from;
+  };
+  std::vector<Item> admitted;  // in causal order
+  std::vector<Pending> waiting;
+};
+
+OpLog::Plan OpLog::PlanAdmission(std::vector<Pending> candidates) const {
+  // Lamport order is causal for honest writers; what is out of order waits for its dependency.
+  std::stable_sort(candidates.begin(), candidates.end(), [](const Pending& a, const Pending& b) {
+    return std::tuple(ChangeOf(a).lamport, PeerOf(a), ChangeOf(a).counter) <
+           std::tuple(ChangeOf(b).lamport, PeerOf(b), ChangeOf(b).counter);
+  });
+  Plan plan;
+  VersionVector version = graph_.version();
+  std::map<PeerId, std::multimap<Counter, Pending>> waiting;  // by the id that is missing
+  std::deque<Pending> queue(candidates.begin(), candidates.end());
+  while (!queue.empty()) {
+    const Pending item = queue.front();
+    queue.pop_front();
+    const Change& change = ChangeOf(item);
+    const PeerId peer = PeerOf(item);
+    const Counter known = version.End(peer);
+    if (change.end() <= known) continue;
+    std::optional<Id> missing;
+    if (change.counter > known) {
+      missing = Id{peer, change.counter - 1};
+    } else if (change.counter == known) {
+      for (const Id& dep : change.deps) {
+        if (!version.Includes(dep)) missing = dep;
+      }
+    }
+    if (missing.has_value()) {
+      waiting[missing->peer].emplace(missing->counter, item);
+      continue;
+    }
+    plan.admitted.push_back({item, known});
+    version.Set(peer, change.end());
+    const auto waiters = waiting.find(peer);
+    if (waiters == waiting.end()) continue;
+    const auto released = waiters->second.lower_bound(change.end());
+    for (auto it = waiters->second.begin(); it != released; ++it) queue.push_back(it->second);
+    waiters->second.erase(waiters->second.begin(), released);
+  }
+  for (const auto& [peer, items] : waiting) {
+    for (const auto& [counter, item] : items) plan.waiting.push_back(item);
+  }
+  return plan;
+}
+
+// Makes parked changes own their bytes, and drops those that are there twice.
+Result<std::vector<OpLog::Pending>> OpLog::Park(const std::vector<Pending>& waiting) const {
+  std::vector<Pending> parked;
+  std::set<std::tuple<PeerId, Counter, Counter>> seen;
+  std::map<const Incoming*, std::shared_ptr<const Incoming>> owned;
+  size_t bytes = 0;
+  for (const Pending& item : waiting) {
+    const Change& change = ChangeOf(item);
+    if (!seen.emplace(PeerOf(item), change.counter, change.end()).second) continue;
+    std::shared_ptr<const Incoming>& source = owned[item.source.get()];
+    if (source == nullptr) {
+      bytes += item.source->bytes.size();
+      if (bytes > kPendingBytesMax) {
+        return LimitReached("changes with missing dependencies exceed " +
+                            std::to_string(kPendingBytesMax) + " bytes");
+      }
+      if (item.source->owner != nullptr) {
+        source = item.source;
+      } else {
+        auto copy = std::make_shared<Incoming>();
+        copy->owner = std::make_shared<const Bytes>(item.source->bytes);
+        copy->bytes = *copy->owner;
+        copy->block = DecodeValid(copy->bytes);
+        source = std::move(copy);
+      }
+    }
+    parked.push_back({source, item.change});
+  }
+  return parked;
+}
+
+Result<OpLog::Admission> OpLog::Admit(std::vector<std::shared_ptr<const Incoming>> blocks) {
+  MERROW_CHECK(uncommitted_ == 0);
+  std::vector<Pending> candidates = pending_;
+  for (const auto& incoming : blocks) {
+    for (uint32_t i = 0; i < incoming->block.changes.size(); ++i) {
+      candidates.push_back({incoming, i});
+    }
+  }
+  Plan plan = PlanAdmission(std::move(candidates));
+  MERROW_ASSIGN(std::vector<Pending> parked, Park(plan.waiting));
+
+  Admission admission;
+  for (const Plan::Item& item : plan.admitted) {
+    const Change& change = ChangeOf(item.change);
+    const PeerId peer = PeerOf(item.change);
+    const Id id{peer, item.from};
+    const auto length = static_cast<uint32_t>(change.end() - item.from);
+    Lv lv = 0;
+    if (item.from == change.counter) {
+      lv = graph_.Append(id, length, change.lamport, change.deps);
+    } else {
+      const Id previous{peer, item.from - 1};
+      const auto skipped = static_cast<Lamport>(item.from - change.counter);
+      lv = graph_.Append(id, length, change.lamport + skipped, {&previous, 1});
+    }
+    admission.admitted.push_back(
+        {item.change.source, item.change.change, item.from, change.end(), lv});
+  }
+  StoreAdmitted(admission.admitted);
+
+  for (const Pending& item : parked) {
+    const Change& change = ChangeOf(item);
+    const bool before = std::any_of(pending_.begin(), pending_.end(), [&](const Pending& other) {
+      return other.source == item.source && other.change == item.change;
+    });
+    if (!before) AddSpan(&admission.pending, {PeerOf(item), change.counter, change.end()});
+  }
+  pending_ = std::move(parked);
+  return admission;
+}
+
+void OpLog::StoreAdmitted(const std::vector<Admitted>& admitted) {
+  std::map<PeerId, std::vector<const Admitted*>> by_peer;
+  for (const Admitted& item : admitted) by_peer[PeerOf(item)].push_back(&item);
+  for (auto& [peer, items] : by_peer) {
+    if (peer == local_peer_) SealOpenBlock();
+    // Admission was causal, so the items of one peer are in counter order and without gaps.
+    for (size_t i = 0; i < items.size();) {
+      const Incoming& source = *items[i]->source;
+      const Counter from = items[i]->from;
+      size_t j = i;
+      while (j < items.size() && items[j]->source.get() == &source) ++j;
+      const Counter to = items[j - 1]->to;
+      const bool whole = from == source.block.counter() && to == source.block.end();
+      blocks_[peer].push_back(
+          {from, to, whole ? Bytes(source.bytes) : Slice(source.block, from, to)});
+      i = j;
+    }
+  }
+}
+
+void OpLog::DropPending() { pending_.clear(); }
+
+void OpLog::SetLocalPeer(PeerId peer) {
+  MERROW_CHECK(uncommitted_ == 0);
+  SealOpenBlock();
+  local_peer_ = peer;
+}
+
+Id OpLog::NextId() const {
+  return {local_peer_, version().End(local_peer_) + static_cast<Counter>(uncommitted_)};
+}
+
+Lamport OpLog::NextLamport() const {
+  if (uncommitted_ > 0) return uncommitted_lamport_ + uncommitted_;
+  return graph_.LamportAfter(graph_.frontiers());
+}
+
+ChangeBlockBuilder& OpLog::Builder() {
+  if (uncommitted_ > 0) return *open_;
+  const Id next = NextId();
+  uncommitted_deps_ = graph_.frontiers();
+  uncommitted_lamport_ = graph_.LamportAfter(uncommitted_deps_);
+  if (open_ != nullptr && open_->EstimatedBytes() >= kBlockBytesTarget) SealOpenBlock();
+  // A change that only follows the peer's own last one continues it: one change, longer runs.
+  const bool continues =
+      open_ != nullptr && uncommitted_deps_.size() == 1 && uncommitted_deps_[0] == next.Plus(-1);
+  if (open_ == nullptr) {
+    open_ = std::make_unique<ChangeBlockBuilder>(local_peer_);
+    open_start_ = next.counter;
+  }
+  if (!continues) {
+    open_->BeginChange(next.counter, uncommitted_lamport_, uncommitted_deps_, 0, "");
+  }
+  return *open_;
+}
+
+void OpLog::Commit() {
+  if (uncommitted_ == 0) return;
+  const Id first{local_peer_, version().End(local_peer_)};
+  graph_.Append(first, uncommitted_, uncommitted_lamport_, uncommitted_deps_);
+  uncommitted_ = 0;
+}
+
+void OpLog::SealOpenBlock() {
+  if (open_ == nullptr) return;
+  MERROW_CHECK(uncommitted_ == 0);
+  blocks_[local_peer_].push_back({open_start_, open_->end(), open_->Encode()});
+  open_.reset();
+}
+
+bool OpLog::InOpenBlock(Id id) const {
+  return open_ != nullptr && id.peer == local_peer_ && id.counter >= open_start_;
+}
+
+const ChangeBlock& OpLog::Reader::BlockAt(Id id) {
+  if (last_ != nullptr && last_->peer == id.peer && last_->counter() <= id.counter &&
+      id.counter < last_->end()) {
+    return *last_;
+  }
+  if (log_.InOpenBlock(id)) {
+    const auto [it, is_new] = decoded_.try_emplace(Id{id.peer, log_.open_start_}, ChangeBlock{});
+    if (is_new) it->second = log_.open_->View();
+    last_ = &it->second;
+    return *last_;
+  }
+  const auto found = log_.blocks_.find(id.peer);
+  MERROW_CHECK(found != log_.blocks_.end());
+  const auto after = std::upper_bound(
+      found->second.begin(), found->second.end(), id.counter,
+      [](Counter counter, const StoredBlock& block) { return counter < block.start; });
+  MERROW_CHECK(after != found->second.begin());
+  const StoredBlock& stored = *(after - 1);
+  MERROW_CHECK(id.counter < stored.end);
+  const auto [it, is_new] = decoded_.try_emplace(Id{id.peer, stored.start}, ChangeBlock{});
+  if (is_new) it->second = DecodeValid(stored.bytes);
+  last_ = &it->second;
+  return *last_;
+}
+
+void OpLog::ForEachBlockSince(const VersionVector& from,
+                              const std::function<void(Id, BytesView)>& visit) const {
+  MERROW_CHECK(uncommitted_ == 0);
+  // The open block comes after the stored ones of its peer, which may have none.
+  const auto visit_open = [&] {
+    const Counter known = from.End(local_peer_);
+    if (open_ == nullptr || open_->end() <= known) return;
+    if (open_start_ >= known) {
+      visit({local_peer_, open_start_}, open_->Encode());
+    } else {
+      visit({local_peer_, known}, Slice(open_->View(), known, open_->end()));
+    }
+  };
+  bool open_visited = false;
+  for (const auto& [peer, blocks] : blocks_) {
+    if (!open_visited && peer > local_peer_) {
+      visit_open();
+      open_visited = true;
+    }
+    const Counter known = from.End(peer);
+    auto block = std::upper_bound(
+        blocks.begin(), blocks.end(), known,
+        [](Counter counter, const StoredBlock& stored) { return counter < stored.end; });
+    for (; block != blocks.end(); ++block) {
+      if (block->start >= known) {
+        visit({peer, block->start}, block->bytes);
+      } else {
+        visit({peer, known}, Slice(DecodeValid(block->bytes), known, block->end));
+      }
+    }
+    if (peer == local_peer_) {
+      visit_open();
+      open_visited = true;
+    }
+  }
+  if (!open_visited) visit_open();
+}
+
+void OpLog::Compact() {
+  MERROW_CHECK(uncommitted_ == 0);
+  SealOpenBlock();
+  for (auto& [peer, blocks] : blocks_) {
+    PeerBlocks merged;
+    for (size_t i = 0; i < blocks.size();) {
+      size_t j = i;
+      size_t bytes = 0;
+      while (j < blocks.size() && (j == i || bytes + blocks[j].bytes.size() <= kBlockBytesTarget)) {
+        bytes += blocks[j].bytes.size();
+        ++j;
+      }
+      if (j == i + 1) {
+        merged.push_back(std::move(blocks[i]));
+      } else {
+        ChangeBlockBuilder builder(peer);
+        for (size_t k = i; k < j; ++k) {
+          const ChangeBlock block = DecodeValid(blocks[k].bytes);
+          for (size_t c = 0; c < block.changes.size(); ++c) {
+            const Change& change = block.changes[c];
+            MERROW_CHECK(builder.AppendSlice(block, c, change.counter, change.end()).ok());
+          }
+        }
+        merged.push_back({blocks[i].start, blocks[j - 1].end, builder.Encode()});
+      }
+      i = j;
+    }
+    merged.shrink_to_fit();
+    blocks = std::move(merged);
+  }
+}
+
+size_t OpLog::MemoryBytes() const {
+  size_t bytes = graph_.MemoryBytes();
+  for (const auto& [peer, blocks] : blocks_) {
+    bytes += sizeof(PeerId) + sizeof(PeerBlocks) + 48;  // with the map's node
+    bytes += blocks.capacity() * sizeof(StoredBlock);
+    for (const StoredBlock& block : blocks) bytes += block.bytes.capacity();
+  }
+  if (open_ != nullptr) bytes += 1024 + 2 * open_->EstimatedBytes();
+  const Incoming* last = nullptr;
+  for (const Pending& item : pending_) {
+    if (item.source.get() != last) bytes += 512 + 2 * item.source->bytes.size();
+    last = item.source.get();
+  }
+  return bytes;
+}
+
+void OpLog::CheckInvariants() const {
+  graph_.CheckInvariants();
+  for (const auto& [peer, blocks] : blocks_) {
+    Counter at = 0;
+    for (const StoredBlock& block : blocks) {
+      MERROW_CHECK(block.start == at && block.end > block.start);
+      at = block.end;
+      const ChangeBlock decoded = DecodeValid(block.bytes);
+      MERROW_CHECK(decoded.peer == peer && decoded.counter() == block.start &&
+                   decoded.end() == block.end);
+    }
+    if (open_ != nullptr && peer == local_peer_) MERROW_CHECK(at == open_start_);
+    const bool complete = at == version().End(peer);
+    MERROW_CHECK(complete || (open_ != nullptr && peer == local_peer_));
+  }
+}
+
+}  // namespace merrow::loro

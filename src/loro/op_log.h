@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Op log: everything that happened in a document, as verbatim change blocks, with the causal graph
+// over them. It decides what is new, what must wait and what may be stored; it knows no state.
+//
+// Blocks are validated once, when they are admitted, and kept as they came: exporting what a peer
+// lacks copies blocks and hashes, and decodes only where a block has to be cut. Local edits grow
+// one open block, which is sealed when it is large enough or when another block of its peer must
+// follow.
+//
+// Invariants:
+//   (1) For each peer, stored blocks cover [0, End(peer)) in order and without gaps, except for the
+//       part that the open block holds.
+//   (2) The graph has exactly the atoms of stored blocks plus the committed ones of the open block.
+//   (3) No parked change is admissible.
+
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "loro/causal_graph.h"
+#include "loro/change_block.h"
+
+namespace merrow::loro {
+
+/// Changes parked because their dependencies are missing may hold this many bytes in all.
+inline constexpr size_t kPendingBytesMax = size_t{16} << 20;
+
+/// An open block is sealed when its encoding would pass this size. (Loro's own split target.)
+inline constexpr size_t kBlockBytesTarget = 4096;
+
+class OpLog {
+ public:
+  explicit OpLog(PeerId local_peer) : local_peer_(local_peer) {}
+
+  const CausalGraph& graph() const { return graph_; }
+  const VersionVector& version() const { return graph_.version(); }
+
+  // --- Changes from elsewhere ---
+
+  /// A decoded block on its way in. `block` refers to `bytes`.
+  struct Incoming {
+    BytesView bytes;
+    std::shared_ptr<const Bytes> owner;  // null while the bytes are the caller's
+    ChangeBlock block;
+  };
+  /// A slice of a change that became part of the log.
+  struct Admitted {
+    std::shared_ptr<const Incoming> source;
+    uint32_t change;  // index into source->block.changes
+    Counter from;
+    Counter to;
+    Lv lv;  // of `from`
+  };
+  struct Admission {
+    std::vector<Admitted> admitted;  // in causal order; Lvs are consecutive
+    std::vector<IdSpan> pending;     // newly parked
+  };
+  /// Admits every change of `blocks`, and of those parked before, whose dependencies are here;
+  /// parks the rest; ignores what is known. Limit if too much would be parked, in which case
+  /// nothing changed.
+  Result<Admission> Admit(std::vector<std::shared_ptr<const Incoming>> blocks);
+
+  bool has_pending() const { return !pending_.empty(); }
+  void DropPending();
+
+  // --- Local changes ---
+
+  PeerId local_peer() const { return local_peer_; }
+  /// REQUIRES: no local change is open
+  void SetLocalPeer(PeerId peer);
+
+  /// The builder to add local ops to. Opens a change after the current heads if none is open.
+  ChangeBlockBuilder& Builder();
+  bool HasUncommitted() const { return uncommitted_ > 0; }
+  /// Id and lamport that the next local atom will have.
+  Id NextId() const;
+  Lamport NextLamport() const;
+  /// REQUIRES: that many atoms were just added to Builder()
+  void CountUncommitted(uint32_t atoms) { uncommitted_ += atoms; }
+  /// Makes the open change part of the log. Nothing if there is none.
+  void Commit();
+
+  // --- Reading ---
+
+  /// Decodes blocks as they are asked for and keeps them while it lives. The log must not change
+  /// meanwhile. Admitted blocks are valid, so decoding cannot fail.
+  class Reader {
+   public:
+    explicit Reader(const OpLog& log) : log_(log) {}
+    /// The block that holds `id`. REQUIRES: `id` is in the log.
+    const ChangeBlock& BlockAt(Id id);
+
+   private:
+    const OpLog& log_;
+    std::map<Id, ChangeBlock> decoded_;  // by first id
+    const ChangeBlock* last_ = nullptr;
+  };
+
+  /// Calls visit(first id, block bytes) for blocks that together hold exactly the atoms that `from`
+  /// lacks, by peer and counter. REQUIRES: nothing is uncommitted.
+  void ForEachBlockSince(const VersionVector& from,
+                         const std::function<void(Id, BytesView)>& visit) const;
+
+  /// Merges neighbouring small blocks of each peer. The bytes shrink; what they mean stays.
+  /// REQUIRES: nothing is uncommitted.
+  void Compact();
+
+  size_t MemoryBytes() const;
+  void CheckInvariants() const;
+
+ private:
+  struct StoredBlock {
+    Counter start;
+    Counter end;
+    Bytes bytes;
+  };
+  using PeerBlocks = std::vector<StoredBlock>;  // ascending, without gaps
+  struct Pending {
+    std::shared_ptr<const Incoming> source;
+    uint32_t change;
+  };
+
+  struct Plan;
+  Plan PlanAdmission(std::vector<Pending> candidates) const;
+  Result<std::vector<Pending>> Park(const std::vector<Pending>& waiting) const;
+  void StoreAdmitted(const std::vector<Admitted>& admitted);
+  void SealOpenBlock();
+  bool InOpenBlock(Id id) const;
+
+  PeerId local_peer_;
+  CausalGraph graph_;
+  std::map<PeerId, PeerBlocks> blocks_;
+
+  std::vector<Pending> pending_;
+
+  std::unique_ptr<ChangeBlockBuilder> open_;
+  Counter open_start_ = 0;    // counter of the open block's first atom
+  uint32_t uncommitted_ = 0;  // atoms of the open change
+  Lamport uncommitted_lamport_ = 0;
+  std::vector<Id> uncommitted_deps_;
+};
+
+}  // namespace merrow::loro

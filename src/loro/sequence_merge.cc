@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loro/sequence_merge.h"
+
+#include <algorithm>
+#include <optional>
+#include <unordered_map>
+
+#include "loro/sequence_tracker.h"
+
+namespace merrow::loro {
+namespace {
+
+// How many elements the base version has does not matter to where ops land, so it need not be
+// known: the state, which knows, checks the positions that come out.
+constexpr uint32_t kUnknownBaseLength = 1U << 30;
+
+// The replay of one container.
+struct Replay {
+  explicit Replay(uint32_t base_length) : tracker(base_length) {}
+
+  SequenceTracker tracker;
+  std::vector<Lv> version;  // the tracker's current one
+};
+
+class Merger {
+ public:
+  Merger(const OpLog& log, Lv first_new, State* state)
+      : log_(log), graph_(log.graph()), reader_(log), first_new_(first_new), state_(state) {}
+
+  Status Run() {
+    MERROW_TRY(ForEachSlice(first_new_, [this](Lv, const CausalGraph::Run&, const OpSlice& slice) {
+      if (IsSequence(slice.container().kind())) replays_.try_emplace(slice.container());
+      return Status();
+    }));
+    Lv start = first_new_;
+    std::optional<Lv> base;
+    if (!replays_.empty()) {
+      base = graph_.CriticalVersionBefore(first_new_);
+      start = base.has_value() ? *base + 1 : 0;
+    }
+    const uint32_t base_length = base.has_value() ? kUnknownBaseLength : 0;
+    for (auto& [container, replay] : replays_) {
+      replay.emplace(base_length);
+      if (base.has_value()) replay->version.assign(1, *base);
+    }
+    return ForEachSlice(start, [this](Lv lv, const CausalGraph::Run& run, const OpSlice& slice) {
+      const auto found = replays_.find(slice.container());
+      if (found != replays_.end()) return Feed(&*found->second, lv, run, slice);
+      return lv >= first_new_ ? state_->Apply(slice) : Status();
+    });
+  }
+
+ private:
+  // Calls visit(lv, run, slice) for every op from `start` on, in order of arrival, cut at
+  // first_new_.
+  template <typename Visit>
+  Status ForEachSlice(Lv start, Visit&& visit) {
+    if (start >= graph_.size()) return {};
+    for (size_t i = graph_.RunIndexOf(start); i < graph_.runs().size(); ++i) {
+      const CausalGraph::Run& run = graph_.runs()[i];
+      for (Lv lv = std::max(start, run.start); lv < run.end;) {
+        const Lv limit = lv < first_new_ ? std::min(first_new_, run.end) : run.end;
+        const Id id = run.IdAt(lv, graph_);
+        const ChangeBlock& block = reader_.BlockAt(id);
+        const Counter wanted = id.counter + static_cast<Counter>(limit - lv);
+        const Counter to = std::min(block.end(), wanted);
+        MERROW_TRY(
+            ForEachOpSlice(block, id.counter, to, run.LamportAt(lv), [&](const OpSlice& slice) {
+              const auto skipped = slice.id().counter - id.counter;
+              return visit(lv + static_cast<Lv>(skipped), run, slice);
+            }));
+        lv += static_cast<Lv>(to - id.counter);
+      }
+    }
+    return {};
+  }
+
+  // Moves the replay to the version that the op at `lv` was made at.
+  void MoveTo(Replay* replay, Lv lv, const CausalGraph::Run& run) {
+    const Lv before = lv - 1;
+    const std::span<const Lv> parents =
+        lv > run.start ? std::span(&before, 1) : std::span<const Lv>(run.parents);
+    const CausalGraph::Difference difference = graph_.Diff(replay->version, parents);
+    for (const LvSpan& span : difference.only_a) {
+      ForEachIdSpan(span, [replay](IdSpan ids) { replay->tracker.Retreat(ids); });
+    }
+    for (const LvSpan& span : difference.only_b) {
+      ForEachIdSpan(span, [replay](IdSpan ids) { replay->tracker.Advance(ids); });
+    }
+  }
+
+  template <typename Visit>
+  void ForEachIdSpan(LvSpan span, Visit&& visit) {
+    for (size_t i = graph_.RunIndexOf(span.start);
+         i < graph_.runs().size() && graph_.runs()[i].start < span.end; ++i) {
+      const CausalGraph::Run& run = graph_.runs()[i];
+      const Lv start = std::max(span.start, run.start);
+      const Lv end = std::min(span.end, run.end);
+      const Id id = run.IdAt(start, graph_);
+      visit(IdSpan{id.peer, id.counter, id.counter + static_cast<Counter>(end - start)});
+    }
+  }
+
+  Status Feed(Replay* replay, Lv lv, const CausalGraph::Run& run, const OpSlice& slice) {
+    MoveTo(replay, lv, run);
+    replay->version.assign(1, lv + slice.length - 1);
+    const bool is_new = lv >= first_new_;
+    const int64_t wire_position = slice.position();
+    if (wire_position < 0 || wire_position > INT32_MAX) {
+      return Corruption("op position " + std::to_string(wire_position) + " is out of range");
+    }
+    const auto position = static_cast<uint32_t>(wire_position);
+    SequenceTracker& tracker = replay->tracker;
+    switch (slice.op->kind) {
+      case OpKind::kTextInsert:
+      case OpKind::kListInsert: {
+        MERROW_ASSIGN(const uint32_t at, tracker.Insert(slice.id(), slice.length, position));
+        return is_new ? state_->ApplyInsertAt(slice, at) : Status();
+      }
+      case OpKind::kTextMarkStart: {
+        MERROW_ASSIGN(const uint32_t start, tracker.Insert(slice.id(), 1, position));
+        if (is_new) MERROW_TRY(state_->ApplyInsertAt(slice, start));
+        MERROW_ASSIGN(const uint32_t end,
+                      tracker.Insert(slice.id().Plus(1), 1, position + slice.op->mark_length + 1));
+        return is_new ? state_->ApplyMarkEndAt(slice, end) : Status();
+      }
+      case OpKind::kDelete: {
+        deleted_.clear();
+        const auto length = static_cast<int32_t>(slice.length);
+        MERROW_TRY(tracker.Delete(slice.id(), position,
+                                  slice.op->signed_length < 0 ? -length : length, &deleted_));
+        if (!is_new) return {};
+        for (const SequenceTracker::Deleted& range : deleted_) {
+          MERROW_TRY(state_->DeleteAt(slice.container(), range.position, range.length));
+        }
+        return {};
+      }
+      default:
+        return {};
+    }
+  }
+
+  const OpLog& log_;
+  const CausalGraph& graph_;
+  OpLog::Reader reader_;
+  const Lv first_new_;
+  State* const state_;
+  std::unordered_map<ContainerId, std::optional<Replay>, ContainerIdHash> replays_;
+  std::vector<SequenceTracker::Deleted> deleted_;
+};
+
+}  // namespace
+
+Status MergeInto(const OpLog& log, Lv first_new, State* state) {
+  return Merger(log, first_new, state).Run();
+}
+
+}  // namespace merrow::loro

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// State: what a document looks like now, container by container. It applies ops that fit it: ops
+// made at exactly its version (by position), and of other kinds those that merge by comparing.
+// Concurrent sequence ops are turned into fitting edits by sequence_merge.h.
+//
+// A child container exists from the op that creates it, whether or not a slot still refers to it; a
+// root exists from the first op on it.
+
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "loro/hash_index.h"
+#include "loro/list_state.h"
+#include "loro/map_state.h"
+#include "loro/op_slice.h"
+#include "loro/text_state.h"
+
+namespace merrow::loro {
+
+struct CounterState {
+  double sum = 0;
+};
+/// A container of a kind that this release does not interpret. Its ops are in the log.
+struct OpaqueState {};
+
+struct Container {
+  using AnyState = std::variant<OpaqueState, MapState, ListState, TextState, CounterState>;
+
+  ContainerId id;
+  std::optional<ContainerId> parent;
+  AnyState state;
+};
+
+class State {
+ public:
+  const std::vector<Container>& containers() const { return containers_; }
+
+  /// Null if it does not exist. Valid until a container is added.
+  const Container* Find(const ContainerId& id) const;
+  Container* Find(const ContainerId& id);
+  /// The state of a container of kind T; null if there is none.
+  template <typename T>
+  const T* Get(const ContainerId& id) const {
+    const Container* container = Find(id);
+    return container == nullptr ? nullptr : std::get_if<T>(&container->state);
+  }
+
+  /// The container, created if it does not exist: a root empty, a child opaque, because snapshots
+  /// may leave out children that nothing refers to any more, and what they held is only in the
+  /// history.
+  Container& Open(const ContainerId& id);
+  /// The same as a state of kind T; null if it is opaque or of another kind.
+  template <typename T>
+  T* OpenAs(const ContainerId& id) {
+    return std::get_if<T>(&Open(id).state);
+  }
+  /// Adds a container. REQUIRES: it does not exist.
+  Container& Add(const ContainerId& id, std::optional<ContainerId> parent);
+
+  /// Applies an op made at this version, or one that merges by comparing.
+  Status Apply(const OpSlice& slice);
+  /// Applies an insert at `position` instead of its own. Of a mark, only the start anchor.
+  /// REQUIRES: a text or list insert or a mark start.
+  Status ApplyInsertAt(const OpSlice& slice, uint32_t position);
+  /// Applies the end anchor of a mark. Its op is the one after the start's and says nothing itself,
+  /// so both are applied with the start. REQUIRES: a mark start.
+  Status ApplyMarkEndAt(const OpSlice& slice, uint32_t position);
+  Status DeleteAt(const ContainerId& id, uint32_t position, uint32_t length);
+
+  /// Registers the containers that `value` creates as children of `parent`.
+  void AdoptChildren(const Value& value, const ContainerId& parent);
+
+  size_t MemoryBytes() const;
+  void CheckInvariants() const;
+
+ private:
+  Status ApplyMap(const OpSlice& slice);
+
+  std::vector<Container> containers_;
+  HashIndex index_;
+};
+
+/// True for the kinds whose concurrent ops need their history: positions.
+inline bool IsSequence(ContainerKind kind) {
+  return kind == ContainerKind::kText || kind == ContainerKind::kList;
+}
+
+}  // namespace merrow::loro

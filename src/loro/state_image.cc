@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loro/state_image.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "base/check.h"
+#include "loro/state_codec.h"
+
+namespace merrow::loro {
+namespace {
+
+Result<MapState> MapFromImage(MapImage image) {
+  MapState map;
+  for (MapImage::Entry& entry : image.entries) {
+    map.Write(entry.key, std::move(entry.value), {entry.lamport, entry.peer});
+  }
+  return map;
+}
+
+MapImage ImageOfMap(const MapState& map) {
+  MapImage image;
+  image.entries.reserve(map.entries().size());
+  for (const MapState::Entry& entry : map.entries()) {
+    image.entries.push_back({entry.key, entry.value, entry.writer.peer, entry.writer.lamport});
+  }
+  std::sort(image.entries.begin(), image.entries.end(),
+            [](const auto& a, const auto& b) { return a.key < b.key; });
+  return image;
+}
+
+Result<ListState> ListFromImage(ListImage image) {
+  ListState list;
+  size_t at = 0;
+  for (const AtomRun& run : image.runs) {
+    for (uint32_t i = 0; i < run.length; ++i) {
+      MERROW_TRY(list.Append(run.id.Plus(static_cast<Counter>(i)), run.lamport + i,
+                             std::move(image.values[at++])));
+    }
+  }
+  return list;
+}
+
+ListImage ImageOfList(const ListState& list) {
+  ListImage image;
+  image.values.reserve(list.length());
+  list.ForEach([&image](const IdRun& run, const Value& value) {
+    image.values.push_back(value);
+    if (!image.runs.empty()) {
+      AtomRun& last = image.runs.back();
+      const auto length = static_cast<Counter>(last.length);
+      if (last.id.Plus(length) == run.id && last.lamport + last.length == run.lamport) {
+        ++last.length;
+        return;
+      }
+    }
+    image.runs.push_back({run.id, run.lamport, 1});
+  });
+  return image;
+}
+
+Result<TextState> TextFromImage(TextImage image) {
+  TextState::Loader loader(image.text);
+  size_t mark = 0;
+  for (const TextImage::Span& span : image.spans) {
+    if (span.length == TextImage::kStyleStart) {
+      TextImage::Mark& style = image.marks[mark++];
+      MERROW_TRY(loader.AddStyleStart(span.id, span.lamport, style.key, std::move(style.value),
+                                      style.info));
+    } else if (span.length == TextImage::kStyleEnd) {
+      MERROW_TRY(loader.AddStyleEnd(span.id, span.lamport));
+    } else {
+      MERROW_TRY(loader.AddText(span.id, span.lamport, static_cast<uint32_t>(span.length)));
+    }
+  }
+  return loader.Finish();
+}
+
+TextImage ImageOfText(const TextState& text) {
+  TextImage image;
+  text.AppendText(&image.text);
+  text.ForEachChunk([&image](const TextChunk& chunk) {
+    int32_t length = static_cast<int32_t>(chunk.run.length);
+    if (chunk.kind == TextChunk::Kind::kStyleStart) {
+      length = TextImage::kStyleStart;
+      image.marks.push_back({chunk.style->key, chunk.style->value, chunk.style->info});
+    } else if (chunk.kind == TextChunk::Kind::kStyleEnd) {
+      length = TextImage::kStyleEnd;
+    }
+    image.spans.push_back({chunk.run.id, chunk.run.lamport, length});
+  });
+  return image;
+}
+
+Result<Container::AnyState> DecodeState(ContainerKind kind, BytesView bytes) {
+  switch (kind) {
+    case ContainerKind::kMap: {
+      MERROW_ASSIGN(MapImage image, DecodeMapState(bytes));
+      MERROW_ASSIGN(MapState map, MapFromImage(std::move(image)));
+      return Container::AnyState(std::move(map));
+    }
+    case ContainerKind::kList: {
+      MERROW_ASSIGN(ListImage image, DecodeListState(bytes));
+      MERROW_ASSIGN(ListState list, ListFromImage(std::move(image)));
+      return Container::AnyState(std::move(list));
+    }
+    case ContainerKind::kText: {
+      MERROW_ASSIGN(TextImage image, DecodeTextState(bytes));
+      MERROW_ASSIGN(TextState text, TextFromImage(std::move(image)));
+      return Container::AnyState(std::move(text));
+    }
+    case ContainerKind::kCounter: {
+      MERROW_ASSIGN(const double sum, DecodeCounterState(bytes));
+      return Container::AnyState(CounterState{sum});
+    }
+    default:
+      return Container::AnyState(OpaqueState());
+  }
+}
+
+Bytes EncodeState(const Container::AnyState& state) {
+  if (const auto* map = std::get_if<MapState>(&state)) return EncodeMapState(ImageOfMap(*map));
+  if (const auto* list = std::get_if<ListState>(&state)) return EncodeListState(ImageOfList(*list));
+  if (const auto* text = std::get_if<TextState>(&state)) return EncodeTextState(ImageOfText(*text));
+  return EncodeCounterState(std::get<CounterState>(state).sum);
+}
+
+// Depths of containers, which need those of their ancestors first.
+class Depths {
+ public:
+  explicit Depths(const State& state) : state_(state) {}
+
+  uint32_t Of(const Container& container) {
+    // Up to the first ancestor whose depth is known, then down again, without recursion.
+    std::vector<const Container*> path;
+    const Container* at = &container;
+    uint32_t depth = kRootDepth;
+    while (true) {
+      const auto known = known_.find(at);
+      if (known != known_.end()) {
+        depth = known->second;
+        break;
+      }
+      path.push_back(at);
+      at = at->parent.has_value() ? state_.Find(*at->parent) : nullptr;
+      if (at == nullptr) {
+        depth = kRootDepth - 1;
+        break;
+      }
+    }
+    for (auto it = path.rbegin(); it != path.rend(); ++it) known_[*it] = ++depth;
+    return depth;
+  }
+
+ private:
+  const State& state_;
+  std::unordered_map<const Container*, uint32_t> known_;
+};
+
+}  // namespace
+
+Result<State> StateFromImage(const std::vector<SnapshotParts::State>& entries) {
+  State state;
+  for (const SnapshotParts::State& entry : entries) {
+    const Result<StateWrapper> wrapper = DecodeStateWrapper(entry.wrapper);
+    if (!wrapper.ok()) return wrapper.error().Within("state of " + entry.container.ToString());
+    if (wrapper->kind != entry.container.kind()) {
+      return Corruption("state of " + entry.container.ToString() + " is of another kind");
+    }
+    Result<Container::AnyState> decoded = DecodeState(wrapper->kind, wrapper->state);
+    if (!decoded.ok()) return decoded.error().Within("state of " + entry.container.ToString());
+    if (state.Find(entry.container) != nullptr) {
+      return Corruption("state of " + entry.container.ToString() + " is there twice");
+    }
+    state.Add(entry.container, wrapper->parent).state = std::move(decoded).value();
+  }
+  return state;
+}
+
+std::vector<SnapshotParts::State> ImageOfState(const State& state, std::deque<Bytes>* storage) {
+  std::vector<SnapshotParts::State> entries;
+  Depths depths(state);
+  for (const Container& container : state.containers()) {
+    if (std::holds_alternative<OpaqueState>(container.state)) continue;
+    const Bytes bytes = EncodeState(container.state);
+    storage->push_back(EncodeStateWrapper({.kind = container.id.kind(),
+                                           .depth = depths.Of(container),
+                                           .parent = container.parent,
+                                           .state = bytes}));
+    entries.push_back({container.id, storage->back()});
+  }
+  return entries;
+}
+
+}  // namespace merrow::loro

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// State image: a whole state to and from the entries of a snapshot (snapshot.h, state_codec.h).
+
+#pragma once
+
+#include <deque>
+
+#include "loro/snapshot.h"
+#include "loro/state.h"
+
+namespace merrow::loro {
+
+/// The state that the entries describe. Corruption if one does not decode.
+Result<State> StateFromImage(const std::vector<SnapshotParts::State>& entries);
+
+/// The entries that describe `state`; their bytes are appended to `storage`, which must outlive
+/// them. Opaque containers have none.
+std::vector<SnapshotParts::State> ImageOfState(const State& state, std::deque<Bytes>* storage);
+
+}  // namespace merrow::loro
