@@ -53,6 +53,7 @@ class SequenceTracker {
   };
 
   /// `base_length`: elements (Text: entities) that are visible at the base version.
+  /// REQUIRES: at most kTrackerElementsMax
   explicit SequenceTracker(uint32_t base_length);
   ~SequenceTracker();
   SequenceTracker(SequenceTracker&&) noexcept;

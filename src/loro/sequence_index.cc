@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "loro/sequence_index.h"
+
+namespace merrow::loro {
+
+SequenceIndex::SequenceIndex(uint32_t base_length) {
+  peers_.emplace_back();
+  peers_.back().id = kNoPeer;
+  if (base_length > 0) {
+    RecordInsert({kBasePeer, 0}, base_length, 0);
+  }
+}
+
+PeerIndex SequenceIndex::Intern(PeerId peer) {
+  const auto [found, is_new] =
+      peer_indexes_.try_emplace(peer, static_cast<PeerIndex>(peers_.size()));
+  if (is_new) {
+    peers_.emplace_back();
+    peers_.back().id = peer;
+  }
+  return found->second;
+}
+
+PeerIndex SequenceIndex::Find(PeerId peer) const {
+  const auto found = peer_indexes_.find(peer);
+  return found == peer_indexes_.end() ? kNoPeerIndex : found->second;
+}
+
+size_t SequenceIndex::EntryAt(const Peer& peer, Counter counter) {
+  const auto ends_after = [&](size_t i) {
+    return peer.entries[i].end() > static_cast<uint32_t>(counter);
+  };
+  const size_t guess = peer.last_entry;
+  if (guess < peer.entries.size() && ends_after(guess) && (guess == 0 || !ends_after(guess - 1))) {
+    return guess;
+  }
+  const auto found = std::partition_point(
+      peer.entries.begin(), peer.entries.end(),
+      [&](const Entry& entry) { return entry.end() <= static_cast<uint32_t>(counter); });
+  peer.last_entry = static_cast<size_t>(found - peer.entries.begin());
+  return peer.last_entry;
+}
+
+bool SequenceIndex::Continues(const Entry& entry, Atom first) {
+  return entry.end() == static_cast<uint32_t>(first.counter);
+}
+
+SequenceIndex::Entry& SequenceIndex::AddEntry(Atom first, uint32_t length, Kind kind) {
+  std::vector<Entry>& entries = peers_[first.peer].entries;
+  MERROW_CHECK(entries.empty() || entries.back().end() <= static_cast<uint32_t>(first.counter));
+  Entry& entry = entries.emplace_back();
+  entry.counter = first.counter;
+  entry.length = length;
+  entry.kind = kind;
+  return entry;
+}
+
+void SequenceIndex::RecordInsert(Atom first, uint32_t length, uint32_t leaf) {
+  Peer& peer = peers_[first.peer];
+  if (!peer.entries.empty() && peer.entries.back().kind == Kind::kInsert &&
+      Continues(peer.entries.back(), first)) {
+    Entry& entry = peer.entries.back();
+    entry.length += length;
+    FillPages(peer, entry, entry.length - length, entry.length, leaf);
+    return;
+  }
+  Entry& entry = AddEntry(first, length, Kind::kInsert);
+  entry.first_page = static_cast<uint32_t>(peer.pages.size());
+  FillPages(peer, entry, 0, length, leaf);
+}
+
+void SequenceIndex::RecordMove(Atom op, Atom deleted, uint32_t leaf) {
+  Peer& peer = peers_[op.peer];
+  Entry& entry = AddEntry(op, 1, Kind::kMove);
+  entry.target = deleted;
+  entry.first_page = static_cast<uint32_t>(peer.pages.size());
+  FillPages(peer, entry, 0, 1, leaf);
+}
+
+void SequenceIndex::RecordDelete(Atom first, AtomSpan target, bool backwards) {
+  std::vector<Entry>& entries = peers_[first.peer].entries;
+  if (!entries.empty() && Continues(entries.back(), first) &&
+      entries.back().target.peer == target.first.peer) {
+    Entry& last = entries.back();
+    const bool last_may_go_on = last.kind == Kind::kDelete && (!backwards || target.length == 1);
+    if (last_may_go_on && last.target.Plus(last.length) == target.first) {
+      last.length += target.length;
+      return;
+    }
+    const bool last_may_go_back =
+        (last.kind == Kind::kDeleteBackwards || (last.kind == Kind::kDelete && last.length == 1)) &&
+        (backwards || target.length == 1);
+    if (last_may_go_back && target.first.Plus(target.length) == last.target) {
+      last.kind = Kind::kDeleteBackwards;
+      last.target = target.first;
+      last.length += target.length;
+      return;
+    }
+  }
+  const bool keeps_order = !backwards || target.length == 1;
+  AddEntry(first, target.length, keeps_order ? Kind::kDelete : Kind::kDeleteBackwards).target =
+      target.first;
+}
+
+uint32_t SequenceIndex::LeafOf(Atom atom) const {
+  const Peer& peer = peers_[atom.peer];
+  const Entry& entry = peer.entries[EntryAt(peer, atom.counter)];
+  const uint32_t offset = static_cast<uint32_t>(atom.counter - entry.counter);
+  const uint32_t page = peer.pages[entry.first_page + offset / kPageAtoms];
+  return (page & kSplitPage) == 0 ? page : blocks_[page & ~kSplitPage][offset % kPageAtoms];
+}
+
+void SequenceIndex::SetLeaf(AtomSpan span, uint32_t leaf) {
+  Peer& peer = peers_[span.first.peer];
+  const Entry& entry = peer.entries[EntryAt(peer, span.first.counter)];
+  const uint32_t from = static_cast<uint32_t>(span.first.counter - entry.counter);
+  FillPages(peer, entry, from, from + span.length, leaf);
+}
+
+void SequenceIndex::FillPages(Peer& peer, const Entry& entry, uint32_t from, uint32_t to,
+                              uint32_t leaf) {
+  const size_t pages_needed = entry.first_page + (size_t{to} + kPageAtoms - 1) / kPageAtoms;
+  if (peer.pages.size() < pages_needed) {
+    peer.pages.resize(pages_needed, leaf);  // counters past the last op have no meaning yet
+  }
+  uint32_t* const pages = peer.pages.data() + entry.first_page;
+  while (from < to) {
+    const uint32_t page = from / kPageAtoms;
+    const uint32_t page_end = page * kPageAtoms + kPageAtoms;
+    const uint32_t end = std::min(to, page_end);
+    const bool fills = from % kPageAtoms == 0 && (end == page_end || end == entry.length);
+    if (fills && (pages[page] & kSplitPage) == 0) {
+      pages[page] = leaf;
+    } else {
+      SetPageRange(&pages[page], from % kPageAtoms, from % kPageAtoms + (end - from), leaf);
+    }
+    from = end;
+  }
+}
+
+void SequenceIndex::SetPageRange(uint32_t* page, uint32_t from, uint32_t to, uint32_t leaf) {
+  if (*page == leaf) {
+    return;
+  }
+  if ((*page & kSplitPage) == 0) {
+    blocks_.emplace_back().fill(*page);
+    *page = kSplitPage | static_cast<uint32_t>(blocks_.size() - 1);
+  }
+  auto& block = blocks_[*page & ~kSplitPage];
+  std::fill(block.begin() + from, block.begin() + to, leaf);
+}
+
+size_t SequenceIndex::MemoryBytes() const {
+  size_t bytes = blocks_.capacity() * sizeof(blocks_[0]) + peers_.capacity() * sizeof(Peer) +
+                 peer_indexes_.size() * 40;
+  for (const Peer& peer : peers_) {
+    bytes += peer.entries.capacity() * sizeof(Entry) + peer.pages.capacity() * sizeof(uint32_t);
+  }
+  return bytes;
+}
+
+}  // namespace merrow::loro
