@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "loro/change_block.h"
-#include "loro/state_codec.h"
+#include "loro/container_id_codec.h"
 
 namespace merrow::loro {
 namespace {
@@ -24,7 +24,8 @@ Error Bad(std::string_view what) { return Corruption("snapshot: " + std::string(
 Bytes BlockKey(Id first) {
   ByteWriter writer;
   writer.U64Be(first.peer);
-  writer.U32Le(__builtin_bswap32(static_cast<uint32_t>(first.counter)));
+  writer.U16Be(static_cast<uint16_t>(static_cast<uint32_t>(first.counter) >> 16));
+  writer.U16Be(static_cast<uint16_t>(first.counter & 0xFFFF));
   return writer.Release();
 }
 
@@ -179,7 +180,7 @@ Status Decoder::DecodeStates(BytesView bytes, std::vector<SnapshotParts::State>*
       MERROW_ASSIGN(*frontiers, DecodeFrontiers(entry.value));
       continue;
     }
-    MERROW_ASSIGN(ContainerId container, DecodeStateKey(entry.key));
+    MERROW_ASSIGN(ContainerId container, ParseContainerKey(entry.key));
     states->push_back({std::move(container), entry.value});
   }
   return {};
@@ -222,7 +223,11 @@ class StoreEncoder {
 };
 
 void AddStates(StoreEncoder& store, const std::vector<SnapshotParts::State>& states) {
-  for (const auto& state : states) store.Add(EncodeStateKey(state.container), state.wrapper);
+  for (const auto& state : states) {
+    ByteWriter key;
+    WriteContainerKey(key, state.container);
+    store.Add(key.Release(), state.wrapper);
+  }
 }
 
 void AppendSection(ByteWriter& writer, BytesView section) {

@@ -1,3 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-set(loro_snapshot_sources lz4_frame.cc sstable.cc)
+set(loro_snapshot_sources
+    list_codec.cc
+    lz4_frame.cc
+    map_codec.cc
+    movable_list_codec.cc
+    snapshot.cc
+    sstable.cc
+    state_codec.cc
+    state_columns.cc
+    text_codec.cc
+    tree_codec.cc)
 set(loro_snapshot_tests lz4_frame_test.cc sstable_test.cc)

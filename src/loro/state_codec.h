@@ -5,6 +5,9 @@
 //
 //   wrapper = u8 kind | uleb depth | postcard Option<ContainerId> parent | state
 //
+// The key that goes with a wrapper is in container_id_codec.h. Each kind's layout is described
+// where it is coded (map_codec.cc, ...).
+//
 // Decoders are strict (everything in range, everything consumed) and allocate in proportion to the
 // input. Encoders produce what Loro writes; where Loro's order is arbitrary (hash maps) theirs is
 // sorted.
@@ -38,10 +41,6 @@ struct StateWrapper {
 
 Result<StateWrapper> DecodeStateWrapper(BytesView bytes);
 Bytes EncodeStateWrapper(const StateWrapper& wrapper);
-
-/// The key of a container in a state store.
-Bytes EncodeStateKey(const ContainerId& container);
-Result<ContainerId> DecodeStateKey(BytesView key);
 
 // --- Map ---
 
