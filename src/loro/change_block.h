@@ -98,7 +98,7 @@ struct ChangeBlock {
   std::vector<PeerId> peers;  // peers[0] == peer
   std::vector<std::string_view> keys;
   std::vector<ContainerId> containers;
-  std::vector<Bytes> positions;  // tree: fractional index bytes, sorted
+  std::vector<Bytes> positions;  // tree: fractional index bytes, in any order
   std::vector<Change> changes;   // consecutive counters
   std::vector<Op> ops;
 
@@ -119,14 +119,24 @@ struct ChangeBlockHeader {
 Result<ChangeBlock> DecodeChangeBlock(BytesView bytes);
 Result<ChangeBlockHeader> DecodeChangeBlockHeader(BytesView bytes);
 
-/// Decodes the op value at the reader. `id` is the op's id (plus the index for items of a list
-/// insert), which names the child container if the value is one. Map keys are indexes into `keys`.
+/// Decodes the op value at the reader, an item of a list insert: `id` is the op's id plus the
+/// item's index, which names the child container if the value is one. Map keys are indexes into
+/// `keys`. For ops that hold one value there is OpValue.
 Result<Value> ReadOpValue(ByteReader& reader, std::span<const std::string_view> keys, Id id);
 
 /// The value of a kMapSet, kSet or kTextMarkStart op.
 Result<Value> OpValue(const ChangeBlock& block, const Op& op);
 /// The values of a kListInsert op, `op.length` of them.
 Result<std::vector<Value>> OpValues(const ChangeBlock& block, const Op& op);
+
+/// What AppendSlice does with a change that continues the builder's last one.
+enum class ChangeMerge {
+  kKeep,  // it stays a change of its own, and its ops stay as they are
+  // It becomes part of the last change if Loro's rule for merging remote changes allows that: it
+  // depends on exactly the op before it, lamports go on without a gap, message and timestamp are
+  // equal. Ops are merged into runs, too. What the ops do, their ids and lamports stay the same.
+  kMerge,
+};
 
 /// Builds a block. It is filled either with local ops, which it merges into runs as Loro does
 /// (typing forwards, deleting backwards or forwards), or with (slices of) changes of decoded blocks
@@ -146,7 +156,8 @@ class ChangeBlockBuilder {
 
   // --- Local changes ---
 
-  /// Starts a change. REQUIRES: its counter is end() unless empty().
+  /// Starts a change, which is there from its first op on. REQUIRES: its counter is end() unless
+  /// empty().
   void BeginChange(Counter counter, Lamport lamport, std::vector<Id> deps, int64_t timestamp,
                    std::string_view message);
   // Each adds one op to the change begun last, or grows the last op of that change when the two
@@ -172,10 +183,15 @@ class ChangeBlockBuilder {
 
   /// Appends the atoms [from, to) of `block.changes[index]`, re-encoding what refers to the block's
   /// tables. The lamport and deps of a slice that starts inside the change follow from it.
-  /// REQUIRES: same peer; from is end() unless empty(); the change covers [from, to).
-  Status AppendSlice(const ChangeBlock& block, size_t index, Counter from, Counter to);
+  /// Unsupported if a bound is inside an op of unknown kind; nothing is appended then.
+  /// REQUIRES: same peer; from is end() unless empty(); the change covers [from, to), which is not
+  /// empty.
+  Status AppendSlice(const ChangeBlock& block, size_t index, Counter from, Counter to,
+                     ChangeMerge merge = ChangeMerge::kKeep);
 
-  /// The block's bytes. The builder stays as it is and may grow further. REQUIRES: !empty()
+  /// The block's bytes, as Loro would write them. The builder stays as it is and may grow further.
+  /// Readers refuse blocks with more than about 65,000 ops, so begin a new builder long before that
+  /// (Loro does at about 4 KiB). REQUIRES: !empty()
   Bytes Encode() const;
 
   /// A decoded view of what was added so far; valid until the next call that adds.

@@ -1,0 +1,818 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Building of change blocks (layout: change_block.cc).
+//
+// While ops are added, keys and peers are interned in the order in which Loro's writer registers
+// them, and payloads that hold values are written with their final key indexes. What Loro registers
+// after all ops (names and peers of containers, peers of dependencies) and what depends on all ops
+// (tree positions are sorted) is settled by Encode, in copies, so that the builder can go on.
+//
+// Invariants:
+//   (1) Payloads stand end to end in arena_, in the order of their ops; so the last op's payload,
+//       if it has one, can grow in place.
+//   (2) Every change has at least one op. One that was begun and has none is kept aside.
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include "base/check.h"
+#include "loro/change_block.h"
+#include "loro/columns.h"
+#include "loro/op_tag.h"
+#include "loro/value_codec.h"
+
+namespace merrow::loro {
+namespace {
+
+/// Counter deltas below this that are whole are written as integers. DO NOT CHANGE: Loro's rule.
+constexpr double kIntegerDeltaMax = 2 << 26;
+
+/// For EstimatedBytes: what an op, a change, a container and the block cost besides their payloads.
+constexpr size_t kOpBytes = 6;
+constexpr size_t kChangeBytes = 8;
+constexpr size_t kContainerBytes = 5;
+constexpr size_t kBlockBytes = 40;
+
+size_t Hash(PeerId peer) { return static_cast<size_t>(peer * 0x9E3779B97F4A7C15U >> 20); }
+size_t Hash(std::string_view text) { return std::hash<std::string_view>()(text); }
+size_t Hash(const ContainerId& id) { return ContainerIdHash()(id); }
+
+/// Distinct values in the order in which they came. Few values are searched one by one, more
+/// through an open-addressing index.
+template <typename T, typename View>
+class Interned {
+ public:
+  const std::vector<T>& values() const { return values_; }
+
+  std::optional<uint32_t> Find(const View& value) const {
+    if (slots_.empty()) {
+      for (size_t i = values_.size(); i-- > 0;) {
+        if (values_[i] == value) return static_cast<uint32_t>(i);
+      }
+      return std::nullopt;
+    }
+    const uint32_t entry = slots_[SlotOf(value)];
+    if (entry == 0) return std::nullopt;
+    return entry - 1;
+  }
+
+  uint32_t Intern(const View& value) {
+    if (const std::optional<uint32_t> found = Find(value)) return *found;
+    values_.emplace_back(value);
+    if (values_.size() > kSearchedMax && values_.size() * 2 > slots_.size()) {
+      Rehash();
+    } else if (!slots_.empty()) {
+      slots_[SlotOf(value)] = static_cast<uint32_t>(values_.size());
+    }
+    return static_cast<uint32_t>(values_.size() - 1);
+  }
+
+ private:
+  static constexpr size_t kSearchedMax = 8;
+
+  /// The slot that holds `value`, or the empty one where it would go.
+  size_t SlotOf(const View& value) const {
+    const size_t mask = slots_.size() - 1;
+    size_t slot = Hash(value) & mask;
+    while (slots_[slot] != 0 && !(values_[slots_[slot] - 1] == value)) slot = (slot + 1) & mask;
+    return slot;
+  }
+  void Rehash() {
+    slots_.assign(std::max(slots_.size() * 2, kSearchedMax * 4), 0);
+    for (size_t i = 0; i < values_.size(); ++i) {
+      slots_[SlotOf(values_[i])] = static_cast<uint32_t>(i + 1);
+    }
+  }
+
+  std::vector<T> values_;
+  std::vector<uint32_t> slots_;  // index + 1, or 0; a power of two of them
+};
+
+using Peers = Interned<PeerId, PeerId>;
+using Containers = Interned<ContainerId, ContainerId>;
+using Positions = Interned<Bytes, BytesView>;
+
+class Keys final : public KeyInterner {
+ public:
+  uint32_t Intern(std::string_view key) override {
+    const size_t count = table_.values().size();
+    const uint32_t index = table_.Intern(key);
+    if (table_.values().size() > count) bytes_ += key.size() + 1;
+    return index;
+  }
+  const std::vector<std::string>& values() const { return table_.values(); }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  Interned<std::string, std::string_view> table_;
+  size_t bytes_ = 0;
+};
+
+/// The byte at which the scalar with index `count` begins. REQUIRES: UTF-8 of at least that many.
+size_t ByteOfScalar(std::string_view text, size_t count) {
+  size_t at = 0;
+  for (; at < text.size(); ++at) {
+    const bool starts_scalar = (static_cast<uint8_t>(text[at]) & 0xC0) != 0x80;
+    if (starts_scalar && count-- == 0) return at;
+  }
+  return at;
+}
+
+bool IsBackward(const Op& op) { return op.signed_length < 0; }
+
+/// Whether deleting `next` after `op` is one run, and if so, what op becomes. A delete of one atom
+/// has no direction yet.
+bool MergeDeletes(Op& op, const Op& next) {
+  if (op.target.peer != next.target.peer) return false;
+  const int64_t length = op.length;
+  const int64_t next_length = next.length;
+  if (length + next_length > INT32_MAX) return false;
+  const bool forward_ok = (length == 1 || !IsBackward(op)) &&
+                          (next_length == 1 || !IsBackward(next)) && next.prop == op.prop &&
+                          int64_t{op.target.counter} + length == next.target.counter;
+  const bool backward_ok = (length == 1 || IsBackward(op)) &&
+                           (next_length == 1 || IsBackward(next)) &&
+                           int64_t{op.prop} - length == next.prop &&
+                           int64_t{next.target.counter} + next_length == op.target.counter;
+  if (!forward_ok && !backward_ok) return false;
+  const auto total = static_cast<int32_t>(length + next_length);
+  op.signed_length = forward_ok ? total : -total;
+  if (backward_ok && !forward_ok) op.target = next.target;
+  return true;
+}
+
+/// Whether `next`, which comes right after `op` in one change, continues it; then op's length has
+/// grown. The payload is left to the caller.
+bool MergeOps(Op& op, const Op& next) {
+  if (op.kind != next.kind || op.container != next.container || op.end() != next.counter) {
+    return false;
+  }
+  switch (op.kind) {
+    case OpKind::kTextInsert:
+    case OpKind::kListInsert:
+      if (int64_t{op.prop} + op.length != next.prop) return false;
+      break;
+    case OpKind::kDelete:
+      if (!MergeDeletes(op, next)) return false;
+      break;
+    default:
+      return false;
+  }
+  op.length += next.length;
+  return true;
+}
+
+void AppendPeers(ByteWriter& writer, const std::vector<PeerId>& peers) {
+  writer.Uleb(peers.size());
+  for (const PeerId peer : peers) writer.U64Le(peer);
+}
+
+}  // namespace
+
+struct ChangeBlockBuilder::Impl {
+  struct BuiltOp {
+    Op op;  // payload unset
+    size_t payload_at = 0;
+    size_t payload_bytes = 0;
+  };
+  struct BuiltChange {
+    Change change;  // message unset
+    std::string message;
+  };
+
+  explicit Impl(PeerId block_peer) : peer(block_peer) { peers.Intern(block_peer); }
+
+  PeerId peer;
+  Peers peers;
+  Keys keys;
+  Containers containers;
+  Positions positions;
+  std::vector<BuiltChange> changes;
+  std::vector<BuiltOp> ops;
+  ByteWriter arena;
+
+  std::optional<BuiltChange> begun;  // a change without ops yet
+  size_t other_bytes = kBlockBytes;  // for the estimate
+
+  Counter End() const { return changes.back().change.end(); }
+  BytesView Payload(const BuiltOp& built) const {
+    return BytesView(arena.bytes()).substr(built.payload_at, built.payload_bytes);
+  }
+
+  void Begin(BuiltChange change) {
+    MERROW_CHECK(changes.empty() || change.change.counter == End());
+    begun = std::move(change);
+  }
+
+  /// An op of a local change, where it goes.
+  Op NewOp(const ContainerId& container, OpKind kind, OpTag tag) {
+    MERROW_CHECK(begun || !changes.empty());
+    Op op;
+    op.container = InternContainer(container);
+    op.counter = begun ? begun->change.counter : End();
+    op.kind = kind;
+    op.raw_tag = static_cast<uint8_t>(tag);
+    return op;
+  }
+
+  uint32_t InternContainer(const ContainerId& container) {
+    const size_t count = containers.values().size();
+    const uint32_t index = containers.Intern(container);
+    if (containers.values().size() > count) {
+      other_bytes += kContainerBytes + (container.is_root() ? container.name().size() : 0);
+    }
+    return index;
+  }
+
+  /// Adds an op whose payload, if any, stands in the arena from `payload_at` on.
+  void Push(const Op& op, size_t payload_at, bool merge_ops) {
+    const size_t payload_bytes = arena.size() - payload_at;
+    bool may_merge = merge_ops;
+    if (begun) {
+      begun->change.first_op = static_cast<uint32_t>(ops.size());
+      other_bytes += kChangeBytes + begun->message.size();
+      changes.push_back(std::move(*begun));
+      begun.reset();
+      may_merge = false;
+    }
+    Change& change = changes.back().change;
+    MERROW_CHECK(op.counter == change.end());
+    change.length += op.length;
+    if (may_merge && MergeOps(ops.back().op, op)) {
+      ops.back().payload_bytes += payload_bytes;
+      return;
+    }
+    ops.push_back({op, payload_at, payload_bytes});
+    ++change.op_count;
+  }
+
+  // --- Slices ---
+
+  /// Whether the change can become part of the last one (ChangeMerge::kMerge).
+  bool Continues(const Change& change, std::string_view message) const {
+    if (changes.empty()) return false;
+    const BuiltChange& last = changes.back();
+    return change.deps.size() == 1 && change.deps[0] == Id{peer, change.counter - 1} &&
+           change.lamport == last.change.lamport + last.change.length &&
+           change.timestamp == last.change.timestamp && message == last.message;
+  }
+
+  /// Writes the items [from, to) of a list insert.
+  void CopyItems(const ChangeBlock& block, const Op& op, uint32_t from, uint32_t to) {
+    Cursor cursor(op.payload);
+    for (uint32_t i = 0; i < to; ++i) {
+      const bool copied = i < from ? SkipOpValue(cursor, block.keys.size())
+                                   : CopyOpValue(cursor, block.keys, arena, keys);
+      MERROW_CHECK(copied);
+    }
+  }
+  void CopyValue(const ChangeBlock& block, BytesView value) {
+    Cursor cursor(value);
+    MERROW_CHECK(CopyOpValue(cursor, block.keys, arena, keys) && cursor.empty());
+  }
+
+  /// Writes the payload of an op of an unknown container. Of its references, keys are translated,
+  /// as Loro does; others are numbers to it, too.
+  void CopyUnknown(const ChangeBlock& block, const Op& op) {
+    Cursor cursor(op.payload);
+    size_t plain_numbers = 0;
+    bool has_key = false;
+    switch (static_cast<OpTag>(op.raw_tag & ~kOpTagFutureFlag)) {
+      case OpTag::kValue:
+        break;
+      case OpTag::kListSet:
+        plain_numbers = 2;
+        break;
+      case OpTag::kMarkStart: {
+        uint8_t info = 0;
+        MERROW_CHECK(cursor.Byte(&info));
+        arena.U8(info);
+        plain_numbers = 1;
+        has_key = true;
+        break;
+      }
+      default:
+        arena.Append(op.payload);
+        return;
+    }
+    uint64_t number = 0;
+    for (; plain_numbers > 0; --plain_numbers) {
+      MERROW_CHECK(cursor.Uleb(&number));
+      arena.Uleb(number);
+    }
+    if (has_key) {
+      MERROW_CHECK(cursor.Uleb(&number) && number < block.keys.size());
+      arena.Uleb(keys.Intern(block.keys[static_cast<size_t>(number)]));
+    }
+    CopyValue(block, cursor.rest());
+  }
+
+  /// Adds the atoms [from, to) of an op, counted from its start.
+  void CopyOp(const ChangeBlock& block, const Op& source, uint32_t from, uint32_t to,
+              bool merge_ops) {
+    Op op = source;
+    op.container = InternContainer(block.containers[source.container]);
+    op.counter = source.counter + static_cast<Counter>(from);
+    op.length = to - from;
+    op.payload = {};
+    const size_t payload_at = arena.size();
+    switch (source.kind) {
+      case OpKind::kTextInsert: {
+        const size_t begin = ByteOfScalar(source.payload, from);
+        const BytesView tail = source.payload.substr(begin);
+        op.prop += static_cast<int32_t>(from);
+        arena.Append(to == source.length ? tail : tail.substr(0, ByteOfScalar(tail, op.length)));
+        break;
+      }
+      case OpKind::kListInsert:
+        op.prop += static_cast<int32_t>(from);
+        CopyItems(block, source, from, to);
+        break;
+      case OpKind::kDelete:
+        peers.Intern(op.target.peer);
+        if (IsBackward(source)) {
+          op.prop -= static_cast<int32_t>(from);
+          op.target.counter += static_cast<Counter>(source.length - to);
+          op.signed_length = -static_cast<int32_t>(op.length);
+        } else {
+          op.target.counter += static_cast<Counter>(from);
+          op.signed_length = static_cast<int32_t>(op.length);
+        }
+        break;
+      case OpKind::kTextMarkStart:
+        op.mark_key = keys.Intern(block.keys[source.mark_key]);
+        CopyValue(block, source.payload);
+        break;
+      case OpKind::kMapSet:
+      case OpKind::kMapDelete:
+        op.prop = static_cast<int32_t>(keys.Intern(block.keys[static_cast<size_t>(source.prop)]));
+        if (source.kind == OpKind::kMapSet) CopyValue(block, source.payload);
+        break;
+      case OpKind::kMove:
+      case OpKind::kSet:
+        peers.Intern(op.element.peer);
+        if (source.kind == OpKind::kSet) CopyValue(block, source.payload);
+        break;
+      case OpKind::kTreeMove:
+        InternTreePeers(op);
+        if (op.parent_kind != TreeParent::kDeleted) {
+          op.position = InternPosition(block.positions[source.position]);
+        }
+        break;
+      case OpKind::kCounterAdd:
+        arena.Append(source.payload);
+        break;
+      case OpKind::kUnknown:
+        CopyUnknown(block, source);
+        break;
+      case OpKind::kTextMarkEnd:
+        break;
+    }
+    Push(op, payload_at, merge_ops);
+  }
+
+  void InternTreePeers(const Op& op) {
+    peers.Intern(op.target.peer);
+    if (op.parent_kind != TreeParent::kRoot) peers.Intern(op.parent.peer);
+  }
+  uint32_t InternPosition(BytesView position) {
+    const size_t count = positions.values().size();
+    const uint32_t index = positions.Intern(position);
+    if (positions.values().size() > count) other_bytes += position.size() + 2;
+    return index;
+  }
+
+  // --- Encoding ---
+
+  struct EncodedOps {
+    Bytes columns;
+    Bytes deletes;
+    Bytes payloads;
+  };
+
+  static uint32_t IndexOf(const Peers& table, PeerId value) { return table.Find(value).value(); }
+
+  /// Writes an op's payload behind what is there.
+  void EncodePayload(const BuiltOp& built, const std::vector<uint32_t>& position_ranks,
+                     ByteWriter& out) const {
+    const Op& op = built.op;
+    const BytesView payload = Payload(built);
+    switch (op.kind) {
+      case OpKind::kTextInsert:
+        out.LengthPrefixed(payload);
+        break;
+      case OpKind::kListInsert:
+        out.U8(kListValueTag);
+        out.Uleb(op.length);
+        out.Append(payload);
+        break;
+      case OpKind::kTextMarkStart:
+        out.U8(op.mark_info);
+        out.Uleb(op.mark_length);
+        out.Uleb(op.mark_key);
+        out.Append(payload);
+        break;
+      case OpKind::kMove:
+        out.Uleb(op.from);
+        [[fallthrough]];
+      case OpKind::kSet:
+        out.Uleb(IndexOf(peers, op.element.peer));
+        out.Uleb(op.element.lamport);
+        out.Append(payload);
+        break;
+      case OpKind::kTreeMove: {
+        const bool is_delete = op.parent_kind == TreeParent::kDeleted;
+        out.Uleb(IndexOf(peers, op.target.peer));
+        out.Uleb(static_cast<uint32_t>(op.target.counter));
+        out.Uleb(is_delete ? 0 : position_ranks[op.position]);
+        out.U8(op.parent_kind == TreeParent::kRoot ? 1 : 0);
+        if (op.parent_kind != TreeParent::kRoot) {
+          out.Uleb(IndexOf(peers, op.parent.peer));
+          out.Uleb(static_cast<uint32_t>(op.parent.counter));
+        }
+        break;
+      }
+      case OpKind::kMapSet:
+      case OpKind::kCounterAdd:
+      case OpKind::kUnknown:
+        out.Append(payload);
+        break;
+      case OpKind::kTextMarkEnd:
+      case OpKind::kDelete:
+      case OpKind::kMapDelete:
+        break;
+    }
+  }
+
+  EncodedOps EncodeOps(const std::vector<uint32_t>& position_ranks) const {
+    DeltaRleEncoder<uint32_t> container_column;
+    DeltaRleEncoder<int32_t> prop_column;
+    AnyRleEncoder<uint8_t> tag_column;
+    AnyRleEncoder<uint32_t> length_column;
+    DeltaRleEncoder<uint64_t> delete_peers;
+    DeltaRleEncoder<int32_t> delete_counters;
+    DeltaRleEncoder<int64_t> delete_lengths;
+    ByteWriter payloads;
+    bool has_deletes = false;
+    for (const BuiltOp& built : ops) {
+      const Op& op = built.op;
+      container_column.Append(op.container);
+      prop_column.Append(op.prop);
+      tag_column.Append(op.raw_tag);
+      length_column.Append(op.length);
+      if (op.kind == OpKind::kDelete) {
+        has_deletes = true;
+        delete_peers.Append(IndexOf(peers, op.target.peer));
+        delete_counters.Append(op.target.counter);
+        delete_lengths.Append(op.signed_length);
+      }
+      EncodePayload(built, position_ranks, payloads);
+    }
+    const Bytes columns[] = {container_column.Finish(), prop_column.Finish(), tag_column.Finish(),
+                             length_column.Finish()};
+    EncodedOps encoded;
+    encoded.columns = EncodeVectorSection(columns);
+    if (has_deletes) {
+      const Bytes delete_columns[] = {delete_peers.Finish(), delete_counters.Finish(),
+                                      delete_lengths.Finish()};
+      encoded.deletes = EncodeVectorSection(delete_columns);
+    }
+    encoded.payloads = payloads.Release();
+    return encoded;
+  }
+
+  /// A section that is a struct of one field, a vector in columns.
+  static Bytes EncodeVectorSection(std::span<const Bytes> columns) {
+    ByteWriter writer;
+    writer.Uleb(1);
+    WriteColumns(writer, columns);
+    return writer.Release();
+  }
+
+  /// Gives the section, and each position's index in it.
+  Bytes EncodePositions(std::vector<uint32_t>* ranks) const {
+    const std::vector<Bytes>& values = positions.values();
+    if (values.empty()) return {};
+    std::vector<uint32_t> order(values.size());
+    for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
+    // char_traits<char> compares as unsigned bytes, which is the order wanted.
+    std::sort(order.begin(), order.end(),
+              [&values](uint32_t a, uint32_t b) { return values[a] < values[b]; });
+    ranks->resize(values.size());
+    AnyRleEncoder<uint64_t> prefixes;
+    ByteWriter rests;
+    rests.Uleb(values.size());
+    BytesView previous;
+    for (uint32_t rank = 0; rank < order.size(); ++rank) {
+      const BytesView position = values[order[rank]];
+      (*ranks)[order[rank]] = rank;
+      const auto prefix = static_cast<size_t>(
+          std::mismatch(previous.begin(), previous.end(), position.begin(), position.end()).first -
+          previous.begin());
+      prefixes.Append(prefix);
+      rests.LengthPrefixed(position.substr(prefix));
+      previous = position;
+    }
+    const Bytes columns[] = {prefixes.Finish(), rests.Release()};
+    return EncodeVectorSection(columns);
+  }
+
+  Bytes EncodeContainers(Peers& all_peers, Keys& all_keys) const {
+    ByteWriter writer;
+    writer.Uleb(containers.values().size());
+    for (const ContainerId& id : containers.values()) {
+      writer.Uleb(4);  // fields of a row
+      writer.U8(id.is_root() ? 1 : 0);
+      writer.U8(static_cast<uint8_t>(id.kind()));
+      writer.Uleb(id.is_root() ? 0 : all_peers.Intern(id.op().peer));
+      writer.Zigzag(id.is_root() ? int64_t{all_keys.Intern(id.name())} : id.op().counter);
+    }
+    return writer.Release();
+  }
+
+  Bytes EncodeHeader(Peers& all_peers) const {
+    ByteWriter lengths;
+    BoolRleEncoder on_self;
+    AnyRleEncoder<uint64_t> dep_counts;
+    AnyRleEncoder<uint32_t> dep_peers;
+    DeltaOfDeltaEncoder dep_counters;
+    DeltaOfDeltaEncoder lamports;
+    for (const BuiltChange& built : changes) {
+      const Change& change = built.change;
+      if (&built != &changes.back()) {
+        lengths.Uleb(change.length);
+        lamports.Append(change.lamport);
+      }
+      bool depends_on_self = false;
+      for (const Id& dep : change.deps) {
+        if (dep.peer == peer) {
+          depends_on_self = true;
+        } else {
+          dep_peers.Append(all_peers.Intern(dep.peer));
+          dep_counters.Append(dep.counter);
+        }
+      }
+      on_self.Append(depends_on_self);
+      dep_counts.Append(change.deps.size() - (depends_on_self ? 1 : 0));
+    }
+    ByteWriter writer;
+    AppendPeers(writer, all_peers.values());
+    writer.Append(lengths.bytes());
+    writer.Append(on_self.Finish());
+    writer.Append(dep_counts.Finish());
+    writer.Append(dep_peers.Finish());
+    writer.Append(dep_counters.Finish());
+    writer.Append(lamports.Finish());
+    return writer.Release();
+  }
+
+  Bytes EncodeMeta() const {
+    DeltaOfDeltaEncoder timestamps;
+    AnyRleEncoder<uint32_t> message_lengths;
+    Bytes messages;
+    for (const BuiltChange& built : changes) {
+      timestamps.Append(built.change.timestamp);
+      message_lengths.Append(static_cast<uint32_t>(built.message.size()));
+      messages += built.message;
+    }
+    return timestamps.Finish() + message_lengths.Finish() + messages;
+  }
+
+  static Bytes EncodeKeys(const Keys& all_keys) {
+    ByteWriter writer;
+    for (const std::string& key : all_keys.values()) writer.LengthPrefixed(key);
+    return writer.Release();
+  }
+
+  Bytes Encode() const {
+    std::vector<uint32_t> position_ranks;
+    const Bytes encoded_positions = EncodePositions(&position_ranks);
+    const EncodedOps encoded_ops = EncodeOps(position_ranks);
+    Peers all_peers = peers;
+    Keys all_keys = keys;
+    const Bytes encoded_containers = EncodeContainers(all_peers, all_keys);
+    const Bytes header = EncodeHeader(all_peers);
+
+    const Change& first = changes.front().change;
+    const Change& last = changes.back().change;
+    ByteWriter writer;
+    writer.Uleb(static_cast<uint32_t>(first.counter));
+    writer.Uleb(static_cast<uint32_t>(last.end() - first.counter));
+    writer.Uleb(first.lamport);
+    writer.Uleb(last.lamport + last.length - first.lamport);
+    writer.Uleb(changes.size());
+    writer.LengthPrefixed(header);
+    writer.LengthPrefixed(EncodeMeta());
+    writer.LengthPrefixed(encoded_containers);
+    writer.LengthPrefixed(EncodeKeys(all_keys));
+    writer.LengthPrefixed(encoded_positions);
+    writer.LengthPrefixed(encoded_ops.columns);
+    writer.LengthPrefixed(encoded_ops.deletes);
+    writer.LengthPrefixed(encoded_ops.payloads);
+    return writer.Release();
+  }
+};
+
+ChangeBlockBuilder::ChangeBlockBuilder(PeerId peer) : impl_(std::make_unique<Impl>(peer)) {}
+ChangeBlockBuilder::~ChangeBlockBuilder() = default;
+ChangeBlockBuilder::ChangeBlockBuilder(ChangeBlockBuilder&&) noexcept = default;
+ChangeBlockBuilder& ChangeBlockBuilder::operator=(ChangeBlockBuilder&&) noexcept = default;
+
+bool ChangeBlockBuilder::empty() const { return impl_->changes.empty(); }
+
+Counter ChangeBlockBuilder::end() const {
+  MERROW_CHECK(!empty());
+  return impl_->End();
+}
+
+size_t ChangeBlockBuilder::EstimatedBytes() const {
+  return impl_->other_bytes + impl_->arena.size() + impl_->keys.bytes() +
+         impl_->ops.size() * kOpBytes + impl_->peers.values().size() * sizeof(PeerId);
+}
+
+void ChangeBlockBuilder::BeginChange(Counter counter, Lamport lamport, std::vector<Id> deps,
+                                     int64_t timestamp, std::string_view message) {
+  std::sort(deps.begin(), deps.end());
+  Impl::BuiltChange built;
+  built.change.counter = counter;
+  built.change.lamport = lamport;
+  built.change.timestamp = timestamp;
+  built.change.deps = std::move(deps);
+  built.message = message;
+  impl_->Begin(std::move(built));
+}
+
+void ChangeBlockBuilder::AddTextInsert(const ContainerId& container, uint32_t entity_index,
+                                       std::string_view text, uint32_t unicode_length) {
+  Op op = impl_->NewOp(container, OpKind::kTextInsert, OpTag::kString);
+  op.prop = static_cast<int32_t>(entity_index);
+  op.length = unicode_length;
+  const size_t payload_at = impl_->arena.size();
+  impl_->arena.Append(text);
+  impl_->Push(op, payload_at, true);
+}
+
+void ChangeBlockBuilder::AddListInsert(const ContainerId& container, uint32_t index,
+                                       std::span<const Value> values) {
+  Op op = impl_->NewOp(container, OpKind::kListInsert, OpTag::kValue);
+  op.prop = static_cast<int32_t>(index);
+  op.length = static_cast<uint32_t>(values.size());
+  const size_t payload_at = impl_->arena.size();
+  for (const Value& value : values) WriteOpValue(impl_->arena, value, impl_->keys);
+  impl_->Push(op, payload_at, true);
+}
+
+void ChangeBlockBuilder::AddDelete(const ContainerId& container, uint32_t index, Id target,
+                                   uint32_t count) {
+  Op op = impl_->NewOp(container, OpKind::kDelete, OpTag::kDeleteSpan);
+  op.prop = static_cast<int32_t>(index);
+  op.length = count;
+  op.target = target;
+  op.signed_length = static_cast<int32_t>(count);
+  impl_->peers.Intern(target.peer);
+  impl_->Push(op, impl_->arena.size(), true);
+}
+
+void ChangeBlockBuilder::AddMapSet(const ContainerId& container, std::string_view key,
+                                   const Value& value) {
+  Op op = impl_->NewOp(container, OpKind::kMapSet, OpTag::kValue);
+  op.prop = static_cast<int32_t>(impl_->keys.Intern(key));
+  const size_t payload_at = impl_->arena.size();
+  WriteOpValue(impl_->arena, value, impl_->keys);
+  impl_->Push(op, payload_at, false);
+}
+
+void ChangeBlockBuilder::AddMapDelete(const ContainerId& container, std::string_view key) {
+  Op op = impl_->NewOp(container, OpKind::kMapDelete, OpTag::kDeleteOnce);
+  op.prop = static_cast<int32_t>(impl_->keys.Intern(key));
+  impl_->Push(op, impl_->arena.size(), false);
+}
+
+void ChangeBlockBuilder::AddCounter(const ContainerId& container, double delta) {
+  const bool is_integer =
+      std::isfinite(delta) && std::trunc(delta) == delta && std::abs(delta) < kIntegerDeltaMax;
+  Op op = impl_->NewOp(container, OpKind::kCounterAdd, is_integer ? OpTag::kI64 : OpTag::kF64);
+  op.delta = delta;
+  const size_t payload_at = impl_->arena.size();
+  if (is_integer) {
+    impl_->arena.Sleb(static_cast<int64_t>(delta));
+  } else {
+    impl_->arena.F64Be(delta);
+  }
+  impl_->Push(op, payload_at, false);
+}
+
+void ChangeBlockBuilder::AddMark(const ContainerId& container, uint32_t entity_start,
+                                 uint32_t entity_length, std::string_view key, const Value& value,
+                                 uint8_t info) {
+  Op start = impl_->NewOp(container, OpKind::kTextMarkStart, OpTag::kMarkStart);
+  start.prop = static_cast<int32_t>(entity_start);
+  start.mark_info = info;
+  start.mark_length = entity_length;
+  start.mark_key = impl_->keys.Intern(key);
+  const size_t payload_at = impl_->arena.size();
+  WriteOpValue(impl_->arena, value, impl_->keys);
+  impl_->Push(start, payload_at, false);
+  impl_->Push(impl_->NewOp(container, OpKind::kTextMarkEnd, OpTag::kNull), impl_->arena.size(),
+              false);
+}
+
+void ChangeBlockBuilder::AddMove(const ContainerId& container, uint32_t from, uint32_t to,
+                                 IdLp element) {
+  Op op = impl_->NewOp(container, OpKind::kMove, OpTag::kListMove);
+  op.prop = static_cast<int32_t>(to);
+  op.from = from;
+  op.element = element;
+  impl_->peers.Intern(element.peer);
+  impl_->Push(op, impl_->arena.size(), false);
+}
+
+void ChangeBlockBuilder::AddSet(const ContainerId& container, IdLp element, const Value& value) {
+  Op op = impl_->NewOp(container, OpKind::kSet, OpTag::kListSet);
+  op.element = element;
+  impl_->peers.Intern(element.peer);
+  const size_t payload_at = impl_->arena.size();
+  WriteOpValue(impl_->arena, value, impl_->keys);
+  impl_->Push(op, payload_at, false);
+}
+
+void ChangeBlockBuilder::AddTreeMove(const ContainerId& container, Id node, TreeParent parent_kind,
+                                     Id parent, BytesView position) {
+  Op op = impl_->NewOp(container, OpKind::kTreeMove, OpTag::kTreeMove);
+  op.target = node;
+  op.parent_kind = parent_kind;
+  if (parent_kind == TreeParent::kNode) op.parent = parent;
+  if (parent_kind == TreeParent::kDeleted) op.parent = kDeletedTreeRoot;
+  impl_->InternTreePeers(op);
+  if (parent_kind != TreeParent::kDeleted) op.position = impl_->InternPosition(position);
+  impl_->Push(op, impl_->arena.size(), false);
+}
+
+Status ChangeBlockBuilder::AppendSlice(const ChangeBlock& block, size_t index, Counter from,
+                                       Counter to, ChangeMerge merge) {
+  const Change& source = block.changes.at(index);
+  MERROW_CHECK(block.peer == impl_->peer);
+  MERROW_CHECK(source.counter <= from && from < to && to <= source.end());
+  const std::span<const Op> source_ops =
+      std::span(block.ops).subspan(source.first_op, source.op_count);
+  for (const Op& op : source_ops) {
+    const bool is_cut =
+        (op.counter < from && from < op.end()) || (op.counter < to && to < op.end());
+    if (is_cut && op.kind == OpKind::kUnknown) {
+      return Unsupported("op of unknown kind at counter " + std::to_string(op.counter) +
+                         " cannot be cut in two");
+    }
+  }
+
+  Impl::BuiltChange built;
+  built.change.counter = from;
+  built.change.lamport = source.lamport + static_cast<Lamport>(from - source.counter);
+  built.change.timestamp = source.timestamp;
+  built.change.deps =
+      from == source.counter ? source.deps : std::vector<Id>{{block.peer, from - 1}};
+  MERROW_CHECK(empty() || from == end());
+  const bool merge_ops = merge == ChangeMerge::kMerge;
+  impl_->begun.reset();
+  if (!merge_ops || !impl_->Continues(built.change, source.message)) {
+    built.message = source.message;
+    impl_->Begin(std::move(built));
+  }
+  for (const Op& op : source_ops) {
+    const Counter begin = std::max(from, op.counter);
+    const Counter end = std::min(to, op.end());
+    if (begin < end) {
+      impl_->CopyOp(block, op, static_cast<uint32_t>(begin - op.counter),
+                    static_cast<uint32_t>(end - op.counter), merge_ops);
+    }
+  }
+  return {};
+}
+
+Bytes ChangeBlockBuilder::Encode() const {
+  MERROW_CHECK(!empty());
+  return impl_->Encode();
+}
+
+ChangeBlock ChangeBlockBuilder::View() const {
+  ChangeBlock block;
+  block.peer = impl_->peer;
+  block.peers = impl_->peers.values();
+  block.keys.assign(impl_->keys.values().begin(), impl_->keys.values().end());
+  block.containers = impl_->containers.values();
+  block.positions = impl_->positions.values();
+  block.changes.reserve(impl_->changes.size());
+  for (const Impl::BuiltChange& built : impl_->changes) {
+    block.changes.push_back(built.change);
+    block.changes.back().message = built.message;
+  }
+  block.ops.reserve(impl_->ops.size());
+  for (const Impl::BuiltOp& built : impl_->ops) {
+    block.ops.push_back(built.op);
+    block.ops.back().payload = impl_->Payload(built);
+  }
+  return block;
+}
+
+}  // namespace merrow::loro
