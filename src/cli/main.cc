@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The `merrow` binary: parses the command line and hands over to one file per subcommand.
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "cli/doc_worker.h"
+
+int main(int argc, char** argv) {
+  CLI::App app{"Merrow makes rows mergeable."};
+  app.require_subcommand(1);
+  int exit_code = 0;
+
+  CLI::App* doc = app.add_subcommand("doc", "Tools for documents");
+  doc->require_subcommand(1);
+  doc->add_subcommand("worker", "Drive the document engine by JSON lines on standard input")
+      ->callback([&exit_code] {
+        std::ios::sync_with_stdio(false);
+        exit_code = merrow::cli::RunDocWorker(std::cin, std::cout);
+      });
+
+  CLI11_PARSE(app, argc, argv);
+  return exit_code;
+}
