@@ -23,9 +23,38 @@ const mayInclude = {
   sync: ["base", "loro"],
   replication: ["base", "loro", "cells", "changeset"],
   net: ["base"],
-  server: ["base", "loro", "cells", "changeset", "store", "sync", "replication", "net"],
-  cli: ["base", "loro", "cells", "changeset", "store", "sync", "replication", "net", "server"],
-  testing: ["base", "loro", "cells", "changeset", "store", "sync", "replication", "net", "server"],
+  server: [
+    "base",
+    "loro",
+    "cells",
+    "changeset",
+    "store",
+    "sync",
+    "replication",
+    "net",
+  ],
+  cli: [
+    "base",
+    "loro",
+    "cells",
+    "changeset",
+    "store",
+    "sync",
+    "replication",
+    "net",
+    "server",
+  ],
+  testing: [
+    "base",
+    "loro",
+    "cells",
+    "changeset",
+    "store",
+    "sync",
+    "replication",
+    "net",
+    "server",
+  ],
 };
 
 // Libraries that only some layers may touch: the header, and the layers that own it.
@@ -41,7 +70,10 @@ const includeLine = /^[ \t]*#[ \t]*include[ \t]*(?:"([^"\n]+)"|<([^>\n]+)>)/gm;
 function violations(path, text) {
   const layer = path.split("/")[0];
   const allowed = mayInclude[layer];
-  if (!allowed) return [`${path}: "${layer}" is not a layer; add it to test/layers_test.mjs`];
+  if (!allowed)
+    return [
+      `${path}: "${layer}" is not a layer; add it to test/layers_test.mjs`,
+    ];
   const isTest = testFile.test(path);
   const found = [];
   for (const match of text.matchAll(includeLine)) {
@@ -50,15 +82,25 @@ function violations(path, text) {
     const [, quoted, angled] = match;
     if (angled !== undefined) {
       for (const { pattern, owners } of ownedHeaders) {
-        if (pattern.test(angled) && !owners.includes(layer) && layer !== "testing" && !isTest) {
-          found.push(`${where}: <${angled}> belongs to ${owners.join(", ")}, not to ${layer}`);
+        if (
+          pattern.test(angled) &&
+          !owners.includes(layer) &&
+          layer !== "testing" &&
+          !isTest
+        ) {
+          found.push(
+            `${where}: <${angled}> belongs to ${owners.join(", ")}, not to ${layer}`,
+          );
         }
       }
       continue;
     }
     const target = quoted.split("/")[0];
     if (!quoted.includes("/") || !(target in mayInclude)) {
-      if (target !== "merrow") found.push(`${where}: "${quoted}" does not name a layer ("layer/file.h")`);
+      if (target !== "merrow")
+        found.push(
+          `${where}: "${quoted}" does not name a layer ("layer/file.h")`,
+        );
       continue;
     }
     const fromTest = isTest && target === "testing";
@@ -72,7 +114,11 @@ function violations(path, text) {
 // Includes that must be noticed, and some that must not.
 const selfCheck = [
   { path: "base/a.h", text: '#include "loro/doc.h"\n', bad: 1 },
-  { path: "store/a.cc", text: '#include "base/result.h"\n#include "sync/session.h"\n', bad: 1 },
+  {
+    path: "store/a.cc",
+    text: '#include "base/result.h"\n#include "sync/session.h"\n',
+    bad: 1,
+  },
   { path: "sync/a.cc", text: '#include "store/store.h"\n', bad: 1 },
   { path: "sync/a_test.cc", text: '#include "store/store.h"\n', bad: 1 },
   { path: "net/a.h", text: '  #  include "loro/doc.h"\n', bad: 1 },
@@ -82,14 +128,28 @@ const selfCheck = [
   { path: "store/a.cc", text: '#include "testing/clock.h"\n', bad: 1 },
   { path: "store/a.cc", text: '#include "store.h"\n', bad: 1 },
   { path: "attic/a.cc", text: "", bad: 1 },
-  { path: "server/a.cc", text: '#include "net/http.h"\n#include "store/store.h"\n#include "sync/hub.h"\n', bad: 0 },
-  { path: "store/a_test.cc", text: '#include "testing/clock.h"\n#include <sqlite3.h>\n', bad: 0 },
-  { path: "base/a.h", text: '// #include "loro/doc.h" is forbidden here\n', bad: 0 },
+  {
+    path: "server/a.cc",
+    text: '#include "net/http.h"\n#include "store/store.h"\n#include "sync/hub.h"\n',
+    bad: 0,
+  },
+  {
+    path: "store/a_test.cc",
+    text: '#include "testing/clock.h"\n#include <sqlite3.h>\n',
+    bad: 0,
+  },
+  {
+    path: "base/a.h",
+    text: '// #include "loro/doc.h" is forbidden here\n',
+    bad: 0,
+  },
 ];
 for (const { path, text, bad } of selfCheck) {
   const found = violations(path, text);
   if (found.length !== bad) {
-    console.error(`layer check is broken: ${JSON.stringify(text)} in ${path} gave ${JSON.stringify(found)}`);
+    console.error(
+      `layer check is broken: ${JSON.stringify(text)} in ${path} gave ${JSON.stringify(found)}`,
+    );
     process.exit(1);
   }
 }
@@ -98,11 +158,17 @@ function* sources(directory) {
   for (const entry of readdirSync(directory, { withFileTypes: true })) {
     const path = join(directory, entry.name);
     if (entry.isDirectory()) yield* sources(path);
-    else if ([".h", ".cc", ".cpp", ".hpp", ".inc"].includes(extname(entry.name))) yield path;
+    else if (
+      [".h", ".cc", ".cpp", ".hpp", ".inc"].includes(extname(entry.name))
+    )
+      yield path;
   }
 }
 
-const root = resolve(process.argv[2] ?? join(dirname(fileURLToPath(import.meta.url)), ".."), "src");
+const root = resolve(
+  process.argv[2] ?? join(dirname(fileURLToPath(import.meta.url)), ".."),
+  "src",
+);
 let files = 0;
 const found = [];
 for (const path of sources(root)) {
@@ -111,5 +177,7 @@ for (const path of sources(root)) {
 }
 if (files === 0) found.push(`no sources under ${root}`);
 for (const message of found) console.error(message);
-console.log(`layers: ${files} files, ${selfCheck.length} self-checks, ${found.length} forbidden includes`);
+console.log(
+  `layers: ${files} files, ${selfCheck.length} self-checks, ${found.length} forbidden includes`,
+);
 process.exit(found.length === 0 ? 0 : 1);

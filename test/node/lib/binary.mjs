@@ -12,7 +12,9 @@ export function merrowBinary() {
   try {
     accessSync(path, constants.X_OK);
   } catch {
-    throw new Error(`${path} is not there or not executable; build it, or name it in MERROW_BIN`);
+    throw new Error(
+      `${path} is not there or not executable; build it, or name it in MERROW_BIN`,
+    );
   }
   return path;
 }

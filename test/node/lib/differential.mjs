@@ -24,11 +24,18 @@ import { WorkerDied } from "./doc_engines.mjs";
 
 // What this release of the engine edits. Each later kind is switched on by its name in MERROW_FEATURES.
 export function featuresFromEnvironment() {
-  const names = new Set((process.env.MERROW_FEATURES ?? "").split(",").filter(Boolean));
+  const names = new Set(
+    (process.env.MERROW_FEATURES ?? "").split(",").filter(Boolean),
+  );
   for (const name of names) {
-    if (!["marks", "movable", "tree"].includes(name)) throw new Error(`MERROW_FEATURES: unknown feature ${name}`);
+    if (!["marks", "movable", "tree"].includes(name))
+      throw new Error(`MERROW_FEATURES: unknown feature ${name}`);
   }
-  return { marks: names.has("marks"), movable: names.has("movable"), tree: names.has("tree") };
+  return {
+    marks: names.has("marks"),
+    movable: names.has("movable"),
+    tree: names.has("tree"),
+  };
 }
 
 const rootsOf = (features) => [
@@ -51,9 +58,48 @@ const childKindsOf = (features) => [
   ...(features.tree ? ["Tree"] : []),
 ];
 
-const mapKeys = ["a", "b", "title", "k", "", "ключ", "𝄞", "long key with spaces and \u0001"];
-const words = ["a", "hello", "é", "𝄞", "\n", "👩‍👩‍👧", "日本語", '"\\', "The quick brown fox ", "\u0000x", "z̈", "𝔘𝔫𝔦"];
-const numbers = [0, 1, -1, 127, 128, 255, 65536, 2 ** 31, -(2 ** 31), 2 ** 53 - 1, 1 - 2 ** 53, 0.5, -0.1, 1e21, 1.5e300, 5e-324];
+const mapKeys = [
+  "a",
+  "b",
+  "title",
+  "k",
+  "",
+  "ключ",
+  "𝄞",
+  "long key with spaces and \u0001",
+];
+const words = [
+  "a",
+  "hello",
+  "é",
+  "𝄞",
+  "\n",
+  "👩‍👩‍👧",
+  "日本語",
+  '"\\',
+  "The quick brown fox ",
+  "\u0000x",
+  "z̈",
+  "𝔘𝔫𝔦",
+];
+const numbers = [
+  0,
+  1,
+  -1,
+  127,
+  128,
+  255,
+  65536,
+  2 ** 31,
+  -(2 ** 31),
+  2 ** 53 - 1,
+  1 - 2 ** 53,
+  0.5,
+  -0.1,
+  1e21,
+  1.5e300,
+  5e-324,
+];
 const dyadic = [1, -1, 0.5, -2.25, 3, 1024, -0.125];
 
 // ---- generation ----------------------------------------------------------------------------------------------------
@@ -85,7 +131,10 @@ export function generateCase(seed) {
   const random = new Random(seed);
   const taken = new Set();
   const count = random.between(2, 4);
-  const peers = Array.from({ length: count }, () => ({ id: peerId(random, taken), engine: random.pick(["tested", "loro"]) }));
+  const peers = Array.from({ length: count }, () => ({
+    id: peerId(random, taken),
+    engine: random.pick(["tested", "loro"]),
+  }));
   peers[0].engine = "tested";
   peers[1].engine = "loro";
   const steps = [];
@@ -94,9 +143,17 @@ export function generateCase(seed) {
     for (let i = 0; i < length; i += 1) {
       const seed = random.uint32();
       const kind = random.below(100);
-      if (kind < 52) steps.push({ do: "edit", peer: slot(), count: random.pick([1, 1, 2, 3, 5]), seed });
-      else if (kind < 76) steps.push({ do: "sync", from: slot(), to: slot(), seed });
-      else if (kind < 85) steps.push({ do: "hold", from: slot(), to: slot(), seed });
+      if (kind < 52)
+        steps.push({
+          do: "edit",
+          peer: slot(),
+          count: random.pick([1, 1, 2, 3, 5]),
+          seed,
+        });
+      else if (kind < 76)
+        steps.push({ do: "sync", from: slot(), to: slot(), seed });
+      else if (kind < 85)
+        steps.push({ do: "hold", from: slot(), to: slot(), seed });
       else if (kind < 96) steps.push({ do: "deliver", to: slot(), seed });
       else steps.push({ do: "replace", peer: slot(), from: slot(), seed });
     }
@@ -111,25 +168,36 @@ export function generateCase(seed) {
 // ---- comparison ----------------------------------------------------------------------------------------------------
 
 const isEmptyRoot = (value) =>
-  value === "" || value === 0 || (typeof value === "object" && value !== null && Object.keys(value).length === 0);
+  value === "" ||
+  value === 0 ||
+  (typeof value === "object" &&
+    value !== null &&
+    Object.keys(value).length === 0);
 
 // Roots that were only asked for are shown by loro-crdt and known to nobody else, so empty roots are left out.
 function comparableJson(value) {
-  return Object.fromEntries(Object.entries(value).filter(([, root]) => !isEmptyRoot(root)));
+  return Object.fromEntries(
+    Object.entries(value).filter(([, root]) => !isEmptyRoot(root)),
+  );
 }
 
-const sortedFrontiers = (list) => list.map(({ peer, counter }) => `${counter}@${peer}`).sort();
+const sortedFrontiers = (list) =>
+  list.map(({ peer, counter }) => `${counter}@${peer}`).sort();
 
 const show = (value) => {
   const text = JSON.stringify(value);
-  return text.length > 1500 ? `${text.slice(0, 1500)}... (${text.length} characters)` : text;
+  return text.length > 1500
+    ? `${text.slice(0, 1500)}... (${text.length} characters)`
+    : text;
 };
 
 export class CaseFailure extends Error {}
 
 function expectEqual(what, tested, loro) {
   if (!isDeepStrictEqual(tested, loro)) {
-    throw new CaseFailure(`${what} differs\n    tested: ${show(tested)}\n    loro:   ${show(loro)}`);
+    throw new CaseFailure(
+      `${what} differs\n    tested: ${show(tested)}\n    loro:   ${show(loro)}`,
+    );
   }
 }
 
@@ -138,8 +206,13 @@ function expectEqual(what, tested, loro) {
 // The containers of a document and what an edit needs to know of each: {kind, length} for sequences, {kind, keys} for
 // maps with the keys that hold containers, {kind, nodes} for trees.
 function readContainers(model, roots) {
-  const found = new Map(roots.map((id) => [id, emptyContainer(id.slice(id.lastIndexOf(":") + 1))]));
-  const isContainer = (value) => value !== null && typeof value === "object" && typeof value.cid === "string";
+  const found = new Map(
+    roots.map((id) => [id, emptyContainer(id.slice(id.lastIndexOf(":") + 1))]),
+  );
+  const isContainer = (value) =>
+    value !== null &&
+    typeof value === "object" &&
+    typeof value.cid === "string";
   const visit = ({ cid, value }) => {
     const kind = cid.slice(cid.lastIndexOf(":") + 1);
     const entry = emptyContainer(kind);
@@ -174,7 +247,9 @@ function emptyContainer(kind) {
 }
 
 function randomText(random) {
-  return Array.from({ length: random.between(1, 3) }, () => random.pick(words)).join("");
+  return Array.from({ length: random.between(1, 3) }, () =>
+    random.pick(words),
+  ).join("");
 }
 
 function randomValue(random, depth = 0) {
@@ -190,10 +265,15 @@ function randomValue(random, depth = 0) {
     case 4:
       return randomText(random);
     case 5:
-      return Array.from({ length: random.below(4) }, () => randomValue(random, depth + 1));
+      return Array.from({ length: random.below(4) }, () =>
+        randomValue(random, depth + 1),
+      );
     default:
       return Object.fromEntries(
-        Array.from({ length: random.below(3) }, () => [random.pick(mapKeys), randomValue(random, depth + 1)]),
+        Array.from({ length: random.below(3) }, () => [
+          random.pick(mapKeys),
+          randomValue(random, depth + 1),
+        ]),
       );
   }
 }
@@ -207,7 +287,13 @@ const planners = {
       const start = random.below(entry.length);
       const end = random.between(start + 1, entry.length);
       const style = random.pick(["bold", "link", "note", "head"]);
-      return { ops: [random.chance(0.3) ? { unmark: [start, end, style] } : { mark: [start, end, style, random.pick([true, "x", 7])] }] };
+      return {
+        ops: [
+          random.chance(0.3)
+            ? { unmark: [start, end, style] }
+            : { mark: [start, end, style, random.pick([true, "x", 7])] },
+        ],
+      };
     }
     if (entry.length === 0 || roll < 45) {
       const text = randomText(random);
@@ -219,7 +305,11 @@ const planners = {
       const at = random.below(entry.length + 1);
       const length = random.between(2, 7);
       entry.length += length;
-      return { ops: Array.from({ length }, (_, i) => ({ insert: [at + i, random.pick(["x", "y", "é", "𝄞"])] })) };
+      return {
+        ops: Array.from({ length }, (_, i) => ({
+          insert: [at + i, random.pick(["x", "y", "é", "𝄞"])],
+        })),
+      };
     }
     if (roll < 80) {
       const at = random.below(entry.length);
@@ -230,14 +320,26 @@ const planners = {
     const end = random.between(1, entry.length);
     const length = Math.min(end, random.between(1, 5));
     entry.length -= length;
-    if (random.chance(0.3)) return { ops: Array.from({ length }, () => ({ delete: [end - length, 1] })) };
-    return { ops: Array.from({ length }, (_, i) => ({ delete: [end - 1 - i, 1] })) };
+    if (random.chance(0.3))
+      return {
+        ops: Array.from({ length }, () => ({ delete: [end - length, 1] })),
+      };
+    return {
+      ops: Array.from({ length }, (_, i) => ({ delete: [end - 1 - i, 1] })),
+    };
   },
   List(random, entry, { childKinds, nest, movable = false }) {
     const roll = random.below(100);
     if (movable && entry.length > 0 && roll < 35) {
-      const [from, to] = [random.below(entry.length), random.below(entry.length)];
-      if (roll < 15) return { ops: [{ set: [from, randomValue(random)] }], removesContainers: true };
+      const [from, to] = [
+        random.below(entry.length),
+        random.below(entry.length),
+      ];
+      if (roll < 15)
+        return {
+          ops: [{ set: [from, randomValue(random)] }],
+          removesContainers: true,
+        };
       return { ops: [{ move: [from, to] }], removesContainers: true };
     }
     if (entry.length > 0 && roll >= 70) {
@@ -245,7 +347,10 @@ const planners = {
       const length = Math.min(entry.length - at, random.between(1, 3));
       entry.length -= length;
       const removed = entry.holds.splice(at, length);
-      return { ops: [{ delete: [at, length] }], removesContainers: removed.some(Boolean) };
+      return {
+        ops: [{ delete: [at, length] }],
+        removesContainers: removed.some(Boolean),
+      };
     }
     const at = random.below(entry.length + 1);
     entry.length += 1;
@@ -272,7 +377,10 @@ const planners = {
     const removesContainers = entry.keys.get(key) === true;
     if (nest && roll < 40) {
       entry.keys.set(key, true);
-      return { ops: [{ setContainer: [key, random.pick(childKinds)] }], removesContainers };
+      return {
+        ops: [{ setContainer: [key, random.pick(childKinds)] }],
+        removesContainers,
+      };
     }
     entry.keys.set(key, false);
     return { ops: [{ set: [key, randomValue(random)] }], removesContainers };
@@ -283,11 +391,16 @@ const planners = {
   Tree(random, entry) {
     const roll = random.below(100);
     const node = () => random.pick(entry.nodes);
-    const parent = () => (entry.nodes.length > 0 && random.chance(0.6) ? node() : null);
-    if (entry.nodes.length === 0 || roll < 50) return { ops: [{ create: [parent()] }] };
+    const parent = () =>
+      entry.nodes.length > 0 && random.chance(0.6) ? node() : null;
+    if (entry.nodes.length === 0 || roll < 50)
+      return { ops: [{ create: [parent()] }] };
     if (roll < 80) {
       const moved = node();
-      return { ops: [{ move: [moved, random.chance(0.3) ? null : node(), 0] }], mayBeRefused: true };
+      return {
+        ops: [{ move: [moved, random.chance(0.3) ? null : node(), 0] }],
+        mayBeRefused: true,
+      };
     }
     return { ops: [{ delete: [node()] }], removesContainers: true };
   },
@@ -324,10 +437,12 @@ class Run {
 
   async run() {
     try {
-      for (const { id, engine } of this.#case.peers) this.#peers.push(await this.#newPeer(engine, id));
+      for (const { id, engine } of this.#case.peers)
+        this.#peers.push(await this.#newPeer(engine, id));
       for (const step of this.#case.steps) await this.#step(step);
     } finally {
-      for (const { engine, name } of this.#docs) await engine.free(name).catch(() => {});
+      for (const { engine, name } of this.#docs)
+        await engine.free(name).catch(() => {});
     }
   }
 
@@ -348,7 +463,10 @@ class Run {
   // A peer and its follower. The follower's own id is never used for an edit.
   async #newPeer(which, id) {
     const doc = await this.#newDoc(which, id);
-    const follower = await this.#newDoc(which === "tested" ? "loro" : "tested", peerId(this.#random, this.#taken));
+    const follower = await this.#newDoc(
+      which === "tested" ? "loro" : "tested",
+      peerId(this.#random, this.#taken),
+    );
     return this.#pair(id, doc, follower);
   }
 
@@ -358,15 +476,19 @@ class Run {
   }
 
   async #step(step) {
-    const slots = [step.peer, step.from, step.to].filter((slot) => slot !== undefined);
+    const slots = [step.peer, step.from, step.to].filter(
+      (slot) => slot !== undefined,
+    );
     if (slots.some((slot) => slot >= this.#peers.length)) return; // A shrunk list may name peers that never joined.
     const random = new Random(step.seed);
     this.#trace?.(`${JSON.stringify(step)}`);
-    if (step.do === "edit") await this.#edit(this.#peers[step.peer], step.count, random);
+    if (step.do === "edit")
+      await this.#edit(this.#peers[step.peer], step.count, random);
     else if (step.do === "sync") await this.#sync(step.from, step.to, random);
     else if (step.do === "hold") await this.#hold(step.from, step.to, random);
     else if (step.do === "deliver") await this.#deliver(step.to, random);
-    else if (step.do === "replace") await this.#replace(step.peer, step.from, random);
+    else if (step.do === "replace")
+      await this.#replace(step.peer, step.from, random);
     else await this.#settle(random);
   }
 
@@ -378,7 +500,11 @@ class Run {
       peer.loro.engine.version(peer.loro.name),
     ]);
     expectEqual(`${what}: version vector`, testedVersion.vv, loroVersion.vv);
-    expectEqual(`${what}: frontiers`, sortedFrontiers(testedVersion.frontiers), sortedFrontiers(loroVersion.frontiers));
+    expectEqual(
+      `${what}: frontiers`,
+      sortedFrontiers(testedVersion.frontiers),
+      sortedFrontiers(loroVersion.frontiers),
+    );
     expectEqual(`${what}: JSON`, comparableJson(tested), comparableJson(loro));
     peer.versions.push(loroVersion.vv);
     return { json: comparableJson(loro), version: loroVersion };
@@ -388,36 +514,73 @@ class Run {
     const { engine, name } = peer.doc;
     const fork = peer.doc.which === "tested" ? await this.#forkOf(peer) : null;
     const childKinds = childKindsOf(this.#features);
-    const containers = readContainers(this.#engine("loro").doc(peer.loro.name), rootsOf(this.#features));
+    const containers = readContainers(
+      this.#engine("loro").doc(peer.loro.name),
+      rootsOf(this.#features),
+    );
     for (let left = count; left > 0; left -= 1) {
-      const ids = [...containers.keys()].filter((id) => containers.get(id).kind in planners).sort();
+      const ids = [...containers.keys()]
+        .filter((id) => containers.get(id).kind in planners)
+        .sort();
       const id = random.pick(ids);
       const entry = containers.get(id);
       const nest = ids.length < 24;
-      const plan = planners[entry.kind](random, entry, { features: this.#features, childKinds, nest });
+      const plan = planners[entry.kind](random, entry, {
+        features: this.#features,
+        childKinds,
+        nest,
+      });
       for (const op of plan.ops) {
-        this.#trace?.(`    ${peer.id} (${peer.doc.which}) ${id} ${JSON.stringify(op)}`);
+        this.#trace?.(
+          `    ${peer.id} (${peer.doc.which}) ${id} ${JSON.stringify(op)}`,
+        );
         const made = await this.#apply(engine, name, id, op, plan.mayBeRefused);
         if (fork) {
-          const expected = await this.#apply(fork.engine, fork.name, id, op, plan.mayBeRefused);
-          expectEqual(`answer to ${JSON.stringify(op)}: new container`, made.container, expected.container);
+          const expected = await this.#apply(
+            fork.engine,
+            fork.name,
+            id,
+            op,
+            plan.mayBeRefused,
+          );
+          expectEqual(
+            `answer to ${JSON.stringify(op)}: new container`,
+            made.container,
+            expected.container,
+          );
         }
         const kind = op.insertContainer?.[1] ?? op.setContainer?.[1];
-        if (kind && made.container) containers.set(made.container, emptyContainer(kind));
+        if (kind && made.container)
+          containers.set(made.container, emptyContainer(kind));
       }
       if (plan.removesContainers || entry.kind === "Tree") break;
     }
     await engine.commit(name);
     const { vv } = await peer.follower.engine.version(peer.follower.name);
     const update = await engine.export(name, "update", vv);
-    const { pending } = await peer.follower.engine.import(peer.follower.name, update);
-    expectEqual("pending after the follower imported an edit", pending ?? {}, {});
+    const { pending } = await peer.follower.engine.import(
+      peer.follower.name,
+      update,
+    );
+    expectEqual(
+      "pending after the follower imported an edit",
+      pending ?? {},
+      {},
+    );
     const after = await this.#compare(peer, `after an edit of ${peer.id}`);
     if (fork) {
       await fork.engine.commit(fork.name);
       const expected = await fork.engine.version(fork.name);
-      expectEqual(`edit of ${peer.id}: version vector`, after.version.vv, expected.vv);
-      expectEqual(`edit of ${peer.id}: JSON`, after.json, comparableJson(await fork.engine.json(fork.name)));
+      expectEqual(
+        `edit of ${peer.id}: version vector`,
+        after.version.vv,
+        expected.vv,
+      );
+      expectEqual(
+        `edit of ${peer.id}: JSON`,
+        after.json,
+        comparableJson(await fork.engine.json(fork.name)),
+      );
       await fork.engine.free(fork.name);
     }
   }
@@ -454,7 +617,10 @@ class Run {
 
   #exporter(peer, random) {
     const side = random.chance(0.5) ? peer.tested : peer.loro;
-    return (mode, from) => side.engine.export(side.name, mode, from).then((bytes) => ({ bytes, by: side.which }));
+    return (mode, from) =>
+      side.engine
+        .export(side.name, mode, from)
+        .then((bytes) => ({ bytes, by: side.which }));
   }
 
   async #sync(from, to, random) {
@@ -463,10 +629,19 @@ class Run {
     const send = this.#exporter(source, random);
     const roll = random.below(10);
     const mode = roll === 0 ? "snapshot" : "update";
-    const since = roll < 7 ? target.versions.at(-1) : random.pick(random.chance(0.5) ? target.versions : source.versions);
+    const since =
+      roll < 7
+        ? target.versions.at(-1)
+        : random.pick(random.chance(0.5) ? target.versions : source.versions);
     const { bytes, by } = await send(mode, since);
-    this.#trace?.(`    ${mode} of ${bytes.length} bytes by ${by}${mode === "update" ? ` since ${JSON.stringify(since)}` : ""}`);
-    await this.#import(target, bytes, `${mode} by ${by} from ${source.id} to ${target.id}`);
+    this.#trace?.(
+      `    ${mode} of ${bytes.length} bytes by ${by}${mode === "update" ? ` since ${JSON.stringify(since)}` : ""}`,
+    );
+    await this.#import(
+      target,
+      bytes,
+      `${mode} by ${by} from ${source.id} to ${target.id}`,
+    );
   }
 
   async #hold(from, to, random) {
@@ -484,25 +659,49 @@ class Run {
     if (mine.length === 0) return;
     const entry = random.pick(mine);
     if (!random.chance(0.3)) this.#held.splice(this.#held.indexOf(entry), 1);
-    await this.#import(this.#peers[to], entry.bytes, `held update by ${entry.by} to ${this.#peers[to].id}`);
+    await this.#import(
+      this.#peers[to],
+      entry.bytes,
+      `held update by ${entry.by} to ${this.#peers[to].id}`,
+    );
   }
 
   async #replace(slot, from, random) {
     const which = random.pick(["tested", "loro"]);
-    const { bytes, by } = await this.#exporter(this.#peers[from], random)("snapshot");
+    const { bytes, by } = await this.#exporter(
+      this.#peers[from],
+      random,
+    )("snapshot");
     const peer = await this.#newPeer(which, peerId(random, this.#taken));
-    this.#trace?.(`    new peer ${peer.id} (${which}) from a snapshot of ${bytes.length} bytes by ${by}`);
-    await this.#import(peer, bytes, `snapshot by ${by} into the new peer ${peer.id}`);
+    this.#trace?.(
+      `    new peer ${peer.id} (${which}) from a snapshot of ${bytes.length} bytes by ${by}`,
+    );
+    await this.#import(
+      peer,
+      bytes,
+      `snapshot by ${by} into the new peer ${peer.id}`,
+    );
     this.#peers[slot] = peer;
   }
 
   async #settle(random) {
     for (const entry of this.#held.splice(0)) {
-      await this.#import(this.#peers[entry.to], entry.bytes, `late update by ${entry.by} to ${this.#peers[entry.to].id}`);
+      await this.#import(
+        this.#peers[entry.to],
+        entry.bytes,
+        `late update by ${entry.by} to ${this.#peers[entry.to].id}`,
+      );
     }
     const transfer = async (source, target) => {
-      const { bytes, by } = await this.#exporter(source, random)("update", target.versions.at(-1));
-      await this.#import(target, bytes, `settling update by ${by} from ${source.id} to ${target.id}`);
+      const { bytes, by } = await this.#exporter(source, random)(
+        "update",
+        target.versions.at(-1),
+      );
+      await this.#import(
+        target,
+        bytes,
+        `settling update by ${by} from ${source.id} to ${target.id}`,
+      );
     };
     const [first, ...others] = this.#peers;
     for (const peer of others) await transfer(peer, first);
@@ -510,8 +709,16 @@ class Run {
     const expected = await this.#compare(first, "settled");
     for (const peer of others) {
       const actual = await this.#compare(peer, "settled");
-      expectEqual(`settled: version vector of ${peer.id} and ${first.id}`, actual.version.vv, expected.version.vv);
-      expectEqual(`settled: JSON of ${peer.id} and ${first.id}`, actual.json, expected.json);
+      expectEqual(
+        `settled: version vector of ${peer.id} and ${first.id}`,
+        actual.version.vv,
+        expected.version.vv,
+      );
+      expectEqual(
+        `settled: JSON of ${peer.id} and ${first.id}`,
+        actual.json,
+        expected.json,
+      );
     }
     await this.#joinFromSnapshots(random.pick(this.#peers), random, expected);
   }
@@ -520,7 +727,9 @@ class Run {
   // other engine's.
   async #joinFromSnapshots(source, random, expected) {
     const snapshots = await Promise.all(
-      [source.tested, source.loro].map(({ engine, name }) => engine.export(name, "snapshot")),
+      [source.tested, source.loro].map(({ engine, name }) =>
+        engine.export(name, "snapshot"),
+      ),
     );
     for (const which of ["tested", "loro"]) {
       const peer = await this.#newPeer(which, peerId(random, this.#taken));
@@ -530,7 +739,11 @@ class Run {
         peer.loro.engine.import(peer.loro.name, own[1]),
       ]);
       const actual = await this.#compare(peer, `${which} from snapshots`);
-      expectEqual("JSON of a fresh document from a snapshot", actual.json, expected.json);
+      expectEqual(
+        "JSON of a fresh document from a snapshot",
+        actual.json,
+        expected.json,
+      );
       this.#peers.push(peer);
     }
   }
@@ -538,14 +751,23 @@ class Run {
 
 // Runs one case. Throws CaseFailure, WorkerDied, or what an engine refused that it should have done.
 export function runCase(engines, testCase, { features, trace } = {}) {
-  return new Run(engines, testCase, features ?? featuresFromEnvironment(), trace).run();
+  return new Run(
+    engines,
+    testCase,
+    features ?? featuresFromEnvironment(),
+    trace,
+  ).run();
 }
 
 // ---- shrinking -----------------------------------------------------------------------------------------------------
 
 // The smallest failing sublist of the case's steps that was found (delta debugging, then smaller edits), within a
 // budget. `attempt(case)` resolves to the failure or null.
-export async function shrinkCase(testCase, attempt, { budgetMs = 60_000 } = {}) {
+export async function shrinkCase(
+  testCase,
+  attempt,
+  { budgetMs = 60_000 } = {},
+) {
   const deadline = Date.now() + budgetMs;
   let best = testCase;
   const tryCase = async (steps) => {
@@ -558,9 +780,13 @@ export async function shrinkCase(testCase, attempt, { budgetMs = 60_000 } = {}) 
   let chunk = Math.ceil(best.steps.length / 2);
   while (chunk >= 1 && Date.now() < deadline) {
     let removed = false;
-    for (let start = 0; start < best.steps.length; ) {
-      const rest = [...best.steps.slice(0, start), ...best.steps.slice(start + chunk)];
-      if (rest.length < best.steps.length && (await tryCase(rest))) removed = true;
+    for (let start = 0; start < best.steps.length;) {
+      const rest = [
+        ...best.steps.slice(0, start),
+        ...best.steps.slice(start + chunk),
+      ];
+      if (rest.length < best.steps.length && (await tryCase(rest)))
+        removed = true;
       else start += chunk;
     }
     if (chunk === 1 && !removed) break;
@@ -568,7 +794,12 @@ export async function shrinkCase(testCase, attempt, { budgetMs = 60_000 } = {}) 
   }
   for (let i = 0; i < best.steps.length; i += 1) {
     for (let count = 1; count < (best.steps[i].count ?? 1); count += 1) {
-      if (await tryCase(best.steps.map((step, j) => (j === i ? { ...step, count } : step)))) break;
+      if (
+        await tryCase(
+          best.steps.map((step, j) => (j === i ? { ...step, count } : step)),
+        )
+      )
+        break;
     }
   }
   return best;
@@ -579,7 +810,14 @@ export async function shrinkCase(testCase, attempt, { budgetMs = 60_000 } = {}) 
 // Runs cases `firstSeed` .. `firstSeed + cases - 1`, many at a time over one pipelined worker. Resolves to null or, for
 // the first case that fails, a report with its seed and a shrunk list of steps. `openEngines()` makes a fresh pair
 // {tested, loro}.
-export async function runCases({ openEngines, firstSeed, cases, concurrency = 48, features, shrinkBudgetMs = 60_000 }) {
+export async function runCases({
+  openEngines,
+  firstSeed,
+  cases,
+  concurrency = 48,
+  features,
+  shrinkBudgetMs = 60_000,
+}) {
   let engines = await openEngines();
   let next = 0;
   let failedSeed = null;
@@ -617,7 +855,9 @@ export async function runCases({ openEngines, firstSeed, cases, concurrency = 48
   for (const seed of seeds) {
     const failure = await attempt(generateCase(seed));
     if (failure === null) continue;
-    const shrunk = await shrinkCase(generateCase(seed), attempt, { budgetMs: shrinkBudgetMs });
+    const shrunk = await shrinkCase(generateCase(seed), attempt, {
+      budgetMs: shrinkBudgetMs,
+    });
     const lines = [];
     const last = (await attempt(shrunk, (line) => lines.push(line))) ?? failure;
     return report({ seed, shrunk, lines, failure: last });
@@ -626,7 +866,9 @@ export async function runCases({ openEngines, firstSeed, cases, concurrency = 48
 }
 
 function report({ seed, shrunk, lines, failure }) {
-  const peers = shrunk.peers.map(({ id, engine }) => `${id} (${engine})`).join(", ");
+  const peers = shrunk.peers
+    .map(({ id, engine }) => `${id} (${engine})`)
+    .join(", ");
   return [
     `case with seed ${seed} fails: ${failure.message}`,
     `replay: MERROW_SEED=${seed} MERROW_CASES=1 node --test test/node/differential.test.mjs`,

@@ -55,16 +55,23 @@ function openContainer(doc, id) {
 function utf16Offset(text, scalars) {
   let offset = 0;
   for (let left = scalars; left > 0; left -= 1) {
-    if (offset >= text.length) throw new Error(`position ${scalars} is past the end of the text`);
+    if (offset >= text.length)
+      throw new Error(`position ${scalars} is past the end of the text`);
     offset += text.codePointAt(offset) > 0xffff ? 2 : 1;
   }
   return offset;
 }
 
 const rangesToJson = (ranges) =>
-  Object.fromEntries([...(ranges ?? [])].map(([peer, span]) => [String(peer), [span.start, span.end]]));
+  Object.fromEntries(
+    [...(ranges ?? [])].map(([peer, span]) => [
+      String(peer),
+      [span.start, span.end],
+    ]),
+  );
 
-export const versionFromJson = (vv) => VersionVector.parseJSON(new Map(Object.entries(vv)));
+export const versionFromJson = (vv) =>
+  VersionVector.parseJSON(new Map(Object.entries(vv)));
 
 const editors = {
   Text: {
@@ -78,11 +85,18 @@ const editors = {
     },
     mark(target, [start, end, key, value]) {
       const text = target.toString();
-      target.mark({ start: utf16Offset(text, start), end: utf16Offset(text, end) }, key, value);
+      target.mark(
+        { start: utf16Offset(text, start), end: utf16Offset(text, end) },
+        key,
+        value,
+      );
     },
     unmark(target, [start, end, key]) {
       const text = target.toString();
-      target.unmark({ start: utf16Offset(text, start), end: utf16Offset(text, end) }, key);
+      target.unmark(
+        { start: utf16Offset(text, start), end: utf16Offset(text, end) },
+        key,
+      );
     },
   },
   List: {
@@ -110,8 +124,11 @@ const editors = {
   },
   Counter: { increment: (target, [by]) => target.increment(by) },
   Tree: {
-    create: (target, [parent, index]) => ({ node: target.createNode(parent ?? undefined, index ?? undefined).id }),
-    move: (target, [node, parent, index]) => target.move(node, parent ?? undefined, index),
+    create: (target, [parent, index]) => ({
+      node: target.createNode(parent ?? undefined, index ?? undefined).id,
+    }),
+    move: (target, [node, parent, index]) =>
+      target.move(node, parent ?? undefined, index),
     delete: (target, [node]) => target.delete(node),
   },
 };
@@ -149,13 +166,19 @@ export class LoroEngine {
 
   async import(name, bytes) {
     const status = this.doc(name).import(bytes);
-    return { success: rangesToJson(status.success), pending: rangesToJson(status.pending) };
+    return {
+      success: rangesToJson(status.success),
+      pending: rangesToJson(status.pending),
+    };
   }
 
   async export(name, mode, from) {
     const doc = this.doc(name);
     if (mode === "snapshot") return doc.export({ mode: "snapshot" });
-    return doc.export({ mode: "update", from: from ? versionFromJson(from) : undefined });
+    return doc.export({
+      mode: "update",
+      from: from ? versionFromJson(from) : undefined,
+    });
   }
 
   async json(name) {
@@ -169,8 +192,15 @@ export class LoroEngine {
   async version(name) {
     const doc = this.doc(name);
     return {
-      vv: Object.fromEntries([...doc.oplogVersion().toJSON()].map(([peer, counter]) => [String(peer), counter])),
-      frontiers: doc.oplogFrontiers().map(({ peer, counter }) => ({ peer: String(peer), counter })),
+      vv: Object.fromEntries(
+        [...doc.oplogVersion().toJSON()].map(([peer, counter]) => [
+          String(peer),
+          counter,
+        ]),
+      ),
+      frontiers: doc
+        .oplogFrontiers()
+        .map(({ peer, counter }) => ({ peer: String(peer), counter })),
     };
   }
 
@@ -217,16 +247,25 @@ export class WorkerEngine {
     const [program, ...args] = this.#command;
     const worker = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
     this.#process = worker;
-    worker.on("error", (error) => this.#fail(`cannot run ${program}: ${error.message}`));
-    worker.on("close", (code, signal) => this.#fail(`exit code ${code}, signal ${signal}`));
+    worker.on("error", (error) =>
+      this.#fail(`cannot run ${program}: ${error.message}`),
+    );
+    worker.on("close", (code, signal) =>
+      this.#fail(`exit code ${code}, signal ${signal}`),
+    );
     worker.stdin.on("error", () => {}); // A broken pipe is followed by "close", which reports it.
     worker.stderr.setEncoding("utf8");
     worker.stderr.on("data", (text) => {
       this.#stderr = (this.#stderr + text).slice(-4000);
     });
-    createInterface({ input: worker.stdout }).on("line", (line) => this.#answer(line));
+    createInterface({ input: worker.stdout }).on("line", (line) =>
+      this.#answer(line),
+    );
     this.#watchdog = setInterval(() => {
-      if (this.#open.size > 0 && Date.now() - this.#lastAnswer > this.#answerTimeoutMs) {
+      if (
+        this.#open.size > 0 &&
+        Date.now() - this.#lastAnswer > this.#answerTimeoutMs
+      ) {
         this.#stderr += `\nno answer for ${this.#answerTimeoutMs} ms`;
         worker.kill("SIGKILL");
       }
@@ -252,14 +291,20 @@ export class WorkerEngine {
     } else if (answer.ok) {
       waiting.resolve(answer);
     } else {
-      waiting.reject(new Error(`${waiting.what}: ${answer.error?.code}: ${answer.error?.message}`));
+      waiting.reject(
+        new Error(
+          `${waiting.what}: ${answer.error?.code}: ${answer.error?.message}`,
+        ),
+      );
     }
   }
 
   #fail(reason) {
     if (this.#died) return;
     clearInterval(this.#watchdog);
-    this.#died = new WorkerDied(`worker died (${reason})${this.#stderr ? `: ${this.#stderr.trim()}` : ""}`);
+    this.#died = new WorkerDied(
+      `worker died (${reason})${this.#stderr ? `: ${this.#stderr.trim()}` : ""}`,
+    );
     for (const { reject } of this.#open.values()) reject(this.#died);
     this.#open.clear();
   }
@@ -270,7 +315,11 @@ export class WorkerEngine {
     this.#nextId += 1;
     if (this.#open.size === 0) this.#lastAnswer = Date.now();
     return new Promise((resolve, reject) => {
-      this.#open.set(id, { resolve, reject, what: `${request.cmd} ${request.doc}` });
+      this.#open.set(id, {
+        resolve,
+        reject,
+        what: `${request.cmd} ${request.doc}`,
+      });
       this.#process.stdin.write(`${JSON.stringify({ id, ...request })}\n`);
     });
   }
@@ -284,7 +333,11 @@ export class WorkerEngine {
   }
 
   async import(doc, bytes) {
-    const { success, pending } = await this.#call({ cmd: "import", doc, bytes: Buffer.from(bytes).toString("base64") });
+    const { success, pending } = await this.#call({
+      cmd: "import",
+      doc,
+      bytes: Buffer.from(bytes).toString("base64"),
+    });
     return { success, pending };
   }
 
@@ -303,7 +356,13 @@ export class WorkerEngine {
 
   async version(doc) {
     const { vv, frontiers } = await this.#call({ cmd: "version", doc });
-    return { vv, frontiers: frontiers.map(({ peer, counter }) => ({ peer: String(peer), counter })) };
+    return {
+      vv,
+      frontiers: frontiers.map(({ peer, counter }) => ({
+        peer: String(peer),
+        counter,
+      })),
+    };
   }
 
   commit(doc) {
@@ -316,7 +375,9 @@ export class WorkerEngine {
 
   async close() {
     if (this.#died) return;
-    const closed = new Promise((resolve) => this.#process.once("close", resolve));
+    const closed = new Promise((resolve) =>
+      this.#process.once("close", resolve),
+    );
     this.#process.stdin.end();
     const killer = setTimeout(() => this.#process.kill("SIGKILL"), 5000);
     await closed;

@@ -15,14 +15,18 @@ const bug = process.env.MERROW_WORKER_BUG ?? "";
 const commands = {
   new: ({ doc, peer }) => engine.create(doc, peer),
   free: ({ doc }) => engine.free(doc),
-  import: ({ doc, bytes }) => engine.import(doc, new Uint8Array(Buffer.from(bytes, "base64"))),
+  import: ({ doc, bytes }) =>
+    engine.import(doc, new Uint8Array(Buffer.from(bytes, "base64"))),
   async export({ doc, mode, from }) {
     const bytes = await engine.export(doc, mode, from);
-    if (bug === "crash" && mode === "snapshot" && bytes.length > 600) process.exit(70);
+    if (bug === "crash" && mode === "snapshot" && bytes.length > 600)
+      process.exit(70);
     return { bytes: Buffer.from(bytes).toString("base64") };
   },
   json: async ({ doc }) => ({ value: await engine.json(doc) }),
-  delta: async ({ doc, container }) => ({ value: await engine.delta(doc, container) }),
+  delta: async ({ doc, container }) => ({
+    value: await engine.delta(doc, container),
+  }),
   async version({ doc }) {
     const version = await engine.version(doc);
     const peers = Object.keys(version.vv);
@@ -31,7 +35,8 @@ const commands = {
   },
   commit: ({ doc }) => engine.commit(doc),
   edit({ doc, container, op }) {
-    if (bug === "text" && container.endsWith(":Text") && op.insert?.[0] === 2) op.insert[0] = 1;
+    if (bug === "text" && container.endsWith(":Text") && op.insert?.[0] === 2)
+      op.insert[0] = 1;
     return engine.edit(doc, container, op);
   },
 };
@@ -43,9 +48,16 @@ for await (const line of createInterface({ input: process.stdin })) {
     id = request.id;
     const command = commands[request.cmd];
     if (!command) throw new Error(`no command "${request.cmd}"`);
-    process.stdout.write(`${JSON.stringify({ id, ok: true, ...(await command(request)) })}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ id, ok: true, ...(await command(request)) })}\n`,
+    );
   } catch (error) {
-    const problem = { code: "invalid_argument", message: String(error?.message ?? error) };
-    process.stdout.write(`${JSON.stringify({ id, ok: false, error: problem })}\n`);
+    const problem = {
+      code: "invalid_argument",
+      message: String(error?.message ?? error),
+    };
+    process.stdout.write(
+      `${JSON.stringify({ id, ok: false, error: problem })}\n`,
+    );
   }
 }

@@ -67,6 +67,7 @@ export class Random {
 export function seedFromEnvironment(fallback) {
   const text = process.env.MERROW_SEED;
   if (text === undefined || text === "") return fallback;
-  if (!/^\d+$/.test(text)) throw new Error(`MERROW_SEED is not an integer: ${text}`);
+  if (!/^\d+$/.test(text))
+    throw new Error(`MERROW_SEED is not an integer: ${text}`);
   return Number(text);
 }
