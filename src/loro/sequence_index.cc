@@ -2,14 +2,14 @@
 
 #include "loro/sequence_index.h"
 
+#include <iterator>
+
 namespace merrow::loro {
 
-SequenceIndex::SequenceIndex(uint32_t base_length) {
+SequenceIndex::SequenceIndex() {
   peers_.emplace_back();
   peers_.back().id = kNoPeer;
-  if (base_length > 0) {
-    RecordInsert({kBasePeer, 0}, base_length, 0);
-  }
+  base_leaves_.emplace(0, 0);
 }
 
 PeerIndex SequenceIndex::Intern(PeerId peer) {
@@ -104,6 +104,9 @@ void SequenceIndex::RecordDelete(Atom first, AtomSpan target, bool backwards) {
 }
 
 uint32_t SequenceIndex::LeafOf(Atom atom) const {
+  if (atom.peer == kBasePeer) {
+    return std::prev(base_leaves_.upper_bound(static_cast<uint32_t>(atom.counter)))->second;
+  }
   const Peer& peer = peers_[atom.peer];
   const Entry& entry = peer.entries[EntryAt(peer, atom.counter)];
   const uint32_t offset = static_cast<uint32_t>(atom.counter - entry.counter);
@@ -112,10 +115,26 @@ uint32_t SequenceIndex::LeafOf(Atom atom) const {
 }
 
 void SequenceIndex::SetLeaf(AtomSpan span, uint32_t leaf) {
+  if (span.first.peer == kBasePeer) {
+    const uint32_t from = static_cast<uint32_t>(span.first.counter);
+    SetBaseLeaf(from, from + span.length, leaf);
+    return;
+  }
   Peer& peer = peers_[span.first.peer];
   const Entry& entry = peer.entries[EntryAt(peer, span.first.counter)];
   const uint32_t from = static_cast<uint32_t>(span.first.counter - entry.counter);
   FillPages(peer, entry, from, from + span.length, leaf);
+}
+
+void SequenceIndex::SetBaseLeaf(uint32_t from, uint32_t to, uint32_t leaf) {
+  const auto after = base_leaves_.lower_bound(to);
+  const bool ends_inside = after == base_leaves_.end() || after->first != to;
+  const uint32_t leaf_behind = std::prev(base_leaves_.upper_bound(to))->second;
+  base_leaves_.erase(base_leaves_.lower_bound(from), after);
+  if (ends_inside) {
+    base_leaves_.emplace(to, leaf_behind);
+  }
+  base_leaves_.emplace(from, leaf);
 }
 
 void SequenceIndex::FillPages(Peer& peer, const Entry& entry, uint32_t from, uint32_t to,
@@ -153,7 +172,7 @@ void SequenceIndex::SetPageRange(uint32_t* page, uint32_t from, uint32_t to, uin
 
 size_t SequenceIndex::MemoryBytes() const {
   size_t bytes = blocks_.capacity() * sizeof(blocks_[0]) + peers_.capacity() * sizeof(Peer) +
-                 peer_indexes_.size() * 40;
+                 (peer_indexes_.size() + base_leaves_.size()) * 48;
   for (const Peer& peer : peers_) {
     bytes += peer.entries.capacity() * sizeof(Entry) + peer.pages.capacity() * sizeof(uint32_t);
   }

@@ -8,14 +8,16 @@
 // elements of an insert entry are is kept in pages of 16 counters: a page names the leaf that holds
 // all of them, or else a block with one leaf for each.
 //
-// Elements that are visible at the tracker's base version have no ids; they are the inserts of
-// kBasePeer, with their offset as counter.
+// Elements that are visible at the tracker's base version have no ids; they are those of kBasePeer,
+// with their offset as counter. There may be very many of them and ops touch few, so where they are
+// is kept as a map of stretches.
 
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <map>
 #include <unordered_map>
 #include <vector>
 
@@ -49,7 +51,8 @@ struct AtomSpan {
 
 class SequenceIndex {
  public:
-  explicit SequenceIndex(uint32_t base_length);
+  /// All elements of the base are in leaf 0.
+  SequenceIndex();
 
   PeerIndex Intern(PeerId peer);
   /// kNoPeerIndex if no op of this peer was recorded.
@@ -128,10 +131,12 @@ class SequenceIndex {
   Entry& AddEntry(Atom first, uint32_t length, Kind kind);
   void SetPageRange(uint32_t* page, uint32_t from, uint32_t to, uint32_t leaf);
   void FillPages(Peer& peer, const Entry& entry, uint32_t from, uint32_t to, uint32_t leaf);
+  void SetBaseLeaf(uint32_t from, uint32_t to, uint32_t leaf);
 
   std::vector<Peer> peers_;
   std::unordered_map<PeerId, PeerIndex> peer_indexes_;
   std::vector<std::array<uint32_t, kPageAtoms>> blocks_;
+  std::map<uint32_t, uint32_t> base_leaves_;  // first offset of each stretch -> leaf
 };
 
 }  // namespace merrow::loro

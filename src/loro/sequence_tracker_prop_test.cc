@@ -181,6 +181,17 @@ void CheckReplay(uint64_t seed, const ModelHistory& history, const std::vector<M
   ASSERT_EQ(replica.tracker().current_length(), replica.document().size());
 }
 
+/// Makes the version of `history` critical, goes on from there and replays only that.
+void CheckSecondHalf(uint64_t seed, ModelHistory* history) {
+  history->Synchronise();
+  const ModelVersion base_version = history->Everything();
+  const size_t base_ops = history->ops().size();
+  history->Run();
+  const std::vector<ModelOp> ops(history->ops().begin() + static_cast<ptrdiff_t>(base_ops),
+                                 history->ops().end());
+  CheckReplay(seed, *history, ops, history->model().VisibleIds(base_version), base_version);
+}
+
 HistoryOptions OptionsFor(uint64_t seed) {
   HistoryOptions options;
   options.peers = 2 + seed % 4;
@@ -202,13 +213,7 @@ TEST(SequenceTrackerProp, FullReplayInAnyOrderMatchesTheModel) {
 TEST(SequenceTrackerProp, ReplayFromACriticalVersionMatchesFullReplay) {
   for (uint64_t seed = 0; seed < 1500; ++seed) {
     ModelHistory history(seed, OptionsFor(seed));
-    history.Synchronise();
-    const ModelVersion base_version = history.Everything();
-    const size_t base_ops = history.ops().size();
-    history.Run();
-    const std::vector<ModelOp> ops(history.ops().begin() + static_cast<ptrdiff_t>(base_ops),
-                                   history.ops().end());
-    CheckReplay(seed, history, ops, history.model().VisibleIds(base_version), base_version);
+    CheckSecondHalf(seed, &history);
     ASSERT_FALSE(HasFatalFailure()) << "seed " << seed;
   }
 }
@@ -221,10 +226,51 @@ TEST(SequenceTrackerProp, LongHistoriesWithManyLeaves) {
     options.delete_chance = 0.2;
     options.moves = seed % 2 == 1;
     options.merge_chance = 0.1;
-    const ModelHistory history(seed, options);
+    ModelHistory history(seed, options);
     CheckReplay(seed, history, history.ops(), {}, {});
     ASSERT_FALSE(HasFatalFailure()) << "seed " << seed;
+    CheckSecondHalf(seed, &history);
+    ASSERT_FALSE(HasFatalFailure()) << "seed " << seed;
   }
+}
+
+TEST(SequenceTracker, RefusesPositionsBeyondTheVersionAndStaysAsItIs) {
+  SequenceTracker tracker(3);
+  std::vector<SequenceTracker::Deleted> deleted;
+  EXPECT_FALSE(tracker.Insert({1, 0}, 1, 4).ok());
+  EXPECT_FALSE(tracker.Delete({1, 0}, 2, 2, &deleted).ok());
+  EXPECT_FALSE(tracker.Delete({1, 0}, 2, -4, &deleted).ok());
+  EXPECT_FALSE(tracker.Delete({1, 0}, 3, -1, &deleted).ok());
+  EXPECT_FALSE(tracker.Delete({1, 0}, 0, INT32_MIN, &deleted).ok());
+  EXPECT_FALSE(tracker.Delete({1, 0}, UINT32_MAX, INT32_MIN, &deleted).ok());
+  EXPECT_FALSE(tracker.Delete({1, 0}, UINT32_MAX, INT32_MAX, &deleted).ok());
+  EXPECT_FALSE(tracker.Move({1, 0}, 3, 0).ok());
+  EXPECT_FALSE(tracker.Move({1, 0}, 0, 3).ok());
+  EXPECT_FALSE(tracker.Insert({1, 0}, kTrackerElementsMax - 2, 0).ok());
+  EXPECT_TRUE(deleted.empty());
+  EXPECT_EQ(tracker.current_length(), 3u);
+  EXPECT_EQ(tracker.effect_length(), 3u);
+  tracker.CheckInvariants();
+  EXPECT_TRUE(tracker.Delete({1, 0}, 2, -3, &deleted).ok());
+  EXPECT_EQ(deleted, (std::vector<SequenceTracker::Deleted>{{0, 3}}));
+}
+
+TEST(SequenceTracker, TypingIsOneRunAndAHugeBaseCostsNothing) {
+  SequenceTracker tracker(kTrackerElementsMax / 2);
+  for (uint32_t i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(tracker.Insert({1, static_cast<Counter>(i)}, 1, kTrackerElementsMax / 3 + i).ok());
+  }
+  EXPECT_EQ(tracker.run_count(), 3u);
+  EXPECT_LT(tracker.MemoryBytes(), 8000u);
+  std::vector<SequenceTracker::Deleted> deleted;
+  for (uint32_t i = 0; i < 100; ++i) {  // backspace
+    ASSERT_TRUE(tracker
+                    .Delete({1, static_cast<Counter>(1000 + i)}, kTrackerElementsMax / 3 + 499 - i,
+                            -1, &deleted)
+                    .ok());
+  }
+  EXPECT_EQ(tracker.run_count(), 5u);
+  tracker.CheckInvariants();
 }
 
 }  // namespace
