@@ -146,7 +146,7 @@ class Store {
   /// What `from` lacks, as a FastUpdates blob.
   Result<RowUpdates> ReadUpdates(std::string_view table, std::string_view key,
                                  const loro::VersionVector& from);
-  /// The row as a JSON object, columns as declared; lists and maps as JSON, binary as base64.
+  /// The row as a JSON object, columns as declared, values as the document's own JSON has them.
   Result<std::string> ReadRow(std::string_view table, std::string_view key);
 
   /// One bounded step of background work: late projections that are due, then logs that outgrew

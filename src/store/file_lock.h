@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The lock that keeps a second Merrow process away from a database file. It is on a file beside it
+// (FILE-merrow-lock, which stays), because a lock on the database file itself would interfere with
+// SQLite's. The operating system drops it when the process ends, however it ends.
+
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+
+namespace merrow::store {
+
+class FileLock {
+ public:
+  /// Busy, naming the process, if another one has it.
+  static Result<FileLock> Acquire(const std::string& database_path);
+  FileLock(FileLock&& other) noexcept;
+  FileLock& operator=(FileLock&&) = delete;
+  ~FileLock();
+
+ private:
+  explicit FileLock(int descriptor) : descriptor_(descriptor) {}
+  int descriptor_;
+};
+
+}  // namespace merrow::store
