@@ -18,6 +18,8 @@ namespace {
 constexpr size_t kKeptInputBytes = 4 << 10;
 // Likewise the send queue.
 constexpr size_t kKeptQueueEntries = 64;
+// Read at a time when input is of no interest any more.
+constexpr size_t kDiscardBytes = 16 << 10;
 // A close frame holds at most this much text.
 constexpr size_t kCloseTextBytesMax = 123;
 
@@ -46,7 +48,7 @@ WebSocketSession::WebSocketSession(std::shared_ptr<ServerState> server, TcpSocke
                                    std::unique_ptr<WebSocketEvents> events,
                                    std::string remote_address)
     : server_(std::move(server)),
-      stream_(std::move(socket)),
+      stream_(SessionSocket(std::move(socket))),
       events_(std::move(events)),
       remote_address_(std::move(remote_address)) {}
 
@@ -130,7 +132,7 @@ void WebSocketSession::OnReadFailed(error_code error) {
     return;  // the closing handshake ends the session
   }
   if (state_ == State::kFlushing) {
-    Finish(std::move(close_reason_));
+    Finish(close_reason_);
     return;
   }
   if (error == websocket::error::closed) {
@@ -139,13 +141,13 @@ void WebSocketSession::OnReadFailed(error_code error) {
             .text = std::string(reason.reason.data(), reason.reason.size()),
             .by_peer = true});
   } else if (error == websocket::error::message_too_big) {
-    Finish({.code = kCloseTooBig,
-            .text = "a message exceeds " + std::to_string(stream_.read_message_max()) +
-                    " bytes (message_bytes_max)"});
+    FinishAfterLinger({.code = kCloseTooBig,
+                       .text = "a message exceeds " + std::to_string(stream_.read_message_max()) +
+                               " bytes (message_bytes_max)"});
   } else if (error == websocket::error::bad_frame_payload) {
-    Finish({.code = kCloseBadText, .text = error.message()});
+    FinishAfterLinger({.code = kCloseBadText, .text = error.message()});
   } else if (error == websocket::condition::protocol_violation) {
-    Finish({.code = kCloseProtocolError, .text = error.message()});
+    FinishAfterLinger({.code = kCloseProtocolError, .text = error.message()});
   } else {
     OnLost(error);
   }
@@ -153,7 +155,7 @@ void WebSocketSession::OnReadFailed(error_code error) {
 
 void WebSocketSession::OnLost(error_code error) {
   if (state_ == State::kFlushing) {
-    Finish(std::move(close_reason_));
+    Finish(close_reason_);
     return;
   }
   const std::string text = error == beast::error::timeout
@@ -254,12 +256,7 @@ void WebSocketSession::Close(uint16_t code, std::string_view text) {
 void WebSocketSession::BeginClosing(uint16_t code, std::string text) {
   state_ = State::kFlushing;
   close_reason_ = {.code = code, .text = std::move(text)};
-  close_deadline_ = server_->loop.RunAfter(server_->options.websocket.handshake_timeout,
-                                           [weak = weak_from_this()] {
-                                             if (const auto self = weak.lock()) {
-                                               self->Finish(std::move(self->close_reason_));
-                                             }
-                                           });
+  StartDeadline(&WebSocketSession::OnCloseDeadline);
   CloseWhenFlushed();
 }
 
@@ -272,25 +269,64 @@ void WebSocketSession::CloseWhenFlushed() {
   stream_.async_close(
       websocket::close_reason(static_cast<websocket::close_code>(close_reason_.code),
                               beast::string_view(text.data(), text.size())),
-      [self = shared_from_this()](error_code) { self->Finish(std::move(self->close_reason_)); });
+      [self = shared_from_this()](error_code) { self->Finish(self->close_reason_); });
 }
 
-void WebSocketSession::Finish(WebSocketCloseReason reason) {
+void WebSocketSession::StartDeadline(void (WebSocketSession::*on_passed)()) {
+  deadline_ = server_->loop.RunAfter(server_->options.websocket.handshake_timeout,
+                                     [weak = weak_from_this(), on_passed] {
+                                       if (const auto self = weak.lock()) {
+                                         (self.get()->*on_passed)();
+                                       }
+                                     });
+}
+
+void WebSocketSession::Finish(const WebSocketCloseReason& reason) {
   if (state_ == State::kClosed) {
     return;
   }
-  const bool was_announced = state_ != State::kHandshake;
-  state_ = State::kClosed;
-  close_deadline_.Cancel();
-  error_code ignored;
-  stream_.next_layer().close(ignored);
   const auto self = shared_from_this();
-  server_->Remove(*this);
+  Report(State::kClosed, reason);
+  Leave();
+}
+
+void WebSocketSession::FinishAfterLinger(const WebSocketCloseReason& reason) {
+  Report(State::kLingering, reason);
+  StartDeadline(&WebSocketSession::Leave);
+  DiscardInput();
+}
+
+void WebSocketSession::Report(State next, const WebSocketCloseReason& reason) {
+  const bool was_announced = state_ != State::kHandshake && state_ != State::kLingering;
+  state_ = next;
   if (was_announced) {
     --server_->counters.websockets_open;
     events_->OnClosed(reason);
   }
   events_.reset();
+}
+
+void WebSocketSession::DiscardInput() {
+  input_.clear();
+  stream_.next_layer().async_read_some(input_.prepare(kDiscardBytes),
+                                       [self = shared_from_this()](error_code error, size_t) {
+                                         if (self->state_ == State::kClosed) {
+                                           return;
+                                         }
+                                         if (error) {
+                                           self->Leave();
+                                         } else {
+                                           self->DiscardInput();
+                                         }
+                                       });
+}
+
+void WebSocketSession::Leave() {
+  state_ = State::kClosed;
+  deadline_.Cancel();
+  error_code ignored;
+  stream_.next_layer().close(ignored);
+  server_->Remove(*this);
 }
 
 }  // namespace merrow::net

@@ -5,22 +5,44 @@
 // that Beast leaves open (a closing handshake behind a write that never ends).
 //
 // States: kHandshake -> kOpen -> kFlushing (Close was called, the queue drains) -> kClosing (Beast
-// closes) -> kClosed. A lost connection goes to kClosed from anywhere.
+// closes) -> kClosed. A peer that broke a rule is sent the reason by Beast, then its input is
+// discarded in kLingering, because closing with unread input would reset the connection and might
+// destroy the reason on its way. A lost connection goes to kClosed from anywhere.
 
 #pragma once
 
+#include <boost/asio/post.hpp>
+#include <boost/beast/core/bind_handler.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/role.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/websocket/stream.hpp>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "net/server_state.h"
 #include "net/websocket.h"
 
 namespace merrow::net {
+
+/// A socket whose async_teardown (found by Beast through its argument) only closes the sending
+/// side: Beast's own discards at most one read of input, and without a deadline. The session does
+/// the rest.
+class SessionSocket final : public TcpSocket {
+ public:
+  explicit SessionSocket(TcpSocket socket) : TcpSocket(std::move(socket)) {}
+};
+
+template <typename Handler>
+void async_teardown(boost::beast::role_type, SessionSocket& socket, Handler&& handler) {
+  error_code error;
+  socket.shutdown(tcp::socket::shutdown_send, error);
+  asio::post(socket.get_executor(),
+             boost::beast::bind_front_handler(std::forward<Handler>(handler), error));
+}
 
 class WebSocketSession final : public Connection,
                                public WebSocketConnection,
@@ -45,7 +67,7 @@ class WebSocketSession final : public Connection,
   const std::string& remote_address() const override { return remote_address_; }
 
  private:
-  enum class State { kHandshake, kOpen, kFlushing, kClosing, kClosed };
+  enum class State { kHandshake, kOpen, kFlushing, kClosing, kLingering, kClosed };
   struct Outgoing {
     std::shared_ptr<const Bytes> message;
     bool is_text;
@@ -61,16 +83,23 @@ class WebSocketSession final : public Connection,
   void BeginClosing(uint16_t code, std::string text);
   void CloseWhenFlushed();
   void OnLost(error_code error);
-  /// Ends the session: calls OnClosed if OnOpen was called, and leaves the server.
-  void Finish(WebSocketCloseReason reason);
+  /// Ends the session: reports to the owner, if OnOpen was called, and closes the socket.
+  void Finish(const WebSocketCloseReason& reason);
+  /// Reports to the owner now, and closes the socket when the peer does, or at the deadline.
+  void FinishAfterLinger(const WebSocketCloseReason& reason);
+  void Report(State next, const WebSocketCloseReason& reason);
+  void DiscardInput();
+  void Leave();
+  void StartDeadline(void (WebSocketSession::*on_passed)());
+  void OnCloseDeadline() { Finish(close_reason_); }
 
   const std::shared_ptr<ServerState> server_;
-  boost::beast::websocket::stream<TcpSocket, false> stream_;
+  boost::beast::websocket::stream<SessionSocket, false> stream_;
   std::unique_ptr<WebSocketEvents> events_;
   const std::string remote_address_;
   State state_ = State::kHandshake;
   WebSocketCloseReason close_reason_;  // from kFlushing on
-  EventLoop::Timer close_deadline_;    // from kFlushing on
+  EventLoop::Timer deadline_;          // from kFlushing on
 
   boost::beast::flat_buffer input_;
   bool wants_reading_ = true;
