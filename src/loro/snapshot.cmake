@@ -10,4 +10,7 @@ set(loro_snapshot_sources
     state_columns.cc
     text_codec.cc
     tree_codec.cc)
-set(loro_snapshot_tests lz4_frame_test.cc sstable_test.cc)
+set(loro_snapshot_tests lz4_frame_test.cc snapshot_test.cc sstable_test.cc state_codec_test.cc)
+set_source_files_properties(
+  snapshot_test.cc state_codec_test.cc
+  PROPERTIES COMPILE_DEFINITIONS "MERROW_VECTORS=\"${CMAKE_SOURCE_DIR}/test/vectors\"")
