@@ -6,11 +6,13 @@
 #include <iostream>
 
 #include "cli/doc_worker.h"
+#include "cli/serve.h"
 
 int main(int argc, char** argv) {
   CLI::App app{"Merrow makes rows mergeable."};
   app.require_subcommand(1);
   int exit_code = 0;
+  merrow::cli::AddServe(app, exit_code);
 
   CLI::App* doc = app.add_subcommand("doc", "Tools for documents");
   doc->require_subcommand(1);

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/http_api.h"
+
+#include <spdlog/spdlog.h>
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "server/metrics_page.h"
+#include "server/sync_socket.h"
+
+namespace merrow::server {
+namespace {
+
+using net::HttpRequest;
+using net::HttpResponse;
+using net::ResponseWriter;
+
+HttpResponse ErrorResponse(const Error& error) {
+  return HttpResponse::Json(HttpStatusOf(error.code()), ErrorJson(error));
+}
+
+// Refuses a request, with a line in the log.
+void Refuse(const HttpRequest& request, ResponseWriter& response, const Error& error) {
+  spdlog::warn("{} {} from {} refused: {}", request.method, request.target, request.remote_address,
+               error.ToString());
+  response.Send(ErrorResponse(error));
+}
+
+// The `update` of a body {"update":"<hex>"}.
+Result<Bytes> ParseUpdateBody(BytesView body) {
+  const nlohmann::json json = nlohmann::json::parse(body, nullptr, false);
+  if (!json.is_object() || !json.contains("update") || !json["update"].is_string()) {
+    return InvalidArgument(R"(the body is not like {"update":"<hex>"})");
+  }
+  return FromHex(json["update"].get_ref<const std::string&>());
+}
+
+std::string VersionJson(const loro::VersionVector& version) {
+  return "\"vv\":\"" + ToBase64(version.Encode()) + "\"";
+}
+
+bool Matches(const HttpRequest& request, std::initializer_list<std::string_view> prefix,
+             size_t segments) {
+  if (request.segments.size() != segments) return false;
+  size_t i = 0;
+  for (const std::string_view part : prefix) {
+    if (request.segments[i++] != part) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+void HttpApi::Handle(HttpRequest request, ResponseWriter response) {
+  const bool is_read = request.method == "GET" || request.method == "HEAD";
+  const auto expect = [&](bool is_allowed, std::string_view allowed) {
+    if (is_allowed) return true;
+    HttpResponse refusal =
+        HttpResponse::Json(405, ErrorJson("method_not_allowed", "use " + std::string(allowed)));
+    refusal.headers.push_back({"Allow", std::string(allowed)});
+    response.Send(std::move(refusal));
+    return false;
+  };
+  const bool is_post = request.method == "POST";
+  if (Matches(request, {"healthz"}, 1)) {
+    if (expect(is_read, "GET, HEAD")) response.Send(HttpResponse::Text(200, "ok\n"));
+  } else if (Matches(request, {"metrics"}, 1)) {
+    if (expect(is_read, "GET, HEAD")) Metrics(std::move(response));
+  } else if (Matches(request, {"v1", "rows"}, 4)) {
+    if (expect(is_read, "GET, HEAD")) GetRow(request, std::move(response));
+  } else if (Matches(request, {"v1", "queries"}, 2)) {
+    if (expect(is_post, "POST")) PostQuery(request, std::move(response));
+  } else if (Matches(request, {"api", "crdt"}, 4)) {
+    if (expect(is_post, "POST")) PostUpdate(request, std::move(response));
+  } else if (!parts_.files.empty() && expect(is_read, "GET, HEAD")) {
+    response.Send(parts_.files.Get(request));
+  } else if (parts_.files.empty()) {
+    response.Send(ErrorResponse(NotFound("nothing at " + request.target)));
+  }
+}
+
+net::WebSocketHandler::Decision HttpApi::Accept(const HttpRequest& request) {
+  if (Matches(request, {"sync"}, 1)) {
+    return MakeSyncSocket(parts_.hub, sync::Dialect::kLoroProtocol, parts_.clock);
+  }
+  if (Matches(request, {"rows"}, 1)) {
+    return MakeSyncSocket(parts_.hub, sync::Dialect::kRowFrames, parts_.clock);
+  }
+  return ErrorResponse(NotFound("WebSockets are at /sync and /rows, not at " + request.target));
+}
+
+void HttpApi::Metrics(ResponseWriter response) {
+  parts_.store.Run([this, response](store::Store& store) -> std::function<void()> {
+    return [this, response, stats = store.stats()]() mutable {
+      HttpResponse page =
+          HttpResponse::Text(200, MetricsPage(*net_counters_, parts_.hub.metrics(), stats));
+      page.headers = {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}};
+      response.Send(std::move(page));
+    };
+  });
+}
+
+void HttpApi::GetRow(const HttpRequest& request, ResponseWriter response) {
+  const sync::RowKey row{request.segments[2], request.segments[3]};
+  const Status valid = parts_.rows.CheckRow(row);
+  if (!valid.ok()) return Refuse(request, response, valid.error());
+  parts_.store.Run([row, response](store::Store& store) -> std::function<void()> {
+    return [response, json = store.ReadRow(row.table, row.key)]() mutable {
+      response.Send(json.ok() ? HttpResponse::Json(200, std::move(json).value() + "\n")
+                              : ErrorResponse(json.error()));
+    };
+  });
+}
+
+void HttpApi::PostQuery(const HttpRequest& request, ResponseWriter response) {
+  Result<QueryRequest> query = ParseQueryRequest(request.body);
+  if (!query.ok()) return Refuse(request, response, query.error());
+  // First what the rows of long documents still lack, so that the query sees every edit that was
+  // acknowledged before it.
+  parts_.store.Run([this, response, query = std::move(query).value()](
+                       store::Store& store) -> std::function<void()> {
+    return [this, response, query, flushed = store.FlushProjections()]() mutable {
+      if (!flushed.ok()) return response.Send(ErrorResponse(flushed.error()));
+      parts_.queries.Start(std::move(query), std::move(response));
+    };
+  });
+}
+
+void HttpApi::PostUpdate(const HttpRequest& request, ResponseWriter response) {
+  const sync::RowKey row{request.segments[2], request.segments[3]};
+  const Status valid = parts_.rows.CheckRow(row);
+  if (!valid.ok()) return Refuse(request, response, valid.error());
+  Result<Bytes> update = ParseUpdateBody(request.body);
+  if (!update.ok()) return Refuse(request, response, update.error());
+  parts_.rows.Submit(
+      row, std::make_shared<const Bytes>(std::move(update).value()),
+      [this, row, request = request.method + " " + request.target,
+       response](sync::SubmitOutcome outcome) mutable {
+        if (const auto* applied = std::get_if<sync::Applied>(&outcome)) {
+          parts_.hub.OnCommitted(row, applied->before, applied->after, applied->delta);
+          response.Send(
+              HttpResponse::Json(200, "{\"ok\":true," + VersionJson(*applied->after) + "}"));
+          return;
+        }
+        if (const auto* missing = std::get_if<sync::MissingDependencies>(&outcome)) {
+          spdlog::warn("{} refused: the update follows ops that are not here", request);
+          std::string body =
+              ErrorJson("missing_dependencies",
+                        "the update follows ops that are not here; send what vv lacks");
+          body.resize(body.size() - 2);
+          response.Send(
+              HttpResponse::Json(409, body + "," + VersionJson(*missing->version) + "}}"));
+          return;
+        }
+        const Error& error = std::get<Error>(outcome);
+        spdlog::warn("{} refused: {}", request, error.ToString());
+        response.Send(ErrorResponse(error));
+      });
+}
+
+}  // namespace merrow::server

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// HTTP API: which path does what (docs/protocol.md, HTTP).
+//
+//   GET  /healthz                 200 "ok"
+//   GET  /metrics                 Prometheus
+//   GET  /v1/rows/TABLE/KEY       the row as JSON
+//   POST /v1/queries              read-only SQL, NDJSON
+//   POST /api/crdt/TABLE/KEY      {"update":"<hex>"}: applies an update to a row
+//   WS   /sync                    Loro protocol
+//   WS   /rows                    row frames
+//   GET  anything else            static files, if a directory was given
+
+#pragma once
+
+#include "base/clock.h"
+#include "net/http_server.h"
+#include "server/query_pool.h"
+#include "server/static_files.h"
+#include "server/store_row_source.h"
+#include "server/store_thread.h"
+#include "sync/hub.h"
+
+namespace merrow::server {
+
+class HttpApi final : public net::HttpHandler, public net::WebSocketHandler {
+ public:
+  /// What the API works on; all must outlive it.
+  struct Parts {
+    StoreThread& store;
+    StoreRowSource& rows;
+    sync::Hub& hub;
+    QueryPool& queries;
+    const StaticFiles& files;
+    const Clock& clock;
+  };
+  explicit HttpApi(const Parts& parts) : parts_(parts) {}
+
+  /// REQUIRES: called once, before requests are served. `counters` must outlive this.
+  void SetNetCounters(const net::NetCounters& counters) { net_counters_ = &counters; }
+
+  void Handle(net::HttpRequest request, net::ResponseWriter response) override;
+  Decision Accept(const net::HttpRequest& request) override;
+
+ private:
+  void Metrics(net::ResponseWriter response);
+  void GetRow(const net::HttpRequest& request, net::ResponseWriter response);
+  void PostQuery(const net::HttpRequest& request, net::ResponseWriter response);
+  void PostUpdate(const net::HttpRequest& request, net::ResponseWriter response);
+
+  const Parts parts_;
+  const net::NetCounters* net_counters_ = nullptr;
+};
+
+}  // namespace merrow::server

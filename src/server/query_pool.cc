@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/query_pool.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "loro/json_writer.h"
+
+namespace merrow::server {
+namespace {
+
+using Json = nlohmann::json;
+
+// Rows are sent in chunks of about this size.
+constexpr size_t kChunkBytes = 32 << 10;
+
+Result<OwnedSqlValue> ToSqlValue(const Json& json) {
+  switch (json.type()) {
+    case Json::value_t::null:
+      return OwnedSqlValue(store::SqlNull());
+    case Json::value_t::boolean:
+      return OwnedSqlValue(json.get<bool>());
+    case Json::value_t::number_integer:
+      return OwnedSqlValue(json.get<int64_t>());
+    case Json::value_t::number_unsigned:
+      if (json.get<uint64_t>() > static_cast<uint64_t>(INT64_MAX)) {
+        return InvalidArgument("parameter " + json.dump() + " does not fit 64 bits");
+      }
+      return OwnedSqlValue(json.get<int64_t>());
+    case Json::value_t::number_float:
+      return OwnedSqlValue(json.get<double>());
+    case Json::value_t::string:
+      return OwnedSqlValue(json.get<std::string>());
+    default:
+      return InvalidArgument("a parameter is null, true, false, a number or a string");
+  }
+}
+
+store::SqlValue View(const OwnedSqlValue& value) {
+  return std::visit(
+      [](const auto& plain) -> store::SqlValue {
+        if constexpr (std::is_same_v<std::decay_t<decltype(plain)>, std::string>) {
+          return std::string_view(plain);
+        } else {
+          return plain;
+        }
+      },
+      value);
+}
+
+// Text in a database need not be UTF-8; JSON has to be.
+void AppendText(std::string_view text, std::string* out) {
+  if (IsUtf8(text)) {
+    loro::AppendJsonString(text, out);
+    return;
+  }
+  std::string repaired;
+  for (const char byte : text) {
+    if (static_cast<uint8_t>(byte) < 0x80) {
+      repaired.push_back(byte);
+    } else {
+      repaired += "\xEF\xBF\xBD";
+    }
+  }
+  loro::AppendJsonString(repaired, out);
+}
+
+void AppendSqlValue(const store::SqlValue& value, std::string* out) {
+  if (std::holds_alternative<store::SqlNull>(value)) {
+    *out += "null";
+  } else if (const auto* boolean = std::get_if<bool>(&value)) {
+    *out += *boolean ? "1" : "0";
+  } else if (const auto* integer = std::get_if<int64_t>(&value)) {
+    *out += std::to_string(*integer);
+  } else if (const auto* number = std::get_if<double>(&value)) {
+    loro::AppendJsonNumber(*number, out);
+  } else if (const auto* text = std::get_if<std::string_view>(&value)) {
+    AppendText(*text, out);
+  } else {
+    *out += "{\"blob\":\"" + ToBase64(std::get<store::SqlBlob>(value).bytes) + "\"}";
+  }
+}
+
+}  // namespace
+
+std::string ErrorJson(std::string_view code, std::string_view message) {
+  std::string json = "{\"error\":{\"code\":";
+  loro::AppendJsonString(code, &json);
+  json += ",\"message\":";
+  AppendText(message, &json);
+  return json + "}}";
+}
+
+std::string ErrorJson(const Error& error) {
+  return ErrorJson(ErrorCodeName(error.code()), error.message());
+}
+
+int HttpStatusOf(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kInvalidArgument:
+    case ErrorCode::kCorruption:
+    case ErrorCode::kUnsupported:
+      return 400;
+    case ErrorCode::kNotFound:
+      return 404;
+    case ErrorCode::kConflict:
+      return 409;
+    case ErrorCode::kLimit:
+      return 413;
+    case ErrorCode::kBusy:
+    case ErrorCode::kCancelled:
+      return 503;
+    case ErrorCode::kIo:
+      return 500;
+  }
+  return 500;
+}
+
+Result<QueryRequest> ParseQueryRequest(BytesView body) {
+  const Json json = Json::parse(body, nullptr, false);
+  QueryRequest request;
+  if (json.is_string()) {
+    request.sql = json.get<std::string>();
+    return request;
+  }
+  const bool fits = json.is_array() && !json.empty() && json.size() <= 2 && json[0].is_string() &&
+                    (json.size() == 1 || json[1].is_array());
+  if (!fits) return InvalidArgument(R"(the body is not like ["SELECT ...", [1, "a"]])");
+  request.sql = json[0].get<std::string>();
+  if (json.size() == 1) return request;
+  for (const Json& item : json[1]) {
+    MERROW_ASSIGN(OwnedSqlValue value, ToSqlValue(item));
+    request.params.push_back(std::move(value));
+  }
+  return request;
+}
+
+// One response on its way: filled by a pool thread, sent by the loop.
+class QueryPool::Stream : public std::enable_shared_from_this<QueryPool::Stream> {
+ public:
+  Stream(net::EventLoop& loop, net::ResponseWriter response)
+      : loop_(loop), response_(std::move(response)) {}
+
+  std::string& buffer() { return buffer_; }
+  bool started() const { return started_; }
+
+  // Sends what is buffered once it is large, and waits until the client has taken most of it.
+  // False if there is nobody to send to.
+  bool Advance() {
+    if (buffer_.size() < kChunkBytes) return true;
+    SendChunk();
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return drained_ || closed_; });
+    return !closed_;
+  }
+
+  void Finish() {
+    Send([](net::ResponseWriter& response, Bytes chunk) {
+      response.Write(std::move(chunk));
+      response.Finish();
+    });
+  }
+
+  void Refuse(const Error& error) {
+    loop_.Post([self = shared_from_this(), body = ErrorJson(error),
+                status = HttpStatusOf(error.code())]() mutable {
+      self->response_.Send(net::HttpResponse::Json(status, std::move(body)));
+    });
+  }
+
+  // Wakes the thread that fills the stream, for good.
+  void Cancel() {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  template <typename Act>
+  void Send(Act act) {
+    loop_.Post([self = shared_from_this(), is_first = !started_, chunk = std::move(buffer_),
+                act]() mutable {
+      if (is_first) {
+        net::HttpResponse head;
+        head.headers = {{"Content-Type", "application/x-ndjson"}};
+        self->response_.Start(std::move(head));
+      }
+      act(self->response_, std::move(chunk));
+    });
+    buffer_.clear();
+    started_ = true;
+  }
+
+  void SendChunk() {
+    {
+      const std::lock_guard lock(mutex_);
+      drained_ = false;
+    }
+    Send([self = shared_from_this()](net::ResponseWriter& response, Bytes chunk) {
+      response.Write(std::move(chunk), [self](bool open) {
+        const std::lock_guard lock(self->mutex_);
+        self->drained_ = true;
+        self->closed_ = self->closed_ || !open;
+        self->changed_.notify_all();
+      });
+    });
+  }
+
+  net::EventLoop& loop_;
+  net::ResponseWriter response_;  // loop only
+
+  // Filling thread only.
+  std::string buffer_;
+  bool started_ = false;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  // Guarded by mutex_.
+  bool drained_ = true;
+  bool closed_ = false;
+};
+
+Result<std::unique_ptr<QueryPool>> QueryPool::Open(const Options& options, net::EventLoop& loop,
+                                                   const Clock& clock) {
+  std::unique_ptr<QueryPool> pool(new QueryPool(options, loop));
+  for (size_t i = 0; i < options.threads; ++i) {
+    MERROW_ASSIGN(std::unique_ptr<store::Reader> reader, store::Reader::Open(options.path, &clock));
+    pool->readers_.push_back(std::move(reader));
+  }
+  for (const auto& reader : pool->readers_) {
+    pool->threads_.emplace_back([raw = pool.get(), &reader = *reader] { raw->Loop(reader); });
+  }
+  return pool;
+}
+
+QueryPool::~QueryPool() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    for (const auto& stream : running_) stream->Cancel();
+  }
+  wake_.notify_all();
+  for (const auto& reader : readers_) reader->Interrupt();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void QueryPool::Start(QueryRequest request, net::ResponseWriter response) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (queue_.size() < options_.waiting_max) {
+      queue_.push_back({std::move(request), std::move(response)});
+      wake_.notify_one();
+      return;
+    }
+  }
+  const Error error = Busy("too many queries are waiting; try again");
+  response.Send(net::HttpResponse::Json(HttpStatusOf(error.code()), ErrorJson(error)));
+}
+
+void QueryPool::Loop(store::Reader& reader) {
+  while (true) {
+    std::unique_lock lock(mutex_);
+    wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    if (stopping_) return;
+    Job job = std::move(queue_.front());
+    queue_.pop_front();
+    lock.unlock();
+    Run(reader, std::move(job));
+  }
+}
+
+void QueryPool::Run(store::Reader& reader, Job job) {
+  const auto stream = std::make_shared<Stream>(loop_, std::move(job.response));
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return stream->Refuse(Cancelled("the server is stopping"));
+    running_.push_back(stream);
+  }
+  std::vector<store::SqlValue> params;
+  for (const OwnedSqlValue& param : job.request.params) params.push_back(View(param));
+
+  uint64_t row_number = 0;
+  bool has_columns = false;
+  std::string& buffer = stream->buffer();
+  store::QuerySink sink;
+  sink.columns = [&](std::span<const std::string_view> names) {
+    has_columns = true;
+    buffer += "{\"columns\":[";
+    for (size_t i = 0; i < names.size(); ++i) {
+      if (i > 0) buffer.push_back(',');
+      AppendText(names[i], &buffer);
+    }
+    buffer += "]}\n";
+    return true;
+  };
+  sink.row = [&](std::span<const store::SqlValue> values) {
+    buffer += "{\"row\":[" + std::to_string(++row_number) + ",[";
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (i > 0) buffer.push_back(',');
+      AppendSqlValue(values[i], &buffer);
+    }
+    buffer += "]]}\n";
+    return stream->Advance();
+  };
+  const Result<store::QuerySummary> summary =
+      reader.Query(job.request.sql, params, options_.limits, sink);
+  if (summary.ok()) {
+    buffer += "{\"eoq\":{\"time\":";
+    loro::AppendJsonNumber(static_cast<double>(summary->time_micros) / 1e6, &buffer);
+    buffer += "}}\n";
+    stream->Finish();
+  } else if (has_columns) {
+    buffer += ErrorJson(summary.error()) + "\n";
+    stream->Finish();
+  } else {
+    stream->Refuse(summary.error());
+  }
+  const std::lock_guard lock(mutex_);
+  std::erase(running_, stream);
+}
+
+}  // namespace merrow::server

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/server.h"
+
+#include <signal.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+
+#include <fstream>
+#include <iterator>
+#include <memory>
+
+#include "base/clock.h"
+#include "net/event_loop.h"
+#include "net/http_server.h"
+#include "server/http_api.h"
+#include "server/query_pool.h"
+#include "server/static_files.h"
+#include "server/store_row_source.h"
+#include "server/store_thread.h"
+#include "sync/hub.h"
+
+namespace merrow::server {
+namespace {
+
+constexpr std::chrono::milliseconds kTickInterval{1000};
+// Room in a WebSocket message around an update of the largest size.
+constexpr size_t kFrameOverheadBytes = 8 << 10;
+
+Result<std::string> ReadFile(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  if (!in) return IoError("cannot read " + path);
+  return text;
+}
+
+// Every connection is a descriptor, so take as many as the system allows.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    spdlog::warn("cannot raise the limit of open files");
+  }
+}
+
+void LogSync(sync::LogLevel level, std::string_view line) {
+  switch (level) {
+    case sync::LogLevel::kDebug:
+      return spdlog::debug("{}", line);
+    case sync::LogLevel::kInfo:
+      return spdlog::info("{}", line);
+    case sync::LogLevel::kWarning:
+      return spdlog::warn("{}", line);
+  }
+}
+
+// Everything of a running server, in the order in which parts depend on each other.
+class Server {
+ public:
+  Status Open(const ServerOptions& options) {
+    drain_timeout_ = options.drain_timeout;
+    if (!options.static_directory.empty()) {
+      MERROW_ASSIGN(files_, StaticFiles::Load(options.static_directory));
+    }
+    store::StoreOptions store_options;
+    store_options.path = options.database_path;
+    MERROW_ASSIGN(store_options.schema_sql, ReadFile(options.schema_path));
+    store_options.clock = &clock_;
+    store_options.document_memory_bytes_max = options.document_memory_bytes_max;
+    MERROW_ASSIGN(std::unique_ptr<store::Store> store, store::Store::Open(store_options));
+    store_ = std::make_unique<StoreThread>(std::move(store), loop_, StoreThreadLimits());
+    rows_ = std::make_unique<StoreRowSource>(*store_, store_options.limits.key_bytes_max);
+
+    sync::Limits sync_limits;
+    sync_limits.update_bytes_max = store_options.limits.update_bytes_max;
+    sync_limits.key_bytes_max = store_options.limits.key_bytes_max;
+    sync_limits.row_message_bytes_max = sync_limits.update_bytes_max + kFrameOverheadBytes;
+    hub_ = std::make_unique<sync::Hub>(*rows_, sync_limits, LogSync);
+
+    QueryPool::Options query_options;
+    query_options.path = options.database_path;
+    MERROW_ASSIGN(queries_, QueryPool::Open(query_options, loop_, clock_));
+
+    api_ = std::make_unique<HttpApi>(
+        HttpApi::Parts{*store_, *rows_, *hub_, *queries_, files_, clock_});
+    net::HttpServerOptions http_options;
+    // Hexadecimal doubles an update.
+    http_options.body_bytes_max = 2 * sync_limits.update_bytes_max + kFrameOverheadBytes;
+    http_options.websocket.message_bytes_max = sync_limits.row_message_bytes_max;
+    http_options.websocket.send_buffer_bytes_max = 2 * sync_limits.buffer_bytes_max;
+    http_options.log = [](const std::string& line) { spdlog::warn("{}", line); };
+    MERROW_ASSIGN(http_, net::HttpServer::Listen(loop_, options.listen, std::move(http_options),
+                                                 *api_, api_.get()));
+    api_->SetNetCounters(http_->counters());
+    return loop_.OnSignals({SIGTERM, SIGINT}, [this](int signal) { OnSignal(signal); });
+  }
+
+  std::string url() const { return "http://" + http_->address().ToString(); }
+
+  void Run() {
+    Tick();
+    loop_.Run();
+    // What is still queued reaches the disk; outcomes nobody waits for any more are dropped.
+    http_.reset();
+    queries_.reset();
+    store_->Stop();
+  }
+
+ private:
+  void Tick() {
+    hub_->OnTick(clock_.MonotonicMicros() / 1000);
+    tick_ = loop_.RunAfter(kTickInterval, [this] { Tick(); });
+  }
+
+  void OnSignal(int signal) {
+    if (stopping_) {
+      spdlog::warn("signal {} again: stopping at once", signal);
+      return loop_.Stop();
+    }
+    stopping_ = true;
+    spdlog::info("signal {}: draining", signal);
+    // Behind everything that clients have handed in so far, so that they still hear of it.
+    store_->Run([this](store::Store&) -> std::function<void()> {
+      return [this] {
+        hub_->CloseAll("the server is stopping");
+        http_->Shutdown(drain_timeout_, [this] { loop_.Stop(); });
+      };
+    });
+  }
+
+  SystemClock clock_;
+  net::EventLoop loop_;
+  StaticFiles files_;
+  std::unique_ptr<StoreThread> store_;
+  std::unique_ptr<StoreRowSource> rows_;
+  std::unique_ptr<sync::Hub> hub_;
+  std::unique_ptr<QueryPool> queries_;
+  std::unique_ptr<HttpApi> api_;
+  std::unique_ptr<net::HttpServer> http_;
+  net::EventLoop::Timer tick_;
+  std::chrono::milliseconds drain_timeout_{};
+  bool stopping_ = false;
+};
+
+}  // namespace
+
+Status RunServer(const ServerOptions& options,
+                 const std::function<void(const std::string& url)>& on_listening) {
+  if (!options.listen.is_loopback) {
+    return InvalidArgument("cannot listen on " + options.listen.ToString() +
+                           ": without authentication only loopback addresses are safe");
+  }
+  RaiseDescriptorLimit();
+  Server server;
+  MERROW_TRY(server.Open(options));
+  on_listening(server.url());
+  server.Run();
+  return {};
+}
+
+}  // namespace merrow::server
