@@ -6,6 +6,9 @@
 find_package(PkgConfig REQUIRED)
 find_package(GTest REQUIRED)
 find_package(Threads REQUIRED)
+pkg_check_modules(LZ4 REQUIRED IMPORTED_TARGET liblz4)
+pkg_check_modules(SQLITE3 REQUIRED IMPORTED_TARGET sqlite3)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 
 add_library(merrow_options INTERFACE)
 target_include_directories(merrow_options INTERFACE ${CMAKE_SOURCE_DIR}/src
