@@ -23,6 +23,9 @@
 
 namespace merrow::loro {
 
+/// Most values of one list.
+inline constexpr uint32_t kListLengthMax = 0x7fffffff;
+
 class ListState {
  public:
   ListState();

@@ -7,24 +7,25 @@
 namespace merrow::loro {
 
 SequenceIndex::SequenceIndex() {
-  peers_.emplace_back();
-  peers_.back().id = kNoPeer;
+  Intern(kNoPeer);
   base_leaves_.emplace(0, 0);
 }
 
 PeerIndex SequenceIndex::Intern(PeerId peer) {
-  const auto [found, is_new] =
-      peer_indexes_.try_emplace(peer, static_cast<PeerIndex>(peers_.size()));
-  if (is_new) {
-    peers_.emplace_back();
-    peers_.back().id = peer;
+  const PeerIndex found = Find(peer);
+  if (found != kNoPeerIndex) {
+    return found;
   }
-  return found->second;
+  peers_.emplace_back();
+  peers_.back().id = peer;
+  peer_index_.Added(peers_.size(), [this](uint32_t i) { return Hash(peers_[i].id); });
+  return static_cast<PeerIndex>(peers_.size() - 1);
 }
 
 PeerIndex SequenceIndex::Find(PeerId peer) const {
-  const auto found = peer_indexes_.find(peer);
-  return found == peer_indexes_.end() ? kNoPeerIndex : found->second;
+  return peer_index_
+      .Find(peers_.size(), Hash(peer), [&](uint32_t i) { return peers_[i].id == peer; })
+      .value_or(kNoPeerIndex);
 }
 
 size_t SequenceIndex::EntryAt(const Peer& peer, Counter counter) {
@@ -172,7 +173,7 @@ void SequenceIndex::SetPageRange(uint32_t* page, uint32_t from, uint32_t to, uin
 
 size_t SequenceIndex::MemoryBytes() const {
   size_t bytes = blocks_.capacity() * sizeof(blocks_[0]) + peers_.capacity() * sizeof(Peer) +
-                 (peer_indexes_.size() + base_leaves_.size()) * 48;
+                 peer_index_.MemoryBytes() + base_leaves_.size() * 48;
   for (const Peer& peer : peers_) {
     bytes += peer.entries.capacity() * sizeof(Entry) + peer.pages.capacity() * sizeof(uint32_t);
   }

@@ -18,10 +18,10 @@
 #include <array>
 #include <cstdint>
 #include <map>
-#include <unordered_map>
 #include <vector>
 
 #include "base/check.h"
+#include "loro/hash_index.h"
 #include "loro/ids.h"
 
 namespace merrow::loro {
@@ -133,8 +133,10 @@ class SequenceIndex {
   void FillPages(Peer& peer, const Entry& entry, uint32_t from, uint32_t to, uint32_t leaf);
   void SetBaseLeaf(uint32_t from, uint32_t to, uint32_t leaf);
 
-  std::vector<Peer> peers_;
-  std::unordered_map<PeerId, PeerIndex> peer_indexes_;
+  static size_t Hash(PeerId peer) { return (peer * 0x9e3779b97f4a7c15) >> 32; }
+
+  std::vector<Peer> peers_;  // kBasePeer first
+  HashIndex peer_index_;
   std::vector<std::array<uint32_t, kPageAtoms>> blocks_;
   std::map<uint32_t, uint32_t> base_leaves_;  // first offset of each stretch -> leaf
 };

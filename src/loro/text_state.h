@@ -37,6 +37,9 @@ struct TextStyle {
   uint8_t info = 0;  // 0x80 alive, 0x02 expands before, 0x04 expands after
 };
 
+/// Most entities, and most bytes, of one text.
+inline constexpr uint32_t kTextLengthMax = 0x7fffffff;
+
 inline constexpr uint8_t kTextStyleExpandBefore = 0x02;
 inline constexpr uint8_t kTextStyleExpandAfter = 0x04;
 
@@ -104,11 +107,9 @@ class TextState {
   /// Every run of text and every anchor in order; neighbours that continue each other are one.
   void ForEachChunk(const std::function<void(const TextChunk&)>& visit) const;
   bool has_styles() const;
-  /// The text with its attributes: per key, the covering style with the largest (lamport, peer)
-  /// wins; neighbours with equal attributes are one segment.
+  /// The text with its attributes, as a rich text delta has them: per key, the covering style with
+  /// the largest (lamport, peer) wins; neighbours with equal attributes are one segment.
   std::vector<TextSegment> Segments() const;
-  /// Segments() as a rich text delta in JSON: [{"insert":"...","attributes":{...}},...].
-  void AppendDelta(std::string* out) const;
 
   /// Bytes on the heap, about.
   size_t MemoryBytes() const;
