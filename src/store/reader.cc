@@ -37,6 +37,10 @@ int AuthorizeRead(void* /*context*/, int action, const char* first, const char* 
       return std::find(kPragmas.begin(), kPragmas.end(), std::string_view(first)) == kPragmas.end()
                  ? SQLITE_DENY
                  : SQLITE_OK;
+    case SQLITE_UPDATE:
+      // Asked, and not done, when a pragma is used as a table. A statement that does it is not
+      // read-only and refused for that.
+      return std::string_view(first) == "sqlite_master" ? SQLITE_OK : SQLITE_DENY;
     default:
       return SQLITE_DENY;
   }
