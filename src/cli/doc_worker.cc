@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/doc_worker.h"
 
+#include <charconv>
 #include <functional>
 #include <istream>
 #include <map>
