@@ -20,8 +20,7 @@ constexpr size_t kChecksumBytes = 4;
 
 constexpr uint8_t kLargeFlag = 0x80;
 constexpr uint8_t kCompressionMask = 0x7F;
-constexpr uint8_t kCompressionNone = 0;
-constexpr uint8_t kCompressionLz4 = 1;
+constexpr uint8_t kCompressionLz4 = 1;  // 0 is none
 
 // A block's metadata is at least this long: offset, empty first key, flags.
 constexpr size_t kBlockMetaBytesMin = 7;
