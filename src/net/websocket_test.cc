@@ -73,7 +73,7 @@ TEST_F(WebSocketTest, EchoesTextAndBinary) {
 TEST_F(WebSocketTest, EchoesEveryLengthForm) {
   Listen();
   auto socket = Socket("/echo");
-  for (const size_t size : {1, 125, 126, 127, 65535, 65536, 8 << 20}) {
+  for (const size_t size : {1U, 125U, 126U, 127U, 65535U, 65536U, 8U << 20}) {
     Bytes message(size, '\0');
     for (size_t i = 0; i < size; ++i) {
       message[i] = static_cast<char>(i * 31 + size);
