@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
 set(loro_sequence_sources list_state.cc sequence_index.cc sequence_tracker.cc text_leaf.cc text_state.cc)
-set(loro_sequence_tests sequence_tracker_prop_test.cc)
+set(loro_sequence_tests list_state_prop_test.cc sequence_tracker_prop_test.cc text_state_prop_test.cc)
