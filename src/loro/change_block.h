@@ -157,7 +157,7 @@ class ChangeBlockBuilder {
   // --- Local changes ---
 
   /// Starts a change, which is there from its first op on. REQUIRES: its counter is end() unless
-  /// empty().
+  /// empty(), and its lamport above that of the op before.
   void BeginChange(Counter counter, Lamport lamport, std::vector<Id> deps, int64_t timestamp,
                    std::string_view message);
   // Each adds one op to the change begun last, or grows the last op of that change when the two

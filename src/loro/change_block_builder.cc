@@ -21,6 +21,7 @@
 #include "loro/change_block.h"
 #include "loro/columns.h"
 #include "loro/op_tag.h"
+#include "loro/utf8.h"
 #include "loro/value_codec.h"
 
 namespace merrow::loro {
@@ -110,16 +111,6 @@ class Keys final : public KeyInterner {
   size_t bytes_ = 0;
 };
 
-/// The byte at which the scalar with index `count` begins. REQUIRES: UTF-8 of at least that many.
-size_t ByteOfScalar(std::string_view text, size_t count) {
-  size_t at = 0;
-  for (; at < text.size(); ++at) {
-    const bool starts_scalar = (static_cast<uint8_t>(text[at]) & 0xC0) != 0x80;
-    if (starts_scalar && count-- == 0) return at;
-  }
-  return at;
-}
-
 bool IsBackward(const Op& op) { return op.signed_length < 0; }
 
 /// Whether deleting `next` after `op` is one run, and if so, what op becomes. A delete of one atom
@@ -202,7 +193,11 @@ struct ChangeBlockBuilder::Impl {
   }
 
   void Begin(BuiltChange change) {
-    MERROW_CHECK(changes.empty() || change.change.counter == End());
+    if (!changes.empty()) {
+      const Change& last = changes.back().change;
+      MERROW_CHECK(change.change.counter == last.end());
+      MERROW_CHECK(change.change.lamport >= last.lamport + last.length);
+    }
     begun = std::move(change);
   }
 
@@ -319,13 +314,11 @@ struct ChangeBlockBuilder::Impl {
     op.payload = {};
     const size_t payload_at = arena.size();
     switch (source.kind) {
-      case OpKind::kTextInsert: {
-        const size_t begin = ByteOfScalar(source.payload, from);
-        const BytesView tail = source.payload.substr(begin);
+      case OpKind::kTextInsert:
         op.prop += static_cast<int32_t>(from);
-        arena.Append(to == source.length ? tail : tail.substr(0, ByteOfScalar(tail, op.length)));
+        arena.Append(op.length == source.length ? source.payload
+                                                : SliceScalars(source.payload, from, op.length));
         break;
-      }
       case OpKind::kListInsert:
         op.prop += static_cast<int32_t>(from);
         CopyItems(block, source, from, to);
