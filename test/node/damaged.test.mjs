@@ -32,12 +32,20 @@ function damage(bytes, random) {
       if (copy.length > 0) copy[at] ^= 1 << random.below(8);
       return copy;
     case 2:
-      for (let i = 0; i < 6; i += 1) copy[random.below(copy.length)] ^= 1 << random.below(8);
+      for (let i = 0; i < 6; i += 1)
+        copy[random.below(copy.length)] ^= 1 << random.below(8);
       return copy;
     case 3:
-      return copy.fill(random.pick([0, 255, 127]), at, at + random.between(1, 9));
+      return copy.fill(
+        random.pick([0, 255, 127]),
+        at,
+        at + random.between(1, 9),
+      );
     case 4:
-      return Buffer.concat([copy.subarray(0, at), copy.subarray(Math.max(0, at - 20))]);
+      return Buffer.concat([
+        copy.subarray(0, at),
+        copy.subarray(Math.max(0, at - 20)),
+      ]);
     default:
       return Buffer.from(random.bytes(random.below(200)));
   }
@@ -70,19 +78,31 @@ function xxh32(data, seed, [p1, p2, p3, p4, p5]) {
   let at = 0;
   let hash;
   if (data.length >= 16) {
-    const lanes = [seed + p1 + p2, seed + p2, seed, seed - p1].map((lane) => lane | 0);
+    const lanes = [seed + p1 + p2, seed + p2, seed, seed - p1].map(
+      (lane) => lane | 0,
+    );
     for (; at + 16 <= data.length; at += 16) {
       for (let i = 0; i < 4; i += 1) {
-        lanes[i] = mul(rotl((lanes[i] + mul(data.readInt32LE(at + 4 * i), p2)) | 0, 13), p1);
+        lanes[i] = mul(
+          rotl((lanes[i] + mul(data.readInt32LE(at + 4 * i), p2)) | 0, 13),
+          p1,
+        );
       }
     }
-    hash = (rotl(lanes[0], 1) + rotl(lanes[1], 7) + rotl(lanes[2], 12) + rotl(lanes[3], 18)) | 0;
+    hash =
+      (rotl(lanes[0], 1) +
+        rotl(lanes[1], 7) +
+        rotl(lanes[2], 12) +
+        rotl(lanes[3], 18)) |
+      0;
   } else {
     hash = (seed + p5) | 0;
   }
   hash = (hash + data.length) | 0;
-  for (; at + 4 <= data.length; at += 4) hash = mul(rotl((hash + mul(data.readInt32LE(at), p3)) | 0, 17), p4);
-  for (; at < data.length; at += 1) hash = mul(rotl((hash + mul(data[at], p5)) | 0, 11), p1);
+  for (; at + 4 <= data.length; at += 4)
+    hash = mul(rotl((hash + mul(data.readInt32LE(at), p3)) | 0, 17), p4);
+  for (; at < data.length; at += 1)
+    hash = mul(rotl((hash + mul(data[at], p5)) | 0, 11), p1);
   hash ^= hash >>> 15;
   hash = mul(hash, p2);
   hash ^= hash >>> 13;
@@ -104,14 +124,23 @@ class Attacker {
   }
 
   async hit(bytes, isText = false) {
-    if (!this.#peer || this.#peer.closed || this.#peer.socket.readyState !== this.#peer.socket.OPEN) {
+    if (
+      !this.#peer ||
+      this.#peer.closed ||
+      this.#peer.socket.readyState !== this.#peer.socket.OPEN
+    ) {
       this.#peer = await this.#open();
       this.connections += 1;
       await this.#greet(this.#peer);
     }
-    await new Promise((resolve) => this.#peer.socket.send(bytes, { binary: !isText }, resolve));
+    await new Promise((resolve) =>
+      this.#peer.socket.send(bytes, { binary: !isText }, resolve),
+    );
     // Answers are not read one by one, but a server that is behind must not be flooded without end.
-    await waitFor("the attacker's messages leave", () => this.#peer.socket.bufferedAmount < 1 << 20 || this.#peer.closed);
+    await waitFor(
+      "the attacker's messages leave",
+      () => this.#peer.socket.bufferedAmount < 1 << 20 || this.#peer.closed,
+    );
     this.#peer.received.length = 0;
   }
 }
@@ -126,117 +155,195 @@ function httpBlow(server, bytes) {
   });
 }
 
-test(`${blows} damaged messages are refused and the server still serves`, { timeout: 900_000 }, async (t) => {
-  const seed = seedFromEnvironment(Math.floor(Date.now() / 1000));
-  t.diagnostic(`seed ${seed}`);
-  const random = new Random(seed);
-  const server = await startServer(t);
-  const witness = await new Client(server, { name: "witness" }).join("note", "victim");
-  witness.getText("body").insert(0, "untouched");
-  witness.getMap("props").set("a", 1);
-  witness.commit();
-  await waitFor("the row is there", () => server.row("note", "victim"));
-  const before = await server.row("note", "victim");
-  const version = witness.version();
+test(
+  `${blows} damaged messages are refused and the server still serves`,
+  { timeout: 900_000 },
+  async (t) => {
+    const seed = seedFromEnvironment(Math.floor(Date.now() / 1000));
+    t.diagnostic(`seed ${seed}`);
+    const random = new Random(seed);
+    const server = await startServer(t);
+    const witness = await new Client(server, { name: "witness" }).join(
+      "note",
+      "victim",
+    );
+    witness.getText("body").insert(0, "untouched");
+    witness.getMap("props").set("a", 1);
+    witness.commit();
+    await waitFor("the row is there", () => server.row("note", "victim"));
+    const before = await server.row("note", "victim");
+    const version = witness.version();
 
-  const blobs = makeBlobs();
-  // Damage that leaves a valid update would change the row, and rightly so; so the row's own good updates are not sent
-  // here, and each blob is broken before it is wrapped.
-  const brokenBlob = () => {
-    const original = random.pick(blobs);
-    for (;;) {
-      const broken = damage(original, random);
-      const blob = random.chance(0.6) ? withChecksum(broken) : broken;
-      if (!isImportable(blob)) return blob;
-    }
-  };
-  const room = "note/victim";
-  const loroMessage = () => {
-    const common = { crdt: CrdtType.Loro, roomId: room };
-    const update = brokenBlob();
-    switch (random.below(6)) {
-      case 0:
-        return damage(encode({ ...common, type: MessageType.JoinRequest, auth: random.bytes(4), version: random.bytes(9) }), random);
-      case 1:
-      case 2:
-        return encode({ ...common, type: MessageType.DocUpdate, updates: [update], batchId: newBatchId() });
-      case 3:
-        return damage(encode({ ...common, type: MessageType.DocUpdate, updates: [update, update], batchId: newBatchId() }), random);
-      case 4:
-        return damage(
-          encode({ ...common, type: MessageType.DocUpdateFragmentHeader, batchId: newBatchId(), fragmentCount: random.below(2 ** 31), totalSizeBytes: random.below(2 ** 31) }),
-          random,
+    const blobs = makeBlobs();
+    // Damage that leaves a valid update would change the row, and rightly so; so the row's own good updates are not sent
+    // here, and each blob is broken before it is wrapped.
+    const brokenBlob = () => {
+      const original = random.pick(blobs);
+      for (;;) {
+        const broken = damage(original, random);
+        const blob = random.chance(0.6) ? withChecksum(broken) : broken;
+        if (!isImportable(blob)) return blob;
+      }
+    };
+    const room = "note/victim";
+    const loroMessage = () => {
+      const common = { crdt: CrdtType.Loro, roomId: room };
+      const update = brokenBlob();
+      switch (random.below(6)) {
+        case 0:
+          return damage(
+            encode({
+              ...common,
+              type: MessageType.JoinRequest,
+              auth: random.bytes(4),
+              version: random.bytes(9),
+            }),
+            random,
+          );
+        case 1:
+        case 2:
+          return encode({
+            ...common,
+            type: MessageType.DocUpdate,
+            updates: [update],
+            batchId: newBatchId(),
+          });
+        case 3:
+          return damage(
+            encode({
+              ...common,
+              type: MessageType.DocUpdate,
+              updates: [update, update],
+              batchId: newBatchId(),
+            }),
+            random,
+          );
+        case 4:
+          return damage(
+            encode({
+              ...common,
+              type: MessageType.DocUpdateFragmentHeader,
+              batchId: newBatchId(),
+              fragmentCount: random.below(2 ** 31),
+              totalSizeBytes: random.below(2 ** 31),
+            }),
+            random,
+          );
+        default:
+          return damage(
+            encode({
+              ...common,
+              type: MessageType.DocUpdateFragment,
+              batchId: newBatchId(),
+              index: random.below(2 ** 31),
+              fragment: update,
+            }),
+            random,
+          );
+      }
+    };
+    const rowsMessage = () => {
+      if (random.chance(0.3)) {
+        const text = JSON.stringify({
+          type: "crdt-subscribe",
+          entity: "note",
+          rowId: "victim",
+          vv: "AAAA",
+        });
+        return {
+          bytes: damage(Buffer.from(text), random).toString("latin1"),
+          isText: true,
+        };
+      }
+      const payload = Buffer.concat([
+        Buffer.from(random.bytes(4)),
+        brokenBlob(),
+      ]);
+      const frame = encodeFrame(pushFrame, "note", "victim", payload);
+      return {
+        bytes: random.chance(0.5)
+          ? frame
+          : damage(frame.subarray(0, 40), random),
+        isText: false,
+      };
+    };
+    const httpMessage = () => {
+      const body = JSON.stringify({
+        update: Buffer.from(brokenBlob()).toString("hex"),
+      });
+      const host = `Host: 127.0.0.1:${server.port}\r\nConnection: close\r\n`;
+      const post = `POST /api/crdt/note/victim HTTP/1.1\r\n${host}Content-Length: ${body.length}\r\n\r\n${body}`;
+      if (random.chance(0.4)) return Buffer.from(post);
+      const query = `POST /v1/queries HTTP/1.1\r\n${host}Content-Length: 17\r\n\r\n["SELECT 1", [1]]`;
+      return damage(
+        Buffer.from(
+          random.pick([
+            post,
+            query,
+            `GET /v1/rows/note/victim HTTP/1.1\r\n${host}\r\n`,
+          ]),
+        ),
+        random,
+      );
+    };
+
+    const onSync = new Attacker(
+      () => ProtocolPeer.connect(t, server),
+      (peer) => peer.join(room),
+    );
+    const onRows = new Attacker(
+      () => RowsClient.connect(t, server),
+      async () => {},
+    );
+    let oversized = 0;
+    for (let blow = 0; blow < blows; blow += 1) {
+      const target = random.below(100);
+      if (blow % 500 === 250) {
+        oversized += 1;
+        const huge = Buffer.alloc(
+          random.pick([MAX_MESSAGE_SIZE + 1, 4 << 20, 17 << 20]),
+          random.pick(["%LOR", "\u0012\u0000"]),
         );
-      default:
-        return damage(
-          encode({ ...common, type: MessageType.DocUpdateFragment, batchId: newBatchId(), index: random.below(2 ** 31), fragment: update }),
-          random,
+        await (oversized % 2 === 0 ? onSync : onRows).hit(huge);
+      } else if (target < 45) {
+        await onSync.hit(loroMessage(), random.chance(0.02));
+      } else if (target < 90) {
+        const { bytes, isText } = rowsMessage();
+        await onRows.hit(bytes, isText);
+      } else {
+        await httpBlow(server, httpMessage());
+      }
+      if (blow % 1000 === 999) {
+        assert.deepEqual(
+          await server.row("note", "victim"),
+          before,
+          `after blow ${blow}, seed ${seed}`,
         );
+      }
     }
-  };
-  const rowsMessage = () => {
-    if (random.chance(0.3)) {
-      const text = JSON.stringify({ type: "crdt-subscribe", entity: "note", rowId: "victim", vv: "AAAA" });
-      return { bytes: damage(Buffer.from(text), random).toString("latin1"), isText: true };
-    }
-    const payload = Buffer.concat([Buffer.from(random.bytes(4)), brokenBlob()]);
-    const frame = encodeFrame(pushFrame, "note", "victim", payload);
-    return { bytes: random.chance(0.5) ? frame : damage(frame.subarray(0, 40), random), isText: false };
-  };
-  const httpMessage = () => {
-    const body = JSON.stringify({ update: Buffer.from(brokenBlob()).toString("hex") });
-    const host = `Host: 127.0.0.1:${server.port}\r\nConnection: close\r\n`;
-    const post = `POST /api/crdt/note/victim HTTP/1.1\r\n${host}Content-Length: ${body.length}\r\n\r\n${body}`;
-    if (random.chance(0.4)) return Buffer.from(post);
-    const query = `POST /v1/queries HTTP/1.1\r\n${host}Content-Length: 17\r\n\r\n["SELECT 1", [1]]`;
-    return damage(Buffer.from(random.pick([post, query, `GET /v1/rows/note/victim HTTP/1.1\r\n${host}\r\n`])), random);
-  };
 
-  const onSync = new Attacker(
-    () => ProtocolPeer.connect(t, server),
-    (peer) => peer.join(room),
-  );
-  const onRows = new Attacker(
-    () => RowsClient.connect(t, server),
-    async () => {},
-  );
-  let oversized = 0;
-  for (let blow = 0; blow < blows; blow += 1) {
-    const target = random.below(100);
-    if (blow % 500 === 250) {
-      oversized += 1;
-      const huge = Buffer.alloc(random.pick([MAX_MESSAGE_SIZE + 1, 4 << 20, 17 << 20]), random.pick(["%LOR", "\u0012\u0000"]));
-      await (oversized % 2 === 0 ? onSync : onRows).hit(huge);
-    } else if (target < 45) {
-      await onSync.hit(loroMessage(), random.chance(0.02));
-    } else if (target < 90) {
-      const { bytes, isText } = rowsMessage();
-      await onRows.hit(bytes, isText);
-    } else {
-      await httpBlow(server, httpMessage());
-    }
-    if (blow % 1000 === 999) {
-      assert.deepEqual(await server.row("note", "victim"), before, `after blow ${blow}, seed ${seed}`);
-    }
-  }
+    // Connections keep their order, so an answer to a last good message means that everything before it was handled.
+    const last = await ProtocolPeer.connect(t, server);
+    const joined = await last.join(room);
+    assert.equal(joined.type, MessageType.JoinResponseOk);
+    await last.settled();
+    assert.deepEqual(await server.row("note", "victim"), before);
+    assert.equal(witness.version().compare(version), 0);
 
-  // Connections keep their order, so an answer to a last good message means that everything before it was handled.
-  const last = await ProtocolPeer.connect(t, server);
-  const joined = await last.join(room);
-  assert.equal(joined.type, MessageType.JoinResponseOk);
-  await last.settled();
-  assert.deepEqual(await server.row("note", "victim"), before);
-  assert.equal(witness.version().compare(version), 0);
-
-  witness.getText("body").insert(0, "and alive, ");
-  witness.commit();
-  const fresh = await new Client(server).join("note", "victim");
-  await waitFor("a newcomer has the witness's edit", () => sameVersion(fresh, witness));
-  assert.deepEqual(plain(fresh), plain(witness));
-  const { code } = await server.stop("SIGTERM");
-  assert.equal(code, 0, server.tail());
-  t.diagnostic(`${onSync.connections} connections to /sync, ${onRows.connections} to /rows, ${oversized} oversized`);
-});
+    witness.getText("body").insert(0, "and alive, ");
+    witness.commit();
+    const fresh = await new Client(server).join("note", "victim");
+    await waitFor("a newcomer has the witness's edit", () =>
+      sameVersion(fresh, witness),
+    );
+    assert.deepEqual(plain(fresh), plain(witness));
+    const { code } = await server.stop("SIGTERM");
+    assert.equal(code, 0, server.tail());
+    t.diagnostic(
+      `${onSync.connections} connections to /sync, ${onRows.connections} to /rows, ${oversized} oversized`,
+    );
+  },
+);
 
 // Whether loro-crdt would take the blob: then it is no damage.
 function isImportable(blob) {

@@ -714,7 +714,11 @@ class Run {
       others.every((peer) =>
         isDeepStrictEqual(peer.versions.at(-1), first.versions.at(-1)),
       );
-    for (let round = 0; round === 0 || (!isSettled() && round < 8); round += 1) {
+    for (
+      let round = 0;
+      round === 0 || (!isSettled() && round < 8);
+      round += 1
+    ) {
       for (const peer of others) await transfer(peer, first);
       for (const peer of others) await transfer(first, peer);
     }

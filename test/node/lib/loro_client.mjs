@@ -6,7 +6,12 @@
 import { webcrypto } from "node:crypto";
 import { LoroAdaptor, LoroEphemeralAdaptor } from "loro-adaptors/loro";
 import { LoroDoc } from "loro-crdt";
-import { CrdtType, MessageType, UpdateStatusCode, tryDecode } from "loro-protocol";
+import {
+  CrdtType,
+  MessageType,
+  UpdateStatusCode,
+  tryDecode,
+} from "loro-protocol";
 import { LoroWebsocketClient } from "loro-websocket";
 import { WebSocket } from "ws";
 
@@ -57,16 +62,27 @@ class ObservedWebSocket extends WebSocket {
   #received(message) {
     if (!message) return;
     const room = message.roomId;
-    if (message.type === MessageType.RoomError || message.type === MessageType.JoinError) {
-      traffic.errors.push({ room, type: message.type, code: message.code, message: message.message });
+    if (
+      message.type === MessageType.RoomError ||
+      message.type === MessageType.JoinError
+    ) {
+      traffic.errors.push({
+        room,
+        type: message.type,
+        code: message.code,
+        message: message.message,
+      });
     }
-    if (message.type !== MessageType.Ack || message.crdt !== CrdtType.Loro) return;
+    if (message.type !== MessageType.Ack || message.crdt !== CrdtType.Loro)
+      return;
     const batch = this.#batches.get(message.refId);
     this.#batches.delete(message.refId);
     if (message.status !== UpdateStatusCode.Ok) {
       traffic.refused.push({ room, status: message.status });
     } else if (batch) {
-      const updates = batch.updates ?? [new Uint8Array(Buffer.concat(batch.fragments))];
+      const updates = batch.updates ?? [
+        new Uint8Array(Buffer.concat(batch.fragments)),
+      ];
       for (const update of updates) traffic.acknowledged.push({ room, update });
     }
   }
@@ -96,14 +112,20 @@ export class Client {
   async join(table, key, { doc = new LoroDoc(), peer } = {}) {
     if (peer !== undefined) doc.setPeerId(peer);
     const adaptor = new LoroAdaptor(doc);
-    const room = await this.client.join({ roomId: `${table}/${key}`, crdtAdaptor: adaptor });
+    const room = await this.client.join({
+      roomId: `${table}/${key}`,
+      crdtAdaptor: adaptor,
+    });
     await room.waitForReachingServerVersion();
     this.#docs.set(`${table}/${key}`, { doc, room });
     return doc;
   }
 
   async joinPresence(table, key, store) {
-    return this.client.join({ roomId: `${table}/${key}`, crdtAdaptor: new LoroEphemeralAdaptor(store) });
+    return this.client.join({
+      roomId: `${table}/${key}`,
+      crdtAdaptor: new LoroEphemeralAdaptor(store),
+    });
   }
 
   room(table, key) {

@@ -33,7 +33,10 @@ export class ProtocolPeer {
     });
     this.socket.on("message", (data, isBinary) => {
       if (!isBinary) this.received.push({ text: data.toString() });
-      else this.received.push(tryDecode(new Uint8Array(data)) ?? { undecodable: data });
+      else
+        this.received.push(
+          tryDecode(new Uint8Array(data)) ?? { undecodable: data },
+        );
     });
   }
 
@@ -48,25 +51,42 @@ export class ProtocolPeer {
   // Sends an update and resolves to the status of its Ack.
   async update(roomId, update, crdt = CrdtType.Loro) {
     const batchId = newBatchId();
-    this.send(MessageType.DocUpdate, roomId, { updates: [update], batchId }, crdt);
+    this.send(
+      MessageType.DocUpdate,
+      roomId,
+      { updates: [update], batchId },
+      crdt,
+    );
     return (await this.ack(batchId)).status;
   }
 
   ack(batchId) {
-    return this.next(`ack of ${batchId}`, ({ type, refId }) => type === MessageType.Ack && refId === batchId);
+    return this.next(
+      `ack of ${batchId}`,
+      ({ type, refId }) => type === MessageType.Ack && refId === batchId,
+    );
   }
 
   // Joins and resolves to the JoinResponseOk or JoinError.
-  async join(roomId, { version = new Uint8Array(), crdt = CrdtType.Loro } = {}) {
+  async join(
+    roomId,
+    { version = new Uint8Array(), crdt = CrdtType.Loro } = {},
+  ) {
     const from = this.received.length;
-    this.send(MessageType.JoinRequest, roomId, { auth: new Uint8Array(), version }, crdt);
+    this.send(
+      MessageType.JoinRequest,
+      roomId,
+      { auth: new Uint8Array(), version },
+      crdt,
+    );
     return waitFor(`answer to joining ${roomId}`, () =>
       this.received
         .slice(from)
         .find(
           (message) =>
             message.roomId === roomId &&
-            (message.type === MessageType.JoinResponseOk || message.type === MessageType.JoinError),
+            (message.type === MessageType.JoinResponseOk ||
+              message.type === MessageType.JoinError),
         ),
     );
   }
@@ -78,7 +98,8 @@ export class ProtocolPeer {
 
   // Resolves when everything sent before was read: the answer to a ping comes after it.
   async settled() {
-    const pongs = () => this.received.filter(({ text }) => text === "pong").length;
+    const pongs = () =>
+      this.received.filter(({ text }) => text === "pong").length;
     const before = pongs();
     this.socket.send("ping");
     await waitFor("pong", () => pongs() > before);

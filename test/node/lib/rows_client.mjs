@@ -20,7 +20,13 @@ export function encodeFrame(type, entity, rowId, payload) {
   head.writeUInt8(type, 0);
   head.writeUInt16BE(table.length, 1);
   head.writeUInt16BE(key.length, 3);
-  return Buffer.concat([head.subarray(0, 3), table, head.subarray(3), key, payload]);
+  return Buffer.concat([
+    head.subarray(0, 3),
+    table,
+    head.subarray(3),
+    key,
+    payload,
+  ]);
 }
 
 export function decodeFrame(bytes) {
@@ -76,9 +82,17 @@ export class RowsClient {
   subscribe(entity, rowId, { doc = new LoroDoc(), vv } = {}) {
     this.#docs.set(`${entity}/${rowId}`, ({ payload }) => {
       const status = doc.import(payload);
-      if (status.pending) throw new Error(`update of ${entity}/${rowId} has a gap: ${JSON.stringify([...status.pending])}`);
+      if (status.pending)
+        throw new Error(
+          `update of ${entity}/${rowId} has a gap: ${JSON.stringify([...status.pending])}`,
+        );
     });
-    this.send({ type: "crdt-subscribe", entity, rowId, ...(vv ? { vv: base64(vv) } : {}) });
+    this.send({
+      type: "crdt-subscribe",
+      entity,
+      rowId,
+      ...(vv ? { vv: base64(vv) } : {}),
+    });
     return doc;
   }
 
@@ -96,7 +110,9 @@ export class RowsClient {
     const id = this.#pushId;
     const head = Buffer.alloc(4);
     head.writeUInt32BE(id);
-    this.socket.send(encodeFrame(pushFrame, entity, rowId, Buffer.concat([head, update])));
+    this.socket.send(
+      encodeFrame(pushFrame, entity, rowId, Buffer.concat([head, update])),
+    );
     const answer = await waitFor(`answer to push ${id}`, () =>
       this.received.find(({ text }) => text?.pushId === id),
     );
@@ -108,7 +124,9 @@ export class RowsClient {
   }
 
   texts(type) {
-    return this.received.filter(({ text }) => text?.type === type).map(({ text }) => text);
+    return this.received
+      .filter(({ text }) => text?.type === type)
+      .map(({ text }) => text);
   }
 
   // The next crdt-error that matches; they stay in `received`.

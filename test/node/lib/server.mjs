@@ -182,7 +182,9 @@ export class Server {
       body: JSON.stringify([sql, params]),
     });
     if (!response.ok)
-      throw new Error(`query: HTTP ${response.status} ${await response.text()}`);
+      throw new Error(
+        `query: HTTP ${response.status} ${await response.text()}`,
+      );
     const lines = (await response.text())
       .trimEnd()
       .split("\n")
@@ -204,7 +206,9 @@ export class Server {
     const text = await (await fetch(`${this.url}/metrics`)).text();
     const values = text
       .split("\n")
-      .filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
+      .filter(
+        (line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`),
+      )
       .map((line) => Number(line.slice(line.lastIndexOf(" ") + 1)));
     return values.length === 0 ? null : values.reduce((a, b) => a + b, 0);
   }

@@ -4,7 +4,11 @@
 
 // Resolves to the first truthy value of `probe` (which may be async and may throw while things are not there yet).
 // After `timeoutMs` it throws, with `what` and the last failure.
-export async function waitFor(what, probe, { timeoutMs = 20_000, everyMs = 10 } = {}) {
+export async function waitFor(
+  what,
+  probe,
+  { timeoutMs = 20_000, everyMs = 10 } = {},
+) {
   const deadline = Date.now() + timeoutMs;
   let last = "it stayed false";
   for (;;) {
