@@ -80,7 +80,7 @@ test(
     ];
     const rows = await RowsClient.connect(t, server);
     const copy = rows.subscribe("note", "n");
-    for (let i = 0; i < 500; i += 1) {
+    for (let i = 0; i < 160; i += 1) {
       const doc = docs[i % 2];
       doc.getText("body").insert(0, `${i} `);
       doc.commit();

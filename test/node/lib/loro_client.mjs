@@ -14,6 +14,7 @@ import {
 } from "loro-protocol";
 import { LoroWebsocketClient } from "loro-websocket";
 import { WebSocket } from "ws";
+import { waitFor } from "./wait.mjs";
 
 // What the clients of this process got acknowledged, and what was refused.
 export class Traffic {
@@ -88,6 +89,8 @@ class ObservedWebSocket extends WebSocket {
   }
 }
 
+// Each client listens to the process for going online and offline; a test has more than ten of them.
+process.setMaxListeners(200);
 globalThis.WebSocket = ObservedWebSocket;
 globalThis.crypto ??= webcrypto;
 
@@ -96,6 +99,7 @@ export class Client {
   name;
   client;
   #docs = new Map();
+  #isOffline = false;
 
   // Closes when the test ends. Reconnects soon, so that tests of restarts do not wait.
   constructor(server, { name = "client", url = server.syncUrl } = {}) {
@@ -105,7 +109,17 @@ export class Client {
       disablePing: true,
       reconnect: { initialDelayMs: 20, maxDelayMs: 200 },
     });
-    server.beforeEnd(() => this.client.destroy());
+    server.beforeEnd(() => this.#leave());
+  }
+
+  // Between two connections the client would leave a rejected promise behind, so it gets its next one first.
+  async #leave() {
+    if (!this.#isOffline)
+      await waitFor(
+        "a client reconnects before it leaves",
+        () => this.client.getStatus() === "connected",
+      );
+    this.client.destroy();
   }
 
   // Joins a row and waits until everything the server had is here.
@@ -133,10 +147,12 @@ export class Client {
   }
 
   goOffline() {
+    this.#isOffline = true;
     this.client.close();
   }
 
   async goOnline() {
+    this.#isOffline = false;
     await this.client.connect({ resetBackoff: true });
   }
 
