@@ -27,10 +27,10 @@
 //
 //   (1) scalar columns, and all columns of rows up to `immediate_projection_bytes_max`, are written
 //       in the transaction of the edit;
-//   (2) an edit that touches only CRDT_ columns of a longer row leaves the row for later, in that
-//       transaction noted in _merrow_stale. The row is written with the edit that makes the cost,
-//       per edit since the last time, at most kDeferredBytesPerEdit (14 edits for 50,000
-//       characters), and in any case `projection_delay_max_ms` after the first one;
+//   (2) an edit that touches only CRDT_ columns of a longer row leaves the row for later, and notes
+//       that in _merrow_stale in the same transaction. The row is written with the edit that brings
+//       the cost down to kDeferredBytesPerEdit for each edit since the last time (25 edits for
+//       50,000 characters), or when there was no edit for `projection_pause_ms`;
 //   (3) Store::FlushProjections() writes all such rows, so whoever asks through Merrow sees every
 //   row
 //       as it is; only other programs that read the file at the same time may see a long column a
@@ -54,7 +54,7 @@
 namespace merrow::store {
 
 /// What a row left for later may cost per edit, in bytes of write-ahead log.
-inline constexpr size_t kDeferredBytesPerEdit = 4096;
+inline constexpr size_t kDeferredBytesPerEdit = 2048;
 
 /// Appends the row as a JSON object, columns as declared.
 void AppendRowJson(const Table& table, std::string_view key, const loro::Document& document,

@@ -41,7 +41,7 @@ struct TableState {
 struct StaleRow {
   int64_t document_id = 0;
   size_t edits = 0;
-  int64_t since_ms = 0;
+  int64_t last_edit_ms = 0;
 };
 
 enum class IfAbsent { kCreate, kFail };
@@ -122,7 +122,7 @@ class Store::Impl {
   Result<Status> ProjectStale(std::span<const DocumentName> names);
   Result<Status> ProjectStaleRow(const DocumentName& name);
   Status ProjectStaleAndCommit(std::span<const DocumentName> names);
-  std::vector<DocumentName> DueRows(int64_t delay_ms) const;
+  std::vector<DocumentName> DueRows(int64_t pause_ms) const;
   Status Fold(const DocumentName& name);
   Result<Bytes> VerifiedSnapshot(CachedDocument* entry);
   Status ReloadStale();
@@ -555,8 +555,9 @@ bool Store::Impl::MayDefer(const CachedDocument& entry, Projection::Effect effec
 
 Status Store::Impl::DeferRow(const CachedDocument& entry) {
   ++stats_.projections_deferred;
-  const auto [stale, is_new] = stale_.try_emplace(entry.name, StaleRow{entry.id, 0, NowMs()});
+  const auto [stale, is_new] = stale_.try_emplace(entry.name, StaleRow{entry.id, 0, 0});
   ++stale->second.edits;
+  stale->second.last_edit_ms = NowMs();
   if (!is_new) {
     return {};
   }
@@ -574,11 +575,11 @@ Status Store::Impl::ProjectRow(CachedDocument* entry) {
   return {};
 }
 
-std::vector<DocumentName> Store::Impl::DueRows(int64_t delay_ms) const {
+std::vector<DocumentName> Store::Impl::DueRows(int64_t pause_ms) const {
   const int64_t now = NowMs();
   std::vector<DocumentName> due;
   for (const auto& [name, stale] : stale_) {
-    if (now - stale.since_ms >= delay_ms) {
+    if (now - stale.last_edit_ms >= pause_ms) {
       due.push_back(name);
     }
   }
@@ -618,7 +619,7 @@ Result<Status> Store::Impl::ProjectStaleRow(const DocumentName& name) {
     return status.error();
   }
   MERROW_TRY(savepoint.Rollback());
-  stale_.at(name).since_ms = NowMs();
+  stale_.at(name).last_edit_ms = NowMs();  // not again at once
   return status;
 }
 
@@ -688,7 +689,7 @@ Status Store::Impl::Fold(const DocumentName& name) {
 
 Result<Upkeep> Store::Impl::RunUpkeep() {
   Upkeep upkeep;
-  std::vector<DocumentName> due = DueRows(options_.projection_delay_max_ms);
+  std::vector<DocumentName> due = DueRows(options_.projection_pause_ms);
   upkeep.more = due.size() > kProjectionsPerUpkeep;
   due.resize(std::min(due.size(), kProjectionsPerUpkeep));
   if (!due.empty()) {

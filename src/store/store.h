@@ -51,9 +51,10 @@ struct StoreOptions {
   /// larger document is loaded for as long as it is used.
   size_t document_memory_bytes_max = size_t{256} << 20;
   /// Rows up to this size are always projected in the transaction of the edit; the CRDT_ columns of
-  /// longer ones may follow later (projection.h says why). SIZE_MAX: all, always.
+  /// longer ones may follow later (projection.h says why and when). SIZE_MAX: all, always.
   size_t immediate_projection_bytes_max = 3072;
-  int64_t projection_delay_max_ms = 5000;
+  /// How long after its last edit such a row is written at the latest.
+  int64_t projection_pause_ms = 5000;
   /// A log is folded into its base when it is larger than the base and than this, ...
   size_t fold_log_bytes_min = size_t{16} << 10;
   /// ... or has more entries than this.

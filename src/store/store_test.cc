@@ -420,7 +420,7 @@ TEST_F(LongRowTest, AreWrittenAfterAFewEdits) {
   int edits = 1;
   while (store->stats().rows_stale != 0) {
     TypeOne();
-    ASSERT_LE(++edits, 13);
+    ASSERT_LE(++edits, 25);
   }
   EXPECT_EQ(Body(), text);
   EXPECT_EQ(store.Sql("SELECT count(*) FROM _merrow_stale"), "0");
@@ -436,7 +436,7 @@ TEST_F(LongRowTest, AreWrittenAtOnceWhenAScalarChanges) {
 TEST_F(LongRowTest, AreWrittenWhenTheyAreDue) {
   TypeOne();
   EXPECT_EQ(Must(store->RunUpkeep()).projected, 0U);
-  store.clock.AdvanceMs(store.options.projection_delay_max_ms);
+  store.clock.AdvanceMs(store.options.projection_pause_ms);
   EXPECT_EQ(Must(store->RunUpkeep()).projected, 1U);
   EXPECT_EQ(Body(), text);
 }
