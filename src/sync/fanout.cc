@@ -206,7 +206,7 @@ void Fanout::PublishTo(Subscription& subscription, const SharedVersion& before,
   }
   const bool is_at_before = subscription.known == before;
   if (!is_at_before && subscription.known->Includes(*after)) {
-    SettleAt(subscription, after);
+    SettleAt(subscription, after);  // its own ops, or a read knew of them
     return;
   }
   const bool is_contiguous = is_at_before || subscription.known->Includes(*before);
@@ -228,6 +228,7 @@ void Fanout::SettleAt(Subscription& subscription, const SharedVersion& version) 
     subscription.known = version;
     return;
   }
+  if (subscription.known->Includes(*version)) return;
   auto known = std::make_shared<loro::VersionVector>(*version);
   size_t foreign = 0;
   for (const auto& entry : subscription.known->entries()) {
@@ -282,11 +283,10 @@ void Fanout::OnReadDone(const RowKey& key, uint64_t read_id, Result<RowData> res
   row.is_pinned = true;  // while its waiters are answered
   if (result.ok()) {
     RowData data = std::move(result).value();
-    if (SameVersion(row.version, data.version)) {
-      data.version = row.version;
-    } else if (row.version == nullptr || data.version->Includes(*row.version)) {
-      row.version = data.version;
-    }
+    // A read may know of commits before their notice comes; the row's version waits for the notice,
+    // because it says what all live subscriptions have.
+    if (row.version == nullptr) row.version = data.version;
+    if (SameVersion(row.version, data.version)) data.version = row.version;
     EncodedUpdate update(core_, row.key,
                          data.bytes != nullptr ? BytesView(*data.bytes) : BytesView(),
                          data.is_snapshot);

@@ -40,7 +40,7 @@ struct Read {
 struct WatchedRow {
   explicit WatchedRow(RowKey row_key) : key(std::move(row_key)) {}
   const RowKey key;
-  SharedVersion version;  // the latest that was heard of; null until then
+  SharedVersion version;  // of the latest notice, or of the first read; null until then
   std::vector<Subscription*> subscriptions;
   std::vector<std::unique_ptr<Read>> reads;
   bool is_pinned = false;  // in use, must not be dropped

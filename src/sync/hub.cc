@@ -102,7 +102,7 @@ void Hub::OnMessage(SessionId id, BytesView message, bool is_text, int64_t now_m
   if (session == nullptr || session->is_closed()) return;
   ++impl_->core.metrics.messages_in;
   impl_->core.metrics.bytes_in += message.size();
-  session->OnMessage(message, is_text);
+  if (session->MayRead()) session->OnMessage(message, is_text);
   impl_->Settle();
 }
 

@@ -37,10 +37,11 @@ struct Limits {
   /// Rooms (of all kinds) or rows that one session may be in.
   size_t rooms_per_session_max = 1024;
 
-  /// Requests (joins and updates) of one session that wait for the store. Above either, the
-  /// session's input is paused; above twice either, the session is closed.
+  /// Requests (joins and updates) of one session that wait for the store. From either on, the
+  /// session's input is paused; a session whose messages go on after that is closed.
   size_t in_flight_requests_max = 256;
   size_t in_flight_bytes_max = 32 * 1024 * 1024;
+  size_t messages_while_paused_max = 64;
 
   /// Fragment batches of one session that are being put together, their bytes, and their age.
   size_t fragment_batches_max = 16;

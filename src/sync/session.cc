@@ -88,17 +88,20 @@ void Session::RemoveInFlight(size_t bytes) {
   UpdateReading();
 }
 
+bool Session::MayRead() {
+  if (!is_paused_ || ++messages_while_paused_ <= core_.limits.messages_while_paused_max)
+    return true;
+  Fail(1013, "too_many_requests", "messages go on after the input was paused");
+  return false;
+}
+
 void Session::UpdateReading() {
   const Limits& limits = core_.limits;
   const bool is_full = in_flight_requests_ >= limits.in_flight_requests_max ||
                        in_flight_bytes_ >= limits.in_flight_bytes_max;
-  if (in_flight_requests_ > 2 * limits.in_flight_requests_max ||
-      in_flight_bytes_ > 2 * limits.in_flight_bytes_max) {
-    Fail(1013, "too_many_requests", "input was not paused when asked");
-    return;
-  }
   if (is_full == is_paused_ || is_closed_) return;
   is_paused_ = is_full;
+  messages_while_paused_ = 0;
   if (is_paused_) ++core_.metrics.pauses;
   sink_.SetReading(!is_paused_);
 }

@@ -81,6 +81,9 @@ class Session {
   /// row cannot be read.
   void ReadVersion(const RowKey& row, std::function<void(const loro::VersionVector&)> done);
 
+  /// Counts a message; false (and the session fails) if too many came although input is paused.
+  bool MayRead();
+
   /// Requests that wait for the store; above the limits the input is paused.
   void AddInFlight(size_t bytes);
   void RemoveInFlight(size_t bytes);
@@ -114,6 +117,7 @@ class Session {
   SessionSink& sink_;
   bool is_closed_ = false;
   bool is_paused_ = false;
+  size_t messages_while_paused_ = 0;
   size_t in_flight_requests_ = 0;
   size_t in_flight_bytes_ = 0;
   std::shared_ptr<Handle> handle_;
