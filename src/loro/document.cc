@@ -230,6 +230,21 @@ struct Document::Impl {
     return state.OpenAs<ListState>(id)->Insert(at, op, lamport, std::move(values));
   }
 
+  Status Increment(const ContainerId& id, double delta) {
+    MERROW_ASSIGN(CounterState * counter, ForEdit<CounterState>(id, ContainerKind::kCounter));
+    MERROW_TRY(CheckRoom(1));
+    log.Builder().AddCounter(id, delta);
+    log.CountUncommitted(1);
+    counter->sum += delta;
+    return {};
+  }
+
+  // A new child counter starts with an op that adds 0, as loro-crdt writes it, so that equal edits
+  // make equal ops in both.
+  Status StartChild(const ContainerId& child) {
+    return child.kind() == ContainerKind::kCounter ? Increment(child, 0) : Status();
+  }
+
   template <typename T>
   void DeleteRuns(const ContainerId& id, T* sequence, const std::vector<DeleteRun>& runs) {
     for (const DeleteRun& run : runs) {
@@ -364,6 +379,7 @@ Result<ContainerId> Document::MapSetContainer(const ContainerId& map, std::strin
                                               ContainerKind kind) {
   const ContainerId child = ContainerId::Normal(impl_->log.NextId(), kind);
   MERROW_TRY(impl_->MapWrite(map, key, Value(child)));
+  MERROW_TRY(impl_->StartChild(child));
   return child;
 }
 
@@ -376,6 +392,7 @@ Result<ContainerId> Document::ListInsertContainer(const ContainerId& list, size_
                                                   ContainerKind kind) {
   const ContainerId child = ContainerId::Normal(impl_->log.NextId(), kind);
   MERROW_TRY(impl_->ListInsert(list, index, Value(child)));
+  MERROW_TRY(impl_->StartChild(child));
   return child;
 }
 
@@ -421,13 +438,7 @@ Status Document::TextDelete(const ContainerId& text, size_t position, size_t cou
 }
 
 Status Document::CounterIncrement(const ContainerId& counter, double delta) {
-  MERROW_ASSIGN(CounterState * state,
-                impl_->ForEdit<CounterState>(counter, ContainerKind::kCounter));
-  MERROW_TRY(impl_->CheckRoom(1));
-  impl_->log.Builder().AddCounter(counter, delta);
-  impl_->log.CountUncommitted(1);
-  state->sum += delta;
-  return {};
+  return impl_->Increment(counter, delta);
 }
 
 void Document::Commit() { impl_->log.Commit(); }

@@ -31,7 +31,7 @@ namespace merrow::loro {
 /// What an import did, by peer.
 struct ImportStatus {
   std::vector<IdSpan> success;  // newly part of the document
-  std::vector<IdSpan> pending;  // parked, because ops that they depend on are missing
+  std::vector<IdSpan> pending;  // of the blob, what is parked because its dependencies are missing
   std::vector<ContainerId>
       changed;  // containers that ops of `success` belong to, in no special order
 };

@@ -160,12 +160,16 @@ Result<OpLog::Admission> OpLog::Admit(std::vector<std::shared_ptr<const Incoming
   }
   StoreAdmitted(admission.admitted);
 
+  std::set<std::pair<PeerId, Counter>> incoming;
+  for (const auto& source : blocks) {
+    for (const Change& change : source->block.changes) {
+      incoming.emplace(source->block.peer, change.counter);
+    }
+  }
   for (const Pending& item : parked) {
     const Change& change = ChangeOf(item);
-    const bool before = std::any_of(pending_.begin(), pending_.end(), [&](const Pending& other) {
-      return other.source == item.source && other.change == item.change;
-    });
-    if (!before) AddSpan(&admission.pending, {PeerOf(item), change.counter, change.end()});
+    if (incoming.count({PeerOf(item), change.counter}) == 0) continue;
+    AddSpan(&admission.pending, {PeerOf(item), change.counter, change.end()});
   }
   pending_ = std::move(parked);
   return admission;

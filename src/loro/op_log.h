@@ -59,7 +59,7 @@ class OpLog {
   };
   struct Admission {
     std::vector<Admitted> admitted;  // in causal order; Lvs are consecutive
-    std::vector<IdSpan> pending;     // newly parked
+    std::vector<IdSpan> pending;     // of `blocks`, what is parked
   };
   /// Admits every change of `blocks`, and of those parked before, whose dependencies are here;
   /// parks the rest; ignores what is known. Limit if too much would be parked, in which case
