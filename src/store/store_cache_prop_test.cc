@@ -116,7 +116,7 @@ class CacheProp : public ::testing::Test {
   }
 
   TestVfs vfs;  // this is not about the disk
-  StoreFixture store;
+  StoreFixture store{DirKind::kMemory};
   SeededRandom random{42};
   std::vector<Model> models{kDocuments};
   loro::PeerId next_peer = 1;

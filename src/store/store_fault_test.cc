@@ -160,7 +160,7 @@ void Verify(StoreFixture& store, const Workload& workload, const Acknowledged& a
 
 int64_t CountOperations() {
   TestVfs vfs;
-  StoreFixture store;
+  StoreFixture store(DirKind::kMemory);
   Workload::Configure(&store.options);
   vfs.Arm(FaultMode::kNone, 0);
   store.Open();
@@ -182,7 +182,7 @@ TEST_P(FailTest, NothingAcknowledgedIsLostAndTheStoreSaysSo) {
   for (int64_t at = 1; at <= operations; ++at) {
     SCOPED_TRACE("fault at operation " + std::to_string(at));
     TestVfs vfs;
-    StoreFixture store;
+    StoreFixture store(DirKind::kMemory);
     Workload::Configure(&store.options);
     vfs.Arm(GetParam(), at);
     Workload workload;
@@ -251,13 +251,13 @@ TEST_P(CrashTest, NothingAcknowledgedIsLost) {
   TestVfs vfs;        // syncs cost nothing, in the child and here
   Workload workload;  // the states that the child goes through
   {
-    StoreFixture store;
+    StoreFixture store(DirKind::kMemory);
     store.Open();
     ASSERT_TRUE(workload.Run(*store, [](size_t, size_t) {}));
   }
   for (int64_t at = 1; at <= operations; ++at) {
     SCOPED_TRACE("crash at operation " + std::to_string(at));
-    StoreFixture store;
+    StoreFixture store(DirKind::kMemory);
     Workload::Configure(&store.options);
     const auto [output, status] = RunChild(
         [&](int out) {
@@ -364,7 +364,7 @@ void RunVictim(StoreFixture& store, uint64_t round, int out) {
 }
 
 TEST(KillTest, EveryAcknowledgedEditSurvives) {
-  StoreFixture store;
+  StoreFixture store(DirKind::kMemory);
   std::map<std::pair<uint32_t, uint64_t>, int32_t> acknowledged;  // (document, peer) -> end
   SeededRandom random(20);
   for (uint64_t round = 1; round <= 20; ++round) {

@@ -12,8 +12,11 @@ void Must(const Status& status) {
   }
 }
 
-TempDir::TempDir() {
-  std::string name = (std::filesystem::temp_directory_path() / "merrow-store-XXXXXX").string();
+TempDir::TempDir(DirKind kind) {
+  const std::filesystem::path memory = "/dev/shm";
+  const bool in_memory = kind == DirKind::kMemory && std::filesystem::is_directory(memory);
+  const auto parent = in_memory ? memory : std::filesystem::temp_directory_path();
+  std::string name = (parent / "merrow-store-XXXXXX").string();
   MERROW_CHECK(::mkdtemp(name.data()) != nullptr);
   path_ = name;
 }
@@ -29,9 +32,9 @@ Bytes Editor::Take() {
   return update;
 }
 
-StoreFixture::StoreFixture(std::string_view schema) {
+StoreFixture::StoreFixture(DirKind kind) : dir_(kind) {
   options.path = path();
-  options.schema_sql = schema;
+  options.schema_sql = kNoteSchema;
   options.clock = &clock;
 }
 

@@ -32,9 +32,12 @@ T Must(Result<T> result) {
 }
 void Must(const Status& status);
 
+/// Where files of a test are: on disk, or in memory when the test is not about the disk.
+enum class DirKind { kDisk, kMemory };
+
 class TempDir {
  public:
-  TempDir();
+  explicit TempDir(DirKind kind = DirKind::kDisk);
   TempDir(const TempDir&) = delete;
   TempDir& operator=(const TempDir&) = delete;
   ~TempDir();
@@ -107,7 +110,7 @@ class Editor {
 /// A store in a directory of its own.
 class StoreFixture {
  public:
-  explicit StoreFixture(std::string_view schema = kNoteSchema);
+  explicit StoreFixture(DirKind kind = DirKind::kDisk);
 
   StoreOptions options;
   ManualClock clock;
