@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The tree against its definition: peers edit and exchange ops in random order, and after each step
+// the state is what applying all ops that the peer has, sorted, to a plain map gives.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <set>
+
+#include "loro/fractional_index.h"
+#include "loro/state_codec.h"
+#include "loro/tree_state.h"
+
+namespace merrow::loro {
+namespace {
+
+/// The plain tree.
+class Model {
+ public:
+  struct Node {
+    TreePlace parent;
+    Bytes position;
+    IdLp move;
+    Id move_id;
+  };
+
+  explicit Model(std::vector<TreeMove> moves) {
+    std::sort(moves.begin(), moves.end(),
+              [](const TreeMove& a, const TreeMove& b) { return a.key() < b.key(); });
+    for (const TreeMove& move : moves) {
+      if (move.node != move.id && !nodes_.contains(move.node)) continue;
+      if (move.parent.kind == TreeParent::kNode && !nodes_.contains(move.parent.node)) continue;
+      if (IsWithin(move.parent, move.node)) {
+        ++cycles_;
+        continue;
+      }
+      nodes_[move.node] = {move.parent, move.position, move.key(), move.id};
+    }
+  }
+
+  bool IsWithin(TreePlace place, Id node) const {
+    while (place.kind == TreeParent::kNode) {
+      if (place.node == node) return true;
+      place = nodes_.at(place.node).parent;
+    }
+    return false;
+  }
+
+  bool IsAlive(Id node) const {
+    TreePlace place = TreePlace::Below(node);
+    while (place.kind == TreeParent::kNode) place = nodes_.at(place.node).parent;
+    return place.kind == TreeParent::kRoot;
+  }
+
+  std::vector<Id> Children(const TreePlace& parent) const {
+    std::vector<std::tuple<Bytes, IdLp, Id>> sorted;
+    for (const auto& [id, node] : nodes_) {
+      if (node.parent == parent) sorted.emplace_back(node.position, node.move, id);
+    }
+    std::sort(sorted.begin(), sorted.end());
+    std::vector<Id> children;
+    for (const auto& [position, move, id] : sorted) children.push_back(id);
+    return children;
+  }
+
+  std::string Json(const TreePlace& parent) const {
+    std::string json = "[";
+    const std::vector<Id> children = Children(parent);
+    for (size_t i = 0; i < children.size(); ++i) {
+      const Id id = children[i];
+      if (i > 0) json += ",";
+      json += "{\"children\":" + Json(TreePlace::Below(id)) + ",\"fractional_index\":\"";
+      AppendFractionalIndexHex(nodes_.at(id).position, &json);
+      json += "\",\"id\":\"" + ToString(id) + "\",\"index\":" + std::to_string(i) +
+              ",\"meta\":{},\"parent\":";
+      json += parent.kind == TreeParent::kRoot ? "null" : "\"" + ToString(parent.node) + "\"";
+      json += "}";
+    }
+    return json + "]";
+  }
+
+  const std::map<Id, Node>& nodes() const { return nodes_; }
+  size_t cycles() const { return cycles_; }
+
+ private:
+  std::map<Id, Node> nodes_;
+  size_t cycles_ = 0;
+};
+
+void ExpectSame(const TreeState& tree, const Model& model) {
+  tree.CheckInvariants();
+  ASSERT_EQ(tree.node_count(), model.nodes().size());
+  for (const auto& [id, node] : model.nodes()) {
+    ASSERT_TRUE(tree.Contains(id));
+    ASSERT_EQ(tree.Parent(id), node.parent);
+    ASSERT_EQ(tree.Position(id), node.position);
+    ASSERT_EQ(tree.LastMove(id), node.move_id);
+    ASSERT_EQ(tree.IsAlive(id), model.IsAlive(id));
+    const std::vector<Id> children = model.Children(TreePlace::Below(id));
+    ASSERT_EQ(tree.Children(TreePlace::Below(id)), children);
+    for (uint32_t i = 0; i < children.size(); ++i) ASSERT_EQ(tree.IndexOf(children[i]), i);
+  }
+  ASSERT_EQ(tree.Children(TreePlace::Root()), model.Children(TreePlace::Root()));
+  std::string json;
+  TreeJson writer(tree);
+  while (const auto node = writer.Next(&json)) {
+    ASSERT_TRUE(model.IsAlive(*node));
+    json += "{}";
+  }
+  ASSERT_EQ(json, model.Json(TreePlace::Root()));
+}
+
+class Peer {
+ public:
+  Peer(PeerId peer, uint64_t seed) : peer_(peer), random_(seed) {}
+
+  const TreeState& tree() const { return tree_; }
+  const std::vector<TreeMove>& moves() const { return moves_; }
+
+  void Edit() {
+    const Model model(moves_);
+    std::vector<Id> nodes;
+    for (const auto& [id, node] : model.nodes()) nodes.push_back(id);
+    const auto pick = [&] { return nodes[random_() % nodes.size()]; };
+    TreePlace parent;
+    if (!nodes.empty() && random_() % 6 != 0) parent = TreePlace::Below(pick());
+    std::optional<uint32_t> index;
+    if (random_() % 3 != 0) {
+      index = static_cast<uint32_t>(random_() % (tree_.ChildCount(parent) + 1));
+    }
+    // Few nodes, so that moves get in each other's way.
+    const uint64_t kind = nodes.empty() ? 0 : (nodes.size() > 4 ? 2 : 0) + random_() % 8;
+    const auto edits = kind < 3   ? tree_.EditsForCreate({peer_, next_}, parent, index)
+                       : kind < 9 ? tree_.EditsForMove(pick(), parent, index)
+                                  : tree_.EditsForDelete(pick());
+    if (!edits.ok()) return;  // a cycle, a deleted node or one past the last index
+    const Id first{peer_, next_};
+    for (const TreeState::Edit& edit : *edits) {
+      const TreeMove move{.id = {peer_, next_++},
+                          .lamport = lamport_++,
+                          .node = edit.node,
+                          .parent = edit.parent,
+                          .position = edit.position};
+      tree_.ApplyLatest(move);
+      moves_.push_back(move);
+    }
+    // It stands where it was to stand.
+    if (kind < 9 && !edits->empty() && index.has_value()) {
+      const Id node = kind < 3 ? first : edits->front().node;
+      ASSERT_EQ(tree_.Parent(node), parent);
+      ASSERT_EQ(tree_.IndexOf(node), index);
+    }
+  }
+
+  /// Takes over some of the ops that another peer has, by whatever way is open.
+  void Receive(const Peer& other) {
+    std::vector<TreeMove> fresh(
+        other.moves_.begin(),
+        other.moves_.begin() + static_cast<std::ptrdiff_t>(random_() % (other.moves_.size() + 1)));
+    std::erase_if(fresh, [this](const TreeMove& move) {
+      return std::any_of(moves_.begin(), moves_.end(),
+                         [&move](const TreeMove& mine) { return mine.id == move.id; });
+    });
+    while (!fresh.empty()) {
+      const size_t count = 1 + random_() % fresh.size();
+      const std::vector<TreeMove> batch(fresh.begin(),
+                                        fresh.begin() + static_cast<std::ptrdiff_t>(count));
+      fresh.erase(fresh.begin(), fresh.begin() + static_cast<std::ptrdiff_t>(count));
+      Take(batch);
+    }
+  }
+
+  /// As if the document had been evicted and loaded again.
+  void Reload() {
+    IdLp latest;
+    for (const TreeMove& move : moves_) latest = std::max(latest, move.key());
+    auto loaded =
+        TreeState::FromImage(tree_.ToImage(), random_() % 2 == 0 ? latest.lamport : UINT32_MAX);
+    ASSERT_TRUE(loaded.ok());
+    tree_ = std::move(loaded).value();
+  }
+
+ private:
+  static bool KeyLess(const TreeMove& a, const TreeMove& b) { return a.key() < b.key(); }
+
+  void Take(const std::vector<TreeMove>& batch) {
+    const auto latest = std::max_element(moves_.begin(), moves_.end(), KeyLess);
+    const auto first = std::min_element(batch.begin(), batch.end(), KeyLess);
+    const bool follows = latest == moves_.end() || latest->key() < first->key();
+    moves_.insert(moves_.end(), batch.begin(), batch.end());
+    for (const TreeMove& move : batch) {
+      lamport_ = std::max(lamport_, move.lamport + 1);
+    }
+    const IdLp key = std::min_element(batch.begin(), batch.end(), KeyLess)->key();
+    if (follows && std::is_sorted(batch.begin(), batch.end(), KeyLess) && random_() % 2 == 0) {
+      for (const TreeMove& move : batch) tree_.ApplyLatest(move);
+    } else if (tree_.HasLogSince(key)) {
+      tree_.Merge(batch);
+    } else {
+      tree_ = TreeState::Replay(moves_);
+    }
+  }
+
+  const PeerId peer_;
+  std::mt19937_64 random_;
+  TreeState tree_;
+  std::vector<TreeMove> moves_;  // in order of arrival
+  Counter next_ = 0;
+  Lamport lamport_ = 0;
+};
+
+struct Options {
+  uint32_t peers = 2;
+  uint32_t steps = 40;
+  double exchange_chance = 0.25;
+  double reload_chance = 0.05;
+  uint32_t check_every = 1;
+};
+
+/// Returns how many ops the cycle check turned down.
+size_t RunCase(uint64_t seed, const Options& options) {
+  std::mt19937_64 random(seed);
+  std::vector<Peer> peers;
+  for (uint32_t i = 0; i < options.peers; ++i) {
+    peers.emplace_back(i == 1 ? UINT64_MAX - 7 : PeerId{i + 1}, seed * 100 + i);
+  }
+  const auto chance = [&random](double p) {
+    return std::uniform_real_distribution<double>(0, 1)(random) < p;
+  };
+  size_t cycles = 0;
+  for (uint32_t step = 0; step < options.steps; ++step) {
+    Peer& peer = peers[random() % peers.size()];
+    if (chance(options.exchange_chance)) {
+      const Peer& other = peers[random() % peers.size()];
+      if (&other != &peer) peer.Receive(other);
+    } else {
+      peer.Edit();
+    }
+    if (chance(options.reload_chance)) peer.Reload();
+    if (testing::Test::HasFatalFailure()) return cycles;
+    if (step % options.check_every != 0) {
+      peer.tree().CheckInvariants();
+      continue;
+    }
+    const Model model(peer.moves());
+    cycles += model.cycles();
+    ExpectSame(peer.tree(), model);
+    if (testing::Test::HasFatalFailure()) return cycles;
+  }
+  return cycles;
+}
+
+TEST(TreeStateProp, AgreesWithItsDefinition) {
+  size_t cycles = 0;
+  for (uint64_t seed = 0; seed < 1200; ++seed) {
+    Options options;
+    options.peers = 2 + static_cast<uint32_t>(seed % 3);
+    options.steps = 20 + static_cast<uint32_t>(seed / 3 % 4) * 15;
+    options.exchange_chance = seed % 5 == 0 ? 0.1 : seed % 5 == 1 ? 0.5 : 0.25;
+    cycles += RunCase(seed, options);
+    ASSERT_FALSE(HasFatalFailure()) << "seed " << seed;
+  }
+  EXPECT_GT(cycles, 200U);
+}
+
+TEST(TreeStateProp, HistoriesLongerThanTheLog) {
+  for (uint64_t seed = 0; seed < 6; ++seed) {
+    Options options;
+    options.steps = 1200;
+    options.exchange_chance = seed % 2 == 0 ? 0.01 : 0.1;
+    options.reload_chance = 0;
+    options.check_every = 20;
+    RunCase(seed, options);
+    ASSERT_FALSE(HasFatalFailure()) << "seed " << seed;
+  }
+}
+
+// Many siblings and many moves of them: the leaves of a large family.
+TEST(TreeStateProp, ManySiblings) {
+  std::mt19937_64 random(3);
+  TreeState tree;
+  std::vector<Id> order;
+  Lamport lamport = 0;
+  for (int step = 0; step < 3000; ++step) {
+    const Id id{1, static_cast<Counter>(lamport)};
+    const bool is_create = order.size() < 2 || random() % 10 < 5;
+    const size_t from = order.empty() ? 0 : random() % order.size();
+    const size_t others = order.size() - (is_create ? 0 : 1);
+    const size_t to = random() % 4 == 0 ? others : random() % (others + 1);
+    const auto edits =
+        is_create ? tree.EditsForCreate(id, TreePlace::Root(), static_cast<uint32_t>(to))
+                  : tree.EditsForMove(order[from], TreePlace::Root(), static_cast<uint32_t>(to));
+    ASSERT_TRUE(edits.ok());
+    if (edits->empty()) continue;
+    ASSERT_EQ(edits->size(), 1U);
+    tree.ApplyLatest({.id = id,
+                      .lamport = lamport++,
+                      .node = edits->front().node,
+                      .parent = edits->front().parent,
+                      .position = edits->front().position});
+    const Id moved = edits->front().node;
+    std::erase(order, moved);
+    order.insert(order.begin() + static_cast<std::ptrdiff_t>(to), moved);
+    if (step % 100 == 0) {
+      tree.CheckInvariants();
+      ASSERT_EQ(tree.Children(TreePlace::Root()), order);
+    }
+  }
+  ASSERT_EQ(tree.Children(TreePlace::Root()), order);
+}
+
+}  // namespace
+}  // namespace merrow::loro
