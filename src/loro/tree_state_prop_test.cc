@@ -119,11 +119,13 @@ class Peer {
 
   const TreeState& tree() const { return tree_; }
   const std::vector<TreeMove>& moves() const { return moves_; }
+  /// How often it had to start from all ops.
+  size_t replays() const { return replays_; }
 
   void Edit() {
-    const Model model(moves_);
+    const TreeImage image = tree_.ToImage();
     std::vector<Id> nodes;
-    for (const auto& [id, node] : model.nodes()) nodes.push_back(id);
+    for (const TreeImage::Node& node : image.nodes) nodes.push_back(node.id);
     const auto pick = [&] { return nodes[random_() % nodes.size()]; };
     TreePlace parent;
     if (!nodes.empty() && random_() % 6 != 0) parent = TreePlace::Below(pick());
@@ -201,6 +203,7 @@ class Peer {
       tree_.Merge(batch);
     } else {
       tree_ = TreeState::Replay(moves_);
+      ++replays_;
     }
   }
 
@@ -210,6 +213,7 @@ class Peer {
   std::vector<TreeMove> moves_;  // in order of arrival
   Counter next_ = 0;
   Lamport lamport_ = 0;
+  size_t replays_ = 0;
 };
 
 struct Options {
@@ -220,8 +224,12 @@ struct Options {
   uint32_t check_every = 1;
 };
 
-/// Returns how many ops the cycle check turned down.
-size_t RunCase(uint64_t seed, const Options& options) {
+struct Counts {
+  size_t cycles = 0;  // ops that would have made one, at each check
+  size_t replays = 0;
+};
+
+Counts RunCase(uint64_t seed, const Options& options) {
   std::mt19937_64 random(seed);
   std::vector<Peer> peers;
   for (uint32_t i = 0; i < options.peers; ++i) {
@@ -230,7 +238,7 @@ size_t RunCase(uint64_t seed, const Options& options) {
   const auto chance = [&random](double p) {
     return std::uniform_real_distribution<double>(0, 1)(random) < p;
   };
-  size_t cycles = 0;
+  Counts counts;
   for (uint32_t step = 0; step < options.steps; ++step) {
     Peer& peer = peers[random() % peers.size()];
     if (chance(options.exchange_chance)) {
@@ -240,17 +248,18 @@ size_t RunCase(uint64_t seed, const Options& options) {
       peer.Edit();
     }
     if (chance(options.reload_chance)) peer.Reload();
-    if (testing::Test::HasFatalFailure()) return cycles;
+    if (testing::Test::HasFatalFailure()) return counts;
     if (step % options.check_every != 0) {
       peer.tree().CheckInvariants();
       continue;
     }
     const Model model(peer.moves());
-    cycles += model.cycles();
+    counts.cycles += model.cycles();
     ExpectSame(peer.tree(), model);
-    if (testing::Test::HasFatalFailure()) return cycles;
+    if (testing::Test::HasFatalFailure()) return counts;
   }
-  return cycles;
+  for (const Peer& peer : peers) counts.replays += peer.replays();
+  return counts;
 }
 
 TEST(TreeStateProp, AgreesWithItsDefinition) {
@@ -260,22 +269,24 @@ TEST(TreeStateProp, AgreesWithItsDefinition) {
     options.peers = 2 + static_cast<uint32_t>(seed % 3);
     options.steps = 20 + static_cast<uint32_t>(seed / 3 % 4) * 15;
     options.exchange_chance = seed % 5 == 0 ? 0.1 : seed % 5 == 1 ? 0.5 : 0.25;
-    cycles += RunCase(seed, options);
+    cycles += RunCase(seed, options).cycles;
     ASSERT_FALSE(HasFatalFailure()) << "seed " << seed;
   }
   EXPECT_GT(cycles, 200U);
 }
 
 TEST(TreeStateProp, HistoriesLongerThanTheLog) {
+  size_t replays = 0;
   for (uint64_t seed = 0; seed < 6; ++seed) {
     Options options;
-    options.steps = 1200;
-    options.exchange_chance = seed % 2 == 0 ? 0.01 : 0.1;
+    options.steps = 2500;
+    options.exchange_chance = seed % 2 == 0 ? 0.003 : 0.02;
     options.reload_chance = 0;
-    options.check_every = 20;
-    RunCase(seed, options);
+    options.check_every = 50;
+    replays += RunCase(seed, options).replays;
     ASSERT_FALSE(HasFatalFailure()) << "seed " << seed;
   }
+  EXPECT_GT(replays, 10U);
 }
 
 // Many siblings and many moves of them: the leaves of a large family.
