@@ -228,7 +228,11 @@ void Fanout::SettleAt(Subscription& subscription, const SharedVersion& version) 
     subscription.known = version;
     return;
   }
-  if (subscription.known->Includes(*version)) return;
+  const size_t entries_max = version->entries().size() + core_.limits.foreign_peers_max;
+  if (subscription.known->Includes(*version) &&
+      subscription.known->entries().size() <= entries_max) {
+    return;
+  }
   auto known = std::make_shared<loro::VersionVector>(*version);
   size_t foreign = 0;
   for (const auto& entry : subscription.known->entries()) {

@@ -230,7 +230,7 @@ void RunSeeds(bool late_reads, uint64_t seeds) {
   }
   printf(
       "deltas sent %lu, encoded %lu; conflated %lu, healed %lu, rejoins %lu, reads shared %lu, "
-      "pauses %lu, own ops resent %lu\n",
+      "pauses %lu\n",
       totals.sent, totals.encoded, totals.conflations, totals.resyncs, totals.rejoins,
       totals.shared_reads, totals.pauses);
   if (only != nullptr) return;

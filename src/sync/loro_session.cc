@@ -36,6 +36,18 @@ UpdateStatus StatusFor(const Error& error) {
   return UpdateStatus::kUnknown;
 }
 
+// What `claimed` has of ops that `version` has not, of at most `peers_max` peers.
+SharedVersion NotIn(const loro::VersionVector& claimed, const loro::VersionVector& version,
+                    size_t peers_max) {
+  auto rest = std::make_shared<loro::VersionVector>();
+  for (const auto& entry : claimed.entries()) {
+    if (entry.end <= version.End(entry.peer)) continue;
+    if (rest->entries().size() == peers_max) break;
+    rest->Set(entry.peer, entry.end);
+  }
+  return rest;
+}
+
 // The update itself is fine; it failed for a reason that may pass.
 bool IsTransient(UpdateStatus status) {
   return status == UpdateStatus::kUnknown || status == UpdateStatus::kRateLimited ||
@@ -196,13 +208,10 @@ void LoroSession::OnOpened(Subscription& subscription, const Opening& opening) {
   SendBinary(Encode(RoomKind::kLoro, RoomOf(row),
                     JoinResponseOk{.permission = "write", .version = version, .extra = {}}));
   SendUpdate(opening.messages);
-  const auto awaited = awaited_.find(row);
   if (opening.version->Includes(*opening.claimed)) {
-    if (awaited != awaited_.end()) ReleaseParked(row);
-  } else if (awaited != awaited_.end()) {
-    awaited->second.version = opening.claimed;
+    ReleaseParked(row);
   } else {
-    awaited_[row].version = opening.claimed;
+    awaited_[row].version = NotIn(*opening.claimed, *opening.version, limits().foreign_peers_max);
   }
 }
 
@@ -557,7 +566,10 @@ void LoroSession::SendRoomError(RoomKind kind, std::string_view room, RoomErrorC
 size_t LoroSession::MemoryBytes() const {
   size_t bytes = sizeof(*this) + fragments_.held_bytes();
   for (const std::string& room : presence_rooms_) bytes += room.capacity() + 64;
-  for (const auto& [row, awaited] : awaited_) bytes += sizeof(Awaited) + awaited.bytes + 64;
+  for (const auto& [row, awaited] : awaited_) {
+    bytes += sizeof(Awaited) + awaited.bytes + 64;
+    if (awaited.version != nullptr) bytes += awaited.version->entries().capacity() * 16;
+  }
   return bytes + rejoins_.size() * 128;
 }
 

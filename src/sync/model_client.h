@@ -64,7 +64,9 @@ class ModelClient {
  public:
   ModelClient(Hub& hub, Dialect dialect, loro::PeerId peer)
       : hub_(hub), dialect_(dialect), peer_(peer) {}
-  virtual ~ModelClient() { Drop(); }
+  virtual ~ModelClient() {
+    if (session_) hub_.CloseSession(*session_);
+  }
 
   void Connect();
   /// The connection is lost, with all that was under way in both directions.
