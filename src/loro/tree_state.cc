@@ -20,7 +20,7 @@ namespace {
 using NodeIndex = uint32_t;
 constexpr NodeIndex kRoot = UINT32_MAX;
 constexpr NodeIndex kDeleted = UINT32_MAX - 1;
-/// The parent of a node whose create was undone. It has no children then.
+/// The parent of a node whose ops were all undone. It has no children then.
 constexpr NodeIndex kUnborn = UINT32_MAX - 2;
 
 // --- Siblings ---
@@ -181,7 +181,7 @@ struct TreeState::Impl {
     return found.has_value() && nodes[*found].at.parent != kUnborn ? found : std::nullopt;
   }
 
-  /// A node that exists or did before its create was undone.
+  /// A node that exists or did before its ops were undone.
   std::optional<NodeIndex> FindRecord(Id id) const {
     return index.Find(nodes.size(), IdHash(id), [&](uint32_t i) { return nodes[i].id == id; });
   }
@@ -283,10 +283,9 @@ struct TreeState::Impl {
   /// Applies an op after all that were applied, or finds that it does nothing.
   LogEntry Apply(TreeMove move) {
     LogEntry entry{.move = std::move(move), .effective = false, .node = 0, .before = {}};
-    const bool is_create = entry.move.node == entry.move.id;
-    std::optional<NodeIndex> node = is_create ? FindRecord(entry.move.node) : Find(entry.move.node);
     const std::optional<NodeIndex> parent = Resolve(entry.move.parent);
-    if (!parent.has_value() || (!node.has_value() && !is_create)) return entry;
+    if (!parent.has_value()) return entry;
+    std::optional<NodeIndex> node = FindRecord(entry.move.node);
     if (node.has_value()) {
       if (*parent == *node) return entry;
       if (nodes[*node].children != nullptr && IsWithin(*parent, *node)) return entry;

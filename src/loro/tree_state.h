@@ -9,9 +9,10 @@
 // keeps the latest ops with what each replaced; ops that arrive late are merged by undoing the ones
 // with larger keys and applying all of them in order again.
 //
-// A node exists from its create on and for ever. What is below the deleted root is not seen and
-// keeps its structure; moving a node out of there brings it back with everything below it. Children
-// are ordered by (fractional index, key of the node's last move).
+// A node exists from its first op on, its create, and for ever. What is below the deleted root is
+// not seen and keeps its structure; moving a node out of there brings it back with everything below
+// it. Children are ordered by (fractional index, key of the node's last move). An op whose parent
+// does not exist, which no causal history has, does nothing.
 //
 // Invariants:
 //   (1) Following parents ends at the root or the deleted root.

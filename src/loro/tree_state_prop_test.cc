@@ -31,7 +31,6 @@ class Model {
     std::sort(moves.begin(), moves.end(),
               [](const TreeMove& a, const TreeMove& b) { return a.key() < b.key(); });
     for (const TreeMove& move : moves) {
-      if (move.node != move.id && !nodes_.contains(move.node)) continue;
       if (move.parent.kind == TreeParent::kNode && !nodes_.contains(move.parent.node)) continue;
       if (IsWithin(move.parent, move.node)) {
         ++cycles_;

@@ -223,20 +223,24 @@ TEST_F(SmallTree, PositionsWithNothingBetweenThemAreRenewed) {
   }
 }
 
-TEST_F(SmallTree, OpsOfNodesThatDoNotExistDoNothing) {
-  const Id a = Create(TreePlace::Root());
-  for (const auto& [node, parent] :
-       {std::pair(Id{9, 9}, TreePlace::Below(a)), std::pair(a, TreePlace::Below({9, 9}))}) {
+TEST_F(SmallTree, HistoriesWithoutCausalOrderDoNoHarm) {
+  const auto apply = [this](Id node, const TreePlace& parent) {
     tree_.ApplyLatest({.id = {2, static_cast<Counter>(lamport_)},
                        .lamport = lamport_,
                        .node = node,
                        .parent = parent,
                        .position = Bytes(kFirstFractionalIndex)});
     ++lamport_;
-  }
-  tree_.CheckInvariants();
+    tree_.CheckInvariants();
+  };
+  const Id a = Create(TreePlace::Root());
+  apply(a, TreePlace::Below({9, 9}));
+  apply({9, 8}, TreePlace::Below({9, 8}));
   EXPECT_EQ(tree_.node_count(), 1U);
   EXPECT_TRUE(tree_.IsAlive(a));
+  // As Loro has it, a node is there that was never created.
+  apply({9, 9}, TreePlace::Below(a));
+  EXPECT_TRUE(tree_.IsAlive({9, 9}));
 }
 
 TEST_F(SmallTree, ImagesThatAreNoTreeAreRefused) {
