@@ -294,6 +294,8 @@ Status MovableListState::MoveAt(const Move& move, const ElementResolver& resolve
       item.value = std::move(held.value);
     }
   } else {
+    if (resolve == nullptr)
+      return Corruption("movable list: a move of an element that is not here");
     MERROW_ASSIGN(ElementHistory history, resolve(move.element));
     // Equal if the history has this op already.
     item.visible = history.position <= item.idlp();

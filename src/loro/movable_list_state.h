@@ -94,8 +94,9 @@ class MovableListState {
     IdLp element;
   };
   /// Removes the item at `from`, makes a new one, and puts the element there unless another move of
-  /// it is later. `resolve` is called only if the element is not visible; what it fails with is
-  /// returned and nothing changes.
+  /// it is later. `resolve` is called only if the element is not visible, which takes an op that is
+  /// concurrent with a delete or was made after one; what it fails with is returned and nothing
+  /// changes. Null for local edits.
   Status MoveAt(const Move& move, const ElementResolver& resolve);
 
   /// Writes the value of an element unless it was written later. Of an element that is not visible
