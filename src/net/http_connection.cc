@@ -70,6 +70,8 @@ void HttpConnection::Cut(std::string_view) { Close(); }
 void HttpConnection::ReadHead() {
   input_.shrink_to_fit();
   parser_.emplace();
+  is_head_request_ = false;
+  is_http_1_0_ = false;
   parser_->header_limit(static_cast<uint32_t>(server_->options.header_bytes_max));
   parser_->body_limit(server_->options.body_bytes_max);
   stream_.expires_after(server_->options.idle_timeout);

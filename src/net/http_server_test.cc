@@ -221,6 +221,26 @@ TEST_F(HttpServerTest, ASlowReaderHoldsTheProducerBack) {
   thread_.Call([&] { producer.reset(); });
 }
 
+TEST_F(HttpServerTest, AWriteHasDrainedOnlyWhenItsBytesAreGone) {
+  constexpr size_t kBytes = 32 << 20;
+  std::optional<bool> drained;
+  AnswerWith([&](HttpRequest, ResponseWriter response) {
+    response.Start(HttpResponse{});
+    response.Write(Bytes(kBytes, 'x'), [&drained, response](bool open) mutable {
+      drained = open;
+      response.Finish();
+    });
+    EXPECT_FALSE(drained.has_value());
+  });
+  Listen();
+  TestHttpClient client(Expect(TestSocket::Connect(port(), {.receive_buffer_bytes = 16 << 10})));
+  Expect(client.SendRequest("GET", "/"));
+  ASSERT_TRUE(thread_.WaitUntil([&] { return server_->counters().bytes_out_total > 10'000; }));
+  EXPECT_FALSE(thread_.Call([&] { return drained.has_value(); }));
+  EXPECT_EQ(Expect(client.ReadResponse()).body.size(), kBytes);
+  EXPECT_EQ(thread_.Call([&] { return drained; }), true);
+}
+
 TEST_F(HttpServerTest, AClientThatLeavesMidResponseIsNoticed) {
   std::shared_ptr<Producer> producer;
   AnswerWith([&](HttpRequest, ResponseWriter response) {

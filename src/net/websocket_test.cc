@@ -115,7 +115,8 @@ TEST_F(WebSocketTest, AMessageOverTheLimitClosesWith1009) {
   auto whole = Socket("/record");
   auto record = Record(0);
   Expect(whole.SendBinary(Bytes(1000, 'x')));
-  Expect(whole.SendBinary(Bytes(1 << 20, 'x')));
+  // More than the socket buffers hold, so the server has to go on reading.
+  Expect(whole.SendBinary(Bytes(8 << 20, 'x')));
   EXPECT_EQ(Expect(whole.ReadMessage()).close_code(), kCloseTooBig);
   { auto gone = std::move(whole); }
   const auto reason = WaitForClose(record);
@@ -331,7 +332,7 @@ TEST_F(WebSocketTest, ASlowPeerIsClosedWith1013AtTheHardCap) {
     frame = Expect(socket.ReadMessage());
   }
   EXPECT_EQ(frame.close_code(), kCloseTryAgainLater);
-  EXPECT_LT(received, sent);
+  EXPECT_LE(received, 1U);
   Expect(socket.SendClose(kCloseTryAgainLater));
   { auto gone = std::move(socket); }
   const auto reason = WaitForClose(record);
