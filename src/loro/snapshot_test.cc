@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "loro/change_block.h"
 #include "loro/snapshot_vectors.h"
 
 namespace merrow::loro {
@@ -154,6 +155,30 @@ TEST(Snapshot, RefusesPartsThatDoNotFitTogether) {
   broken = *parts;
   broken.blocks[0].bytes = "nonsense";
   EXPECT_TRUE(refuses(broken)) << "a block that does not decode";
+}
+
+// A block of `peer` that adds to a counter `count` times from `counter` on.
+Bytes CounterBlock(PeerId peer, Counter counter, int count) {
+  ChangeBlockBuilder builder(peer);
+  builder.BeginChange(counter, static_cast<Lamport>(counter), {}, 0, "");
+  for (int i = 0; i < count; ++i) {
+    builder.AddCounter(ContainerId::Root("c", ContainerKind::kCounter), 1);
+  }
+  return builder.Encode();
+}
+
+TEST(Snapshot, RefusesGapsAndOverlapsOfBlocks) {
+  const Bytes first = CounterBlock(1, 0, 3);
+  const auto decodes = [&first](Counter second_counter) {
+    const Bytes second = CounterBlock(1, second_counter, 3);
+    SnapshotParts parts;
+    parts.blocks = {{{1, 0}, first}, {{1, second_counter}, second}};
+    parts.version.Set(1, second_counter + 3);
+    return DecodeSnapshot(EncodeSnapshot(parts).value()).ok();
+  };
+  EXPECT_TRUE(decodes(3));
+  EXPECT_FALSE(decodes(4));
+  EXPECT_FALSE(decodes(2));
 }
 
 TEST(Snapshot, DoesNotEncodeWhatLoroWouldLose) {

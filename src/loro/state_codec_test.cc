@@ -514,6 +514,20 @@ TEST(StateCodec, RefusesTextThatDoesNotAddUp) {
   EXPECT_TRUE(refuses(bad)) << "counter past the end";
 }
 
+TEST(StateCodec, RefusesMarksThatNoStyleUses) {
+  const Bytes empty("\0\0\3\4\0\0\0\0", 8);  // no text, no peers, no spans
+  EXPECT_TRUE(DecodeTextState(empty + Bytes("\0\0", 2)).ok());
+  EXPECT_TRUE(DecodeTextState(empty + Bytes("\1\1k\0", 4)).ok()) << "a key alone is harmless";
+  EXPECT_FALSE(DecodeTextState(empty + Bytes("\1\1k\1\3\0\0\x84", 8)).ok());
+}
+
+TEST(StateCodec, RefusesNegativeCounters) {
+  ListImage image;
+  image.values = {Value()};
+  image.runs = {{{1, -1}, 5, 1}};
+  EXPECT_FALSE(DecodeListState(EncodeListState(image)).ok());
+}
+
 TEST(StateCodec, RefusesTreesWithCycles) {
   // Encoders cannot make one, so take a chain of two and point the first at the second. Both rows
   // have the parent column's literals 0, then 2 + 0 as a difference of 2.
