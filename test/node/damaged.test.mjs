@@ -11,7 +11,12 @@ import { connect } from "node:net";
 import { test } from "node:test";
 import { LoroDoc } from "loro-crdt";
 import { CrdtType, MAX_MESSAGE_SIZE, MessageType, encode } from "loro-protocol";
-import { Client, plain } from "./lib/loro_client.mjs";
+import {
+  Client,
+  expectedRow,
+  plain,
+  withoutEmpty,
+} from "./lib/loro_client.mjs";
 import { ProtocolPeer, newBatchId } from "./lib/protocol_peer.mjs";
 import { Random, seedFromEnvironment } from "./lib/random.mjs";
 import { RowsClient, encodeFrame, pushFrame } from "./lib/rows_client.mjs";
@@ -39,7 +44,7 @@ function damage(bytes, random) {
       return copy.fill(
         random.pick([0, 255, 127]),
         at,
-        at + random.between(1, 9),
+        Math.min(copy.length, at + 9),
       );
     case 4:
       return Buffer.concat([
@@ -339,6 +344,11 @@ test(
     assert.deepEqual(plain(fresh), plain(witness));
     const { code } = await server.stop("SIGTERM");
     assert.equal(code, 0, server.tail());
+    await server.start();
+    assert.deepEqual(
+      withoutEmpty(await server.row("note", "victim")),
+      expectedRow("victim", witness),
+    );
     t.diagnostic(
       `${onSync.connections} connections to /sync, ${onRows.connections} to /rows, ${oversized} oversized`,
     );

@@ -114,12 +114,16 @@ export class Client {
 
   // Between two connections the client would leave a rejected promise behind, so it gets its next one first.
   async #leave() {
-    if (!this.#isOffline)
-      await waitFor(
-        "a client reconnects before it leaves",
-        () => this.client.getStatus() === "connected",
-      );
-    this.client.destroy();
+    try {
+      if (!this.#isOffline) {
+        await waitFor(
+          "a client reconnects before it leaves",
+          () => this.client.getStatus() === "connected",
+        );
+      }
+    } finally {
+      this.client.destroy();
+    }
   }
 
   // Joins a row and waits until everything the server had is here.
