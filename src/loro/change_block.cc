@@ -15,8 +15,8 @@
 // Everything is checked and must be consumed exactly. Nothing is demanded that released writers do
 // not keep to: tables may have unused entries and any order, columns any segmentation.
 //
-// Columns can state any number of rows in a few bytes, so what they may expand to is bounded here
-// by the size of the block, far above what writers that split blocks at 4 KiB can reach.
+// Columns can state any number of rows in a few bytes, so what they may expand to is bounded. The
+// bounds do not depend on the block's size, or slices of a block that decodes might not.
 
 #include "loro/change_block.h"
 
@@ -26,17 +26,17 @@
 #include "loro/columns.h"
 #include "loro/container_id_codec.h"
 #include "loro/op_tag.h"
+#include "loro/utf8.h"
 #include "loro/value_codec.h"
 
 namespace merrow::loro {
 namespace {
 
-/// Ops of a block: this many, plus so many per byte.
-constexpr size_t kOpsBase = 65536;
-constexpr size_t kOpsPerByte = 16;
-/// Bytes of tree positions and of root container names, after expansion.
-constexpr size_t kExpandedBytesBase = size_t{1} << 20;
-constexpr size_t kExpandedBytesPerByte = 16;
+/// Names of root containers may take this many times the bytes of the keys: each names one
+/// container of every kind at most.
+constexpr size_t kNamesPerKey = kContainerKindMax + 1;
+/// Seconds; so that differences of differences fit 64 bits whatever changes are put together.
+constexpr int64_t kTimestampMax = int64_t{1} << 60;
 
 /// Columns of the ops, of the deletes and of the positions; fields of a container row.
 constexpr size_t kOpColumns = 4;
@@ -46,17 +46,6 @@ constexpr uint8_t kContainerFields = 4;
 constexpr uint8_t kOuterFields = 1;
 
 Error Bad(std::string_view what) { return Corruption("change block: " + std::string(what)); }
-
-size_t ExpandedBytesMax(size_t block_bytes) {
-  return kExpandedBytesBase + kExpandedBytesPerByte * block_bytes;
-}
-
-/// Number of unicode scalars. REQUIRES: `text` is UTF-8.
-size_t CountScalars(std::string_view text) {
-  size_t continuation_bytes = 0;
-  for (const char byte : text) continuation_bytes += (static_cast<uint8_t>(byte) & 0xC0) == 0x80;
-  return text.size() - continuation_bytes;
-}
 
 struct Sections {
   uint32_t counter_start = 0;
@@ -230,7 +219,10 @@ Status ReadTimestamps(Cursor& cursor, std::vector<Change>* changes) {
   DeltaOfDeltaDecoder timestamps;
   if (!timestamps.Start(cursor, changes->size())) return Bad("malformed timestamps");
   for (Change& change : *changes) {
-    if (!timestamps.Next(&change.timestamp)) return Bad("malformed timestamp");
+    if (!timestamps.Next(&change.timestamp) || change.timestamp > kTimestampMax ||
+        change.timestamp < -kTimestampMax) {
+      return Bad("malformed timestamp");
+    }
   }
   if (!timestamps.Finish(&cursor)) return Bad("malformed end of timestamps");
   return {};
@@ -315,7 +307,7 @@ Status ReadVectorSection(BytesView bytes, std::span<BytesView> columns) {
   return {};
 }
 
-Status ReadPositions(BytesView bytes, size_t bytes_max, std::vector<Bytes>* positions) {
+Status ReadPositions(BytesView bytes, std::vector<Bytes>* positions) {
   if (bytes.empty()) return {};
   BytesView columns[kPositionColumns];
   MERROW_TRY(ReadVectorSection(bytes, columns));
@@ -333,7 +325,7 @@ Status ReadPositions(BytesView bytes, size_t bytes_max, std::vector<Bytes>* posi
       return Bad("malformed position");
     }
     total += static_cast<size_t>(prefix) + rest.size();
-    if (total > bytes_max) return Bad("positions are too long");
+    if (total > kBlockPositionBytesMax) return Bad("positions are too long");
     Bytes position(previous.substr(0, static_cast<size_t>(prefix)));
     position.append(rest);
     positions->push_back(std::move(position));
@@ -350,7 +342,7 @@ class OpsReader {
  public:
   explicit OpsReader(ChangeBlock* block) : block_(*block) {}
 
-  Status Run(const Sections& s, size_t op_count_max) {
+  Status Run(const Sections& s) {
     BytesView columns[kOpColumns];
     MERROW_TRY(ReadVectorSection(s.ops, columns));
     containers_ = DeltaRleDecoder<uint32_t>(columns[0]);
@@ -368,7 +360,7 @@ class OpsReader {
     for (Change& change : block_.changes) {
       change.first_op = static_cast<uint32_t>(block_.ops.size());
       for (Counter counter = change.counter; counter < change.end();) {
-        if (block_.ops.size() >= op_count_max) return Bad("too many ops");
+        if (block_.ops.size() >= kBlockOpsMax) return Bad("too many ops");
         Op& op = block_.ops.emplace_back();
         op.counter = counter;
         if (!Read(op, change.end())) {
@@ -547,7 +539,7 @@ class OpsReader {
     const BytesView start = payloads_.rest();
     if (!SkipUnknown(tag)) return Fail("malformed payload of unknown kind");
     op.payload = start.substr(0, start.size() - payloads_.remaining());
-    return true;
+    return IsSingle(op);
   }
 
   bool SkipUnknown(OpTag tag) {
@@ -667,11 +659,10 @@ Result<ChangeBlock> DecodeChangeBlock(BytesView bytes) {
   Cursor meta(sections.meta);
   MERROW_TRY(ReadTimestamps(meta, &block.changes));
   MERROW_TRY(ReadMessages(meta, &block.changes));
-  const size_t expanded_bytes_max = ExpandedBytesMax(bytes.size());
   MERROW_TRY(ReadKeys(sections.keys, &block.keys));
-  MERROW_TRY(ReadContainers(sections.containers, expanded_bytes_max, &block));
-  MERROW_TRY(ReadPositions(sections.positions, expanded_bytes_max, &block.positions));
-  MERROW_TRY(OpsReader(&block).Run(sections, kOpsBase + kOpsPerByte * bytes.size()));
+  MERROW_TRY(ReadContainers(sections.containers, kNamesPerKey * sections.keys.size(), &block));
+  MERROW_TRY(ReadPositions(sections.positions, &block.positions));
+  MERROW_TRY(OpsReader(&block).Run(sections));
   return block;
 }
 

@@ -114,8 +114,14 @@ struct ChangeBlockHeader {
   std::vector<Change> changes;  // message, first_op and op_count are not filled in
 };
 
+/// Limits of one block, for readers and writers. A few bytes can state any number of ops, and tree
+/// positions that share all but a byte. Loro cuts blocks at about 4,000 ops.
+inline constexpr size_t kBlockOpsMax = size_t{1} << 18;
+inline constexpr size_t kBlockPositionBytesMax = size_t{1} << 22;
+
 /// Decodes and fully validates one block: every index in range, op lengths partition the changes
 /// exactly, every column and payload consumed to its end, values well-formed. Corruption if not.
+/// What decodes can be sliced anywhere, and any slice of it encodes to what decodes.
 Result<ChangeBlock> DecodeChangeBlock(BytesView bytes);
 Result<ChangeBlockHeader> DecodeChangeBlockHeader(BytesView bytes);
 
@@ -149,6 +155,8 @@ class ChangeBlockBuilder {
   ChangeBlockBuilder& operator=(ChangeBlockBuilder&&) noexcept;
 
   bool empty() const;
+  /// No room for further local ops. Blocks should end long before that: Loro's do at about 4 KiB.
+  bool full() const;
   /// Counter after the last op. REQUIRES: !empty()
   Counter end() const;
   /// An estimate of Encode().size(), cheap.
@@ -160,9 +168,9 @@ class ChangeBlockBuilder {
   /// empty(), and its lamport above that of the op before.
   void BeginChange(Counter counter, Lamport lamport, std::vector<Id> deps, int64_t timestamp,
                    std::string_view message);
-  // Each adds one op to the change begun last, or grows the last op of that change when the two
-  // form one run. Positions are as listed at OpKind. `unicode_length` is the number of scalars in
-  // `text`.
+  // Each adds one op to the change begun last (not of length 0; REQUIRES: !full()), or grows the
+  // last op of that change when the two form one run. Positions are as listed at OpKind.
+  // `unicode_length` is the number of scalars in `text`.
   void AddTextInsert(const ContainerId& container, uint32_t entity_index, std::string_view text,
                      uint32_t unicode_length);
   void AddListInsert(const ContainerId& container, uint32_t index, std::span<const Value> values);
@@ -182,16 +190,16 @@ class ChangeBlockBuilder {
   // --- Existing changes ---
 
   /// Appends the atoms [from, to) of `block.changes[index]`, re-encoding what refers to the block's
-  /// tables. The lamport and deps of a slice that starts inside the change follow from it.
-  /// Unsupported if a bound is inside an op of unknown kind; nothing is appended then.
-  /// REQUIRES: same peer; from is end() unless empty(); the change covers [from, to), which is not
-  /// empty.
+  /// tables. The lamport and deps of a slice that starts inside the change follow from it. A
+  /// lamport that is not above that of the op before is raised to be, as importers do with it.
+  /// Limit, and nothing is appended, if the block would exceed a limit above or the lamports 32
+  /// bits; of one block's changes alone, no builder exceeds the former. REQUIRES: same peer; from
+  /// is end() unless empty(); the change covers [from, to), which is not empty.
   Status AppendSlice(const ChangeBlock& block, size_t index, Counter from, Counter to,
                      ChangeMerge merge = ChangeMerge::kKeep);
 
   /// The block's bytes, as Loro would write them. The builder stays as it is and may grow further.
-  /// Readers refuse blocks with more than about 65,000 ops, so begin a new builder long before that
-  /// (Loro does at about 4 KiB). REQUIRES: !empty()
+  /// REQUIRES: !empty()
   Bytes Encode() const;
 
   /// A decoded view of what was added so far; valid until the next call that adds.

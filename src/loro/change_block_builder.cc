@@ -155,6 +155,15 @@ bool MergeOps(Op& op, const Op& next) {
   return true;
 }
 
+/// Those of a change's ops that have atoms in [from, to).
+std::span<const Op> OpsOf(std::span<const Op> ops, Counter from, Counter to) {
+  const auto begin = std::partition_point(ops.begin(), ops.end(),
+                                          [from](const Op& op) { return op.end() <= from; });
+  const auto end =
+      std::partition_point(begin, ops.end(), [to](const Op& op) { return op.counter < to; });
+  return {begin, end};
+}
+
 void AppendPeers(ByteWriter& writer, const std::vector<PeerId>& peers) {
   writer.Uleb(peers.size());
   for (const PeerId peer : peers) writer.U64Le(peer);
@@ -186,8 +195,13 @@ struct ChangeBlockBuilder::Impl {
 
   std::optional<BuiltChange> begun;  // a change without ops yet
   size_t other_bytes = kBlockBytes;  // for the estimate
+  size_t position_bytes = 0;
 
   Counter End() const { return changes.back().change.end(); }
+  uint64_t LamportEnd() const {
+    const Change& last = changes.back().change;
+    return uint64_t{last.lamport} + last.length;
+  }
   BytesView Payload(const BuiltOp& built) const {
     return BytesView(arena.bytes()).substr(built.payload_at, built.payload_bytes);
   }
@@ -196,7 +210,7 @@ struct ChangeBlockBuilder::Impl {
     if (!changes.empty()) {
       const Change& last = changes.back().change;
       MERROW_CHECK(change.change.counter == last.end());
-      MERROW_CHECK(change.change.lamport >= last.lamport + last.length);
+      MERROW_CHECK(change.change.lamport >= LamportEnd());
     }
     begun = std::move(change);
   }
@@ -223,6 +237,7 @@ struct ChangeBlockBuilder::Impl {
 
   /// Adds an op whose payload, if any, stands in the arena from `payload_at` on.
   void Push(const Op& op, size_t payload_at, bool merge_ops) {
+    MERROW_CHECK(op.length > 0 && ops.size() < kBlockOpsMax);
     const size_t payload_bytes = arena.size() - payload_at;
     bool may_merge = merge_ops;
     if (begun) {
@@ -370,10 +385,26 @@ struct ChangeBlockBuilder::Impl {
     peers.Intern(op.target.peer);
     if (op.parent_kind != TreeParent::kRoot) peers.Intern(op.parent.peer);
   }
+  /// Bytes of the positions of `source_ops` that are not interned yet.
+  size_t NewPositionBytes(const ChangeBlock& block, std::span<const Op> source_ops) const {
+    size_t bytes = 0;
+    std::vector<bool> counted;
+    for (const Op& op : source_ops) {
+      if (op.kind != OpKind::kTreeMove || op.parent_kind == TreeParent::kDeleted) continue;
+      counted.resize(block.positions.size());
+      if (counted[op.position] || positions.Find(block.positions[op.position])) continue;
+      counted[op.position] = true;
+      bytes += block.positions[op.position].size();
+    }
+    return bytes;
+  }
   uint32_t InternPosition(BytesView position) {
     const size_t count = positions.values().size();
     const uint32_t index = positions.Intern(position);
-    if (positions.values().size() > count) other_bytes += position.size() + 2;
+    if (positions.values().size() > count) {
+      other_bytes += position.size() + 2;
+      position_bytes += position.size();
+    }
     return index;
   }
 
@@ -620,6 +651,12 @@ Counter ChangeBlockBuilder::end() const {
   return impl_->End();
 }
 
+bool ChangeBlockBuilder::full() const {
+  // A mark takes two ops.
+  return impl_->ops.size() + 2 > kBlockOpsMax ||
+         impl_->position_bytes >= kBlockPositionBytesMax / 2;
+}
+
 size_t ChangeBlockBuilder::EstimatedBytes() const {
   return impl_->other_bytes + impl_->arena.size() + impl_->keys.bytes() +
          impl_->ops.size() * kOpBytes + impl_->peers.values().size() * sizeof(PeerId);
@@ -748,24 +785,25 @@ Status ChangeBlockBuilder::AppendSlice(const ChangeBlock& block, size_t index, C
   const Change& source = block.changes.at(index);
   MERROW_CHECK(block.peer == impl_->peer);
   MERROW_CHECK(source.counter <= from && from < to && to <= source.end());
+  MERROW_CHECK(empty() || from == end());
   const std::span<const Op> source_ops =
-      std::span(block.ops).subspan(source.first_op, source.op_count);
-  for (const Op& op : source_ops) {
-    const bool is_cut =
-        (op.counter < from && from < op.end()) || (op.counter < to && to < op.end());
-    if (is_cut && op.kind == OpKind::kUnknown) {
-      return Unsupported("op of unknown kind at counter " + std::to_string(op.counter) +
-                         " cannot be cut in two");
-    }
+      OpsOf(std::span(block.ops).subspan(source.first_op, source.op_count), from, to);
+  if (impl_->ops.size() + source_ops.size() > kBlockOpsMax ||
+      impl_->position_bytes + impl_->NewPositionBytes(block, source_ops) > kBlockPositionBytesMax) {
+    return LimitReached("change block would have too many ops or tree positions");
+  }
+  uint64_t lamport = uint64_t{source.lamport} + static_cast<uint32_t>(from - source.counter);
+  if (!empty()) lamport = std::max(lamport, impl_->LamportEnd());
+  if (lamport + static_cast<uint32_t>(to - from) > UINT32_MAX) {
+    return LimitReached("lamports of a change exceed 32 bits");
   }
 
   Impl::BuiltChange built;
   built.change.counter = from;
-  built.change.lamport = source.lamport + static_cast<Lamport>(from - source.counter);
+  built.change.lamport = static_cast<Lamport>(lamport);
   built.change.timestamp = source.timestamp;
   built.change.deps =
       from == source.counter ? source.deps : std::vector<Id>{{block.peer, from - 1}};
-  MERROW_CHECK(empty() || from == end());
   const bool merge_ops = merge == ChangeMerge::kMerge;
   impl_->begun.reset();
   if (!merge_ops || !impl_->Continues(built.change, source.message)) {
@@ -773,12 +811,8 @@ Status ChangeBlockBuilder::AppendSlice(const ChangeBlock& block, size_t index, C
     impl_->Begin(std::move(built));
   }
   for (const Op& op : source_ops) {
-    const Counter begin = std::max(from, op.counter);
-    const Counter end = std::min(to, op.end());
-    if (begin < end) {
-      impl_->CopyOp(block, op, static_cast<uint32_t>(begin - op.counter),
-                    static_cast<uint32_t>(end - op.counter), merge_ops);
-    }
+    impl_->CopyOp(block, op, static_cast<uint32_t>(std::max(from, op.counter) - op.counter),
+                  static_cast<uint32_t>(std::min(to, op.end()) - op.counter), merge_ops);
   }
   return {};
 }

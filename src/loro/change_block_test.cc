@@ -493,25 +493,20 @@ TEST(ChangeBlockTest, KeysOfUnknownOpsAreTranslated) {
   raw.payloads = FromHex("080101050176").value();  // {"m": "v"}
   const Bytes bytes = raw.Encode();
   const ChangeBlock block = Decoded(bytes);
-  const ChangeBlock copy = Rebuilt(block, ChangeMerge::kKeep).View();
+  const ChangeBlockBuilder builder = Rebuilt(block, ChangeMerge::kKeep);
+  const ChangeBlock copy = builder.View();
   EXPECT_EQ(ToHex(copy.ops[0].payload), "080100050176");
   EXPECT_EQ(copy.keys[0], "m");
 }
 
-TEST(ChangeBlockTest, UnknownRunsCannotBeCut) {
+TEST(ChangeBlockTest, UnknownOpsHaveOneAtom) {
   RawBlock raw;
   raw.containers = FromHex("010401420002").value();
   raw.counter_length = raw.lamport_length = 3;
   raw.lengths = {3};
   raw.tags = {0};
   raw.payloads.clear();
-  const Bytes bytes = raw.Encode();
-  const ChangeBlock block = Decoded(bytes);
-  ChangeBlockBuilder builder(1);
-  EXPECT_EQ(builder.AppendSlice(block, 0, 0, 2).error().code(), ErrorCode::kUnsupported);
-  EXPECT_EQ(builder.AppendSlice(block, 0, 1, 3).error().code(), ErrorCode::kUnsupported);
-  EXPECT_TRUE(builder.empty());
-  EXPECT_TRUE(builder.AppendSlice(block, 0, 0, 3).ok());
+  EXPECT_FALSE(Decodes(raw));
 }
 
 TEST(ChangeBlockTest, KnownContainersRefuseTagsThatAreNotTheirs) {
@@ -569,11 +564,62 @@ TEST(ChangeBlockTest, RunLengthsOutOfProportionAreRefused) {
   EXPECT_FALSE(DecodeChangeBlock(raw.EncodeWith(ops.bytes())).ok());
 }
 
-TEST(ChangeBlockTest, ManyEqualOpsAreAccepted) {
+TEST(ChangeBlockTest, BlocksAtTheLimitOfOps) {
   ChangeBlockBuilder builder(1);
   builder.BeginChange(0, 0, {}, 0, "");
-  for (int i = 0; i < 60000; ++i) builder.AddMapDelete(kMap, "k");
-  EXPECT_EQ(Decoded(builder.Encode()).ops.size(), 60000U);
+  while (!builder.full()) builder.AddMapDelete(kMap, "k");
+  const auto op_count = static_cast<Counter>(kBlockOpsMax - 1);
+  ASSERT_EQ(builder.end(), op_count);
+  const Bytes bytes = builder.Encode();
+  EXPECT_LT(bytes.size(), 100U);
+  const ChangeBlock block = Decoded(bytes);
+  ASSERT_EQ(block.ops.size(), kBlockOpsMax - 1);
+
+  // One more fits, two do not, and then nothing is appended.
+  const auto next = [&block](Counter count) {
+    ChangeBlockBuilder small(1);
+    small.BeginChange(block.end(), static_cast<Lamport>(block.end()), {}, 0, "");
+    for (; count > 0; --count) small.AddMapDelete(kMap, "k");
+    return small.Encode();
+  };
+  ChangeBlockBuilder copy = Rebuilt(block, ChangeMerge::kKeep);
+  const Bytes two = next(2);
+  EXPECT_EQ(copy.AppendSlice(Decoded(two), 0, op_count, op_count + 2).error().code(),
+            ErrorCode::kLimit);
+  EXPECT_EQ(copy.end(), op_count);
+  const Bytes one = next(1);
+  EXPECT_TRUE(copy.AppendSlice(Decoded(one), 0, op_count, op_count + 1).ok());
+  EXPECT_EQ(Decoded(copy.Encode()).ops.size(), kBlockOpsMax);
+}
+
+TEST(ChangeBlockBuilderTest, LamportsThatGoBackAreRaised) {
+  const Bytes first = TypedBlock(0, 0, "ab", {}, 100);
+  const Bytes second = TypedBlock(2, 2, "c", {{1, 1}}, 5);
+  ChangeBlockBuilder builder = Rebuilt(Decoded(first), ChangeMerge::kKeep);
+  ASSERT_TRUE(builder.AppendSlice(Decoded(second), 0, 2, 3).ok());
+  const Bytes both = builder.Encode();
+  EXPECT_EQ(Decoded(both).changes[1].lamport, 102U);
+
+  // There is none above the last.
+  const Bytes last = TypedBlock(0, 0, "ab", {}, UINT32_MAX - 2);
+  ChangeBlockBuilder at_the_end = Rebuilt(Decoded(last), ChangeMerge::kKeep);
+  EXPECT_EQ(at_the_end.AppendSlice(Decoded(second), 0, 2, 3).error().code(), ErrorCode::kLimit);
+  EXPECT_EQ(at_the_end.end(), 2);
+  EXPECT_TRUE(DecodeChangeBlock(at_the_end.Encode()).ok());
+}
+
+TEST(ChangeBlockTest, ExtremeTimestampsAreRefused) {
+  for (const int64_t limit : {int64_t{1} << 60, -(int64_t{1} << 60)}) {
+    DeltaOfDeltaEncoder within;
+    within.Append(limit);
+    RawBlock raw;
+    raw.meta = within.Finish() + FromHex("0100").value();
+    EXPECT_TRUE(Decodes(raw));
+    DeltaOfDeltaEncoder beyond;
+    beyond.Append(limit + (limit > 0 ? 1 : -1));
+    raw.meta = beyond.Finish() + FromHex("0100").value();
+    EXPECT_FALSE(Decodes(raw));
+  }
 }
 
 TEST(ChangeBlockTest, DependencyCountsOutOfProportionAreRefused) {
@@ -605,7 +651,7 @@ TEST(ChangeBlockTest, PositionsOutOfProportionAreRefused) {
 }
 
 TEST(ChangeBlockTest, ContainerNamesOutOfProportionAreRefused) {
-  // 20,000 containers that share a name of 60,000 bytes.
+  // 20,000 containers that share a name of 60,000 bytes, where there are 128 kinds.
   ByteWriter keys;
   keys.LengthPrefixed("k");
   keys.LengthPrefixed(Bytes(60000, 'x'));
