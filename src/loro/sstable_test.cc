@@ -165,7 +165,7 @@ TEST(Sstable, RefusesEveryTruncation) {
 
 TEST(Sstable, RefusesEveryBitFlip) {
   Store store;
-  for (int i = 0; i < 40; ++i) store["key " + std::to_string(i)] = Bytes(static_cast<size_t>(3 * i), 'v');
+  for (size_t i = 0; i < 40; ++i) store["key " + std::to_string(i)] = Bytes(3 * i, 'v');
   store["large"] = Bytes(5000, 'x');
   for (const bool compress : {false, true}) {
     const Bytes bytes = Write(store, compress);
