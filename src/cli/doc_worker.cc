@@ -59,6 +59,11 @@ Result<std::string> Text(const Json& json) {
   return json.get<std::string>();
 }
 
+Result<ContainerKind> Kind(const Json& json) {
+  MERROW_ASSIGN(const std::string name, Text(json));
+  return loro::ParseContainerKind(name);
+}
+
 Result<Value> ToValue(const Json& json, int depth = 0) {
   if (depth > loro::kValueDepthMax) return LimitReached("a value is nested too deeply");
   switch (json.type()) {
@@ -230,30 +235,32 @@ class Worker {
     }
     const std::string& name = op->begin().key();
     const Json& arguments = op->begin().value();
-    static const std::map<std::string, size_t> kArity = {
-        {"insert", 2}, {"insertContainer", 2}, {"delete", 2},
-        {"set", 2},    {"setContainer", 2},    {"increment", 1}};
-    const auto arity = kArity.find(name);
-    const bool is_map_delete = name == "delete" && id.kind() == ContainerKind::kMap;
-    if (arity != kArity.end() && arguments.size() != (is_map_delete ? 1 : arity->second)) {
-      return InvalidArgument("op \"" + name + "\" has " + std::to_string(arguments.size()) +
-                             " arguments");
-    }
     switch (id.kind()) {
       case ContainerKind::kText:
         return EditText(doc, id, name, arguments);
       case ContainerKind::kList:
+      case ContainerKind::kMovableList:
         return EditList(doc, id, name, arguments, answer);
+      case ContainerKind::kTree:
+        return EditTree(doc, id, name, arguments, answer);
       case ContainerKind::kMap:
         return EditMap(doc, id, name, arguments, answer);
       case ContainerKind::kCounter:
-        if (name == "increment" && arguments[0].is_number()) {
-          return doc->CounterIncrement(id, arguments[0].get<double>());
+        if (name != "increment") return NoSuchOp(id, name);
+        MERROW_TRY(Expect(arguments, 1));
+        if (!arguments[0].is_number()) {
+          return InvalidArgument(arguments[0].dump() + " is not a number");
         }
-        return NoSuchOp(id, name);
+        return doc->CounterIncrement(id, arguments[0].get<double>());
       default:
         return NoSuchOp(id, name);
     }
+  }
+
+  static Status Expect(const Json& arguments, size_t count) {
+    if (arguments.size() == count) return {};
+    return InvalidArgument("the op takes " + std::to_string(count) + " arguments, not " +
+                           arguments.dump());
   }
 
   static Error NoSuchOp(const ContainerId& id, const std::string& name) {
@@ -262,56 +269,90 @@ class Worker {
 
   static Status EditText(Document* doc, const ContainerId& id, const std::string& name,
                          const Json& arguments) {
+    if (name != "insert" && name != "delete") return NoSuchOp(id, name);
+    MERROW_TRY(Expect(arguments, 2));
+    MERROW_ASSIGN(const size_t position, Index(arguments[0]));
     if (name == "insert") {
-      MERROW_ASSIGN(const size_t position, Index(arguments[0]));
       MERROW_ASSIGN(const std::string text, Text(arguments[1]));
       return doc->TextInsert(id, position, text);
     }
-    if (name == "delete") {
-      MERROW_ASSIGN(const size_t position, Index(arguments[0]));
-      MERROW_ASSIGN(const size_t length, Index(arguments[1]));
-      return doc->TextDelete(id, position, length);
-    }
-    return NoSuchOp(id, name);
+    MERROW_ASSIGN(const size_t length, Index(arguments[1]));
+    return doc->TextDelete(id, position, length);
   }
 
   static Status EditList(Document* doc, const ContainerId& id, const std::string& name,
                          const Json& arguments, Json* answer) {
-    if (name == "insert") {
-      MERROW_ASSIGN(const size_t index, Index(arguments[0]));
-      MERROW_ASSIGN(const Value value, ToValue(arguments[1]));
-      return doc->ListInsert(id, index, value);
+    const bool is_movable = id.kind() == ContainerKind::kMovableList;
+    const bool is_known = name == "insert" || name == "insertContainer" || name == "delete" ||
+                          (is_movable && (name == "set" || name == "move"));
+    if (!is_known) return NoSuchOp(id, name);
+    MERROW_TRY(Expect(arguments, 2));
+    MERROW_ASSIGN(const size_t index, Index(arguments[0]));
+    if (name == "delete") {
+      MERROW_ASSIGN(const size_t count, Index(arguments[1]));
+      return doc->ListDelete(id, index, count);
+    }
+    if (name == "move") {
+      MERROW_ASSIGN(const size_t to, Index(arguments[1]));
+      return doc->MovableListMove(id, index, to);
     }
     if (name == "insertContainer") {
-      MERROW_ASSIGN(const size_t index, Index(arguments[0]));
-      MERROW_ASSIGN(const std::string kind_text, Text(arguments[1]));
-      MERROW_ASSIGN(const ContainerKind kind, loro::ParseContainerKind(kind_text));
+      MERROW_ASSIGN(const ContainerKind kind, Kind(arguments[1]));
       MERROW_ASSIGN(const ContainerId child, doc->ListInsertContainer(id, index, kind));
       (*answer)["container"] = child.ToString();
       return {};
     }
-    if (name == "delete") {
-      MERROW_ASSIGN(const size_t index, Index(arguments[0]));
-      MERROW_ASSIGN(const size_t count, Index(arguments[1]));
-      return doc->ListDelete(id, index, count);
-    }
-    return NoSuchOp(id, name);
+    MERROW_ASSIGN(const Value value, ToValue(arguments[1]));
+    return name == "set" ? doc->MovableListSet(id, index, value)
+                         : doc->ListInsert(id, index, value);
   }
 
   static Status EditMap(Document* doc, const ContainerId& id, const std::string& name,
                         const Json& arguments, Json* answer) {
     if (name != "set" && name != "delete" && name != "setContainer") return NoSuchOp(id, name);
+    MERROW_TRY(Expect(arguments, name == "delete" ? 1 : 2));
     MERROW_ASSIGN(const std::string key, Text(arguments[0]));
     if (name == "delete") return doc->MapDelete(id, key);
     if (name == "set") {
       MERROW_ASSIGN(const Value value, ToValue(arguments[1]));
       return doc->MapSet(id, key, value);
     }
-    MERROW_ASSIGN(const std::string kind_text, Text(arguments[1]));
-    MERROW_ASSIGN(const ContainerKind kind, loro::ParseContainerKind(kind_text));
+    MERROW_ASSIGN(const ContainerKind kind, Kind(arguments[1]));
     MERROW_ASSIGN(const ContainerId child, doc->MapSetContainer(id, key, kind));
     (*answer)["container"] = child.ToString();
     return {};
+  }
+
+  static Status EditTree(Document* doc, const ContainerId& id, const std::string& name,
+                         const Json& arguments, Json* answer) {
+    const auto parent_of = [](const Json& json) -> Result<std::optional<loro::Id>> {
+      if (json.is_null()) return std::optional<loro::Id>();
+      MERROW_ASSIGN(const std::string text, Text(json));
+      MERROW_ASSIGN(const loro::Id node, loro::ParseId(text));
+      return std::optional(node);
+    };
+    const auto index_of = [](const Json& json) -> Result<std::optional<uint32_t>> {
+      if (json.is_null()) return std::optional<uint32_t>();
+      MERROW_ASSIGN(const size_t index, Index(json));
+      if (index > UINT32_MAX) return InvalidArgument(json.dump() + " is not an index");
+      return std::optional(static_cast<uint32_t>(index));
+    };
+    if (name == "create") {
+      MERROW_TRY(Expect(arguments, 2));
+      MERROW_ASSIGN(const auto parent, parent_of(arguments[0]));
+      MERROW_ASSIGN(const auto index, index_of(arguments[1]));
+      MERROW_ASSIGN(const loro::Id node, doc->TreeCreate(id, parent, index));
+      (*answer)["node"] = loro::ToString(node);
+      return {};
+    }
+    if (name != "move" && name != "delete") return NoSuchOp(id, name);
+    MERROW_TRY(Expect(arguments, name == "move" ? 3 : 1));
+    MERROW_ASSIGN(const std::string text, Text(arguments[0]));
+    MERROW_ASSIGN(const loro::Id node, loro::ParseId(text));
+    if (name == "delete") return doc->TreeDelete(id, node);
+    MERROW_ASSIGN(const auto parent, parent_of(arguments[1]));
+    MERROW_ASSIGN(const auto index, index_of(arguments[2]));
+    return doc->TreeMoveNode(id, node, parent, index);
   }
 
   std::map<std::string, Document> docs_;

@@ -331,6 +331,11 @@ TEST(ChangeBlockBuilderTest, ReversedDeletesAreSlicedByTarget) {
   ASSERT_EQ(block.ops.size(), 1U);
   ASSERT_EQ(block.ops[0].signed_length, -4);
   ASSERT_EQ(block.ops[0].target, (Id{2, 4}));
+  ChangeBlockBuilder front(1);
+  ASSERT_TRUE(front.AppendSlice(block, 0, 10, 13).ok());
+  EXPECT_EQ(front.View().ops[0].prop, 9);
+  EXPECT_EQ(front.View().ops[0].target, (Id{2, 5}));
+  EXPECT_EQ(front.View().ops[0].signed_length, -3);
   ChangeBlockBuilder middle(1);
   ASSERT_TRUE(middle.AppendSlice(block, 0, 11, 13).ok());
   const ChangeBlock view = middle.View();

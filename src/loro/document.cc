@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "loro/envelope.h"
+#include "loro/history.h"
 #include "loro/json_writer.h"
 #include "loro/op_log.h"
 #include "loro/sequence_merge.h"
@@ -103,13 +104,15 @@ struct Document::Impl {
   // Takes over a snapshot's state as it is. REQUIRES: the document is empty.
   Result<ImportStatus> ImportWhole(const SnapshotParts& parts,
                                    std::vector<std::shared_ptr<const Incoming>> blocks) {
-    MERROW_ASSIGN(State image, StateFromImage(parts.states));
     OpLog fresh(log.local_peer());
     MERROW_ASSIGN(OpLog::Admission admission, fresh.Admit(std::move(blocks)));
     if (fresh.has_pending() || !(fresh.version() == parts.version)) {
       return Corruption("a snapshot's changes do not add up to its version " +
                         parts.version.ToString());
     }
+    const Lamport lamport_after = fresh.graph().LamportAfter(fresh.graph().frontiers());
+    MERROW_ASSIGN(State image,
+                  StateFromImage(parts.states, lamport_after == 0 ? 0 : lamport_after - 1));
     log = std::move(fresh);
     state = std::move(image);
     return StatusOf(std::move(admission), VersionVector());
@@ -117,6 +120,7 @@ struct Document::Impl {
 
   // `heads` is the version that the state shows.
   Status ApplyAdmitted(const std::vector<OpLog::Admitted>& admitted, std::vector<Lv> heads) {
+    History history(log);
     for (const OpLog::Admitted& item : admitted) {
       const CausalGraph::Run& run = log.graph().RunOf(item.lv);
       const bool follows = item.lv > run.start ? heads.size() == 1 && heads[0] == item.lv - 1
@@ -126,7 +130,7 @@ struct Document::Impl {
       const ChangeBlock& block = item.source->block;
       MERROW_TRY(ForEachOpSlice(block, block.changes[item.change], item.from, item.to,
                                 run.LamportAt(item.lv),
-                                [this](const OpSlice& slice) { return state.Apply(slice); }));
+                                [&](const OpSlice& slice) { return state.Apply(slice, history); }));
       heads.assign(1, item.lv + static_cast<Lv>(item.to - item.from) - 1);
     }
     return {};
@@ -215,19 +219,81 @@ struct Document::Impl {
     return {};
   }
 
-  Status ListInsert(const ContainerId& id, size_t index, Value value) {
-    MERROW_ASSIGN(ListState * list, ForEdit<ListState>(id, ContainerKind::kList));
+  // Where a value goes that is inserted at a user's `index` of a list of either kind.
+  Result<uint32_t> ListOpIndex(const ContainerId& id, size_t index) {
+    if (id.kind() == ContainerKind::kMovableList) {
+      MERROW_ASSIGN(const auto* list, ForEdit<MovableListState>(id, ContainerKind::kMovableList));
+      if (index > list->length()) return OutOfRange(id, index, list->length());
+      return list->OpIndexOf(static_cast<uint32_t>(index));
+    }
+    MERROW_ASSIGN(const auto* list, ForEdit<ListState>(id, ContainerKind::kList));
     if (index > list->length()) return OutOfRange(id, index, list->length());
+    return static_cast<uint32_t>(index);
+  }
+
+  Status ListInsert(const ContainerId& id, size_t index, Value value) {
+    MERROW_ASSIGN(const uint32_t at, ListOpIndex(id, index));
     MERROW_TRY(CheckRoom(1));
     const Id op = log.NextId();
     const Lamport lamport = log.NextLamport();
-    const auto at = static_cast<uint32_t>(index);
     log.Builder().AddListInsert(id, at, {&value, 1});
     log.CountUncommitted(1);
     state.AdoptChildren(value, id);
     std::vector<Value> values;
     values.push_back(std::move(value));
-    return state.OpenAs<ListState>(id)->Insert(at, op, lamport, std::move(values));
+    if (auto* list = state.OpenAs<ListState>(id)) {
+      return list->Insert(at, op, lamport, std::move(values));
+    }
+    return state.OpenAs<MovableListState>(id)->InsertAt(at, op, lamport, std::move(values));
+  }
+
+  template <typename T>
+  Status ListDelete(const ContainerId& id, size_t index, size_t count) {
+    MERROW_ASSIGN(T * list, ForEdit<T>(id, id.kind()));
+    if (index > list->length() || count > list->length() - index) {
+      return OutOfRange(id, index + count, list->length());
+    }
+    if (count == 0) return {};
+    MERROW_TRY(CheckRoom(count));
+    MERROW_ASSIGN(const std::vector<DeleteRun> runs,
+                  list->RunsForDelete(static_cast<uint32_t>(index), static_cast<uint32_t>(count)));
+    DeleteRuns(id, runs);
+    return {};
+  }
+
+  Status MovableListSet(const ContainerId& id, size_t index, Value value) {
+    MERROW_ASSIGN(auto* list, ForEdit<MovableListState>(id, ContainerKind::kMovableList));
+    if (index >= list->length()) return OutOfRange(id, index, list->length());
+    MERROW_TRY(CheckRoom(1));
+    const MovableListItem* item = list->Item(static_cast<uint32_t>(index));
+    if (item->value == value) return {};
+    const IdLp element = item->element;
+    const IdLp writer{log.NextLamport(), log.local_peer()};
+    log.Builder().AddSet(id, element, value);
+    log.CountUncommitted(1);
+    state.AdoptChildren(value, id);
+    state.OpenAs<MovableListState>(id)->Set(element, std::move(value), writer);
+    return {};
+  }
+
+  // Gives tree edits their ids, in order, and applies them.
+  Status ApplyTreeEdits(const ContainerId& id, Result<std::vector<TreeState::Edit>> edits) {
+    if (!edits.ok()) return edits.error();
+    MERROW_TRY(CheckRoom(edits->size()));
+    for (TreeState::Edit& edit : *edits) {
+      TreeMove move{.id = log.NextId(),
+                    .lamport = log.NextLamport(),
+                    .node = edit.node,
+                    .parent = edit.parent,
+                    .position = std::move(edit.position)};
+      log.Builder().AddTreeMove(id, move.node, move.parent.kind, move.parent.node, move.position);
+      log.CountUncommitted(1);
+      const bool is_create = move.node == move.id;
+      const Id node = move.node;
+      state.OpenAs<TreeState>(id)->ApplyLatest(std::move(move));
+      if (is_create) state.AdoptNode(node, id);
+    }
+    return {};
   }
 
   Status Increment(const ContainerId& id, double delta) {
@@ -245,12 +311,11 @@ struct Document::Impl {
     return child.kind() == ContainerKind::kCounter ? Increment(child, 0) : Status();
   }
 
-  template <typename T>
-  void DeleteRuns(const ContainerId& id, T* sequence, const std::vector<DeleteRun>& runs) {
+  void DeleteRuns(const ContainerId& id, const std::vector<DeleteRun>& runs) {
     for (const DeleteRun& run : runs) {
       log.Builder().AddDelete(id, run.index, run.first, run.count);
       log.CountUncommitted(run.count);
-      MERROW_CHECK(sequence->Delete(run.index, run.count).ok());
+      MERROW_CHECK(state.DeleteAt(id, run.index, run.count).ok());
     }
   }
 
@@ -362,6 +427,7 @@ size_t Document::Length(const ContainerId& container, TextUnit unit) const {
     return unit == TextUnit::kUtf16 ? text->utf16_length() : text->unicode_length();
   }
   if (const auto* list = impl_->state.Get<ListState>(container)) return list->length();
+  if (const auto* list = impl_->state.Get<MovableListState>(container)) return list->length();
   if (const auto* map = impl_->state.Get<MapState>(container)) return map->size();
   return 0;
 }
@@ -397,16 +463,53 @@ Result<ContainerId> Document::ListInsertContainer(const ContainerId& list, size_
 }
 
 Status Document::ListDelete(const ContainerId& list, size_t index, size_t count) {
-  MERROW_ASSIGN(ListState * state, impl_->ForEdit<ListState>(list, ContainerKind::kList));
-  if (index > state->length() || count > state->length() - index) {
-    return OutOfRange(list, index + count, state->length());
-  }
-  if (count == 0) return {};
-  MERROW_TRY(impl_->CheckRoom(count));
-  MERROW_ASSIGN(const std::vector<DeleteRun> runs,
-                state->RunsForDelete(static_cast<uint32_t>(index), static_cast<uint32_t>(count)));
-  impl_->DeleteRuns(list, state, runs);
-  return {};
+  return list.kind() == ContainerKind::kMovableList
+             ? impl_->ListDelete<MovableListState>(list, index, count)
+             : impl_->ListDelete<ListState>(list, index, count);
+}
+
+Status Document::MovableListSet(const ContainerId& list, size_t index, const Value& value) {
+  if (HoldsContainer(value)) return InvalidArgument("a value cannot refer to a container");
+  return impl_->MovableListSet(list, index, value);
+}
+
+Status Document::MovableListMove(const ContainerId& list, size_t from, size_t to) {
+  MERROW_ASSIGN(auto* state, impl_->ForEdit<MovableListState>(list, ContainerKind::kMovableList));
+  const size_t length = state->length();
+  if (from >= length || to >= length) return OutOfRange(list, std::max(from, to), length);
+  MERROW_TRY(impl_->CheckRoom(1));
+  MERROW_ASSIGN(const auto op,
+                state->OpForMove(static_cast<uint32_t>(from), static_cast<uint32_t>(to)));
+  if (!op.has_value()) return {};
+  const MovableListState::Move move{.from = op->from,
+                                    .to = op->to,
+                                    .id = impl_->log.NextId(),
+                                    .lamport = impl_->log.NextLamport(),
+                                    .element = op->element};
+  impl_->log.Builder().AddMove(list, op->from, op->to, op->element);
+  impl_->log.CountUncommitted(1);
+  return state->MoveAt(move, nullptr);
+}
+
+Result<Id> Document::TreeCreate(const ContainerId& tree, std::optional<Id> parent,
+                                std::optional<uint32_t> index) {
+  MERROW_ASSIGN(auto* state, impl_->ForEdit<TreeState>(tree, ContainerKind::kTree));
+  const Id node = impl_->log.NextId();
+  const TreePlace place = parent.has_value() ? TreePlace::Below(*parent) : TreePlace::Root();
+  MERROW_TRY(impl_->ApplyTreeEdits(tree, state->EditsForCreate(node, place, index)));
+  return node;
+}
+
+Status Document::TreeMoveNode(const ContainerId& tree, Id node, std::optional<Id> parent,
+                              std::optional<uint32_t> index) {
+  MERROW_ASSIGN(auto* state, impl_->ForEdit<TreeState>(tree, ContainerKind::kTree));
+  const TreePlace place = parent.has_value() ? TreePlace::Below(*parent) : TreePlace::Root();
+  return impl_->ApplyTreeEdits(tree, state->EditsForMove(node, place, index));
+}
+
+Status Document::TreeDelete(const ContainerId& tree, Id node) {
+  MERROW_ASSIGN(auto* state, impl_->ForEdit<TreeState>(tree, ContainerKind::kTree));
+  return impl_->ApplyTreeEdits(tree, state->EditsForDelete(node));
 }
 
 Status Document::TextInsert(const ContainerId& text, size_t position, std::string_view utf8,
@@ -433,7 +536,7 @@ Status Document::TextDelete(const ContainerId& text, size_t position, size_t cou
   if (start == end) return {};
   MERROW_TRY(impl_->CheckRoom(end - start));
   MERROW_ASSIGN(const std::vector<DeleteRun> runs, state->RunsForDelete(start, end - start));
-  impl_->DeleteRuns(text, state, runs);
+  impl_->DeleteRuns(text, runs);
   return {};
 }
 

@@ -91,7 +91,7 @@ class Document {
   std::string Text(const ContainerId& text) const;
   /// Sum of a Counter; 0 if it does not exist.
   double CounterValue(const ContainerId& counter) const;
-  /// Length in `unit` for Text, in items for List, in entries for Map; 0 if it does not exist.
+  /// Length in `unit` for Text, in items for lists, in entries for Map; 0 if it does not exist.
   size_t Length(const ContainerId& container, TextUnit unit = TextUnit::kUnicode) const;
 
   // --- Local edits ---
@@ -102,10 +102,23 @@ class Document {
   Status MapDelete(const ContainerId& map, std::string_view key);
   Result<ContainerId> MapSetContainer(const ContainerId& map, std::string_view key,
                                       ContainerKind kind);
+  // `list` is a List or a MovableList.
   Status ListInsert(const ContainerId& list, size_t index, const Value& value);
   Result<ContainerId> ListInsertContainer(const ContainerId& list, size_t index,
                                           ContainerKind kind);
   Status ListDelete(const ContainerId& list, size_t index, size_t count);
+  Status MovableListSet(const ContainerId& list, size_t index, const Value& value);
+  /// `to` is the index of the item after the move.
+  Status MovableListMove(const ContainerId& list, size_t from, size_t to);
+  /// Without `parent` the node is a root; without `index` it is the last child. Not found if the
+  /// parent does not exist.
+  Result<Id> TreeCreate(const ContainerId& tree, std::optional<Id> parent,
+                        std::optional<uint32_t> index);
+  /// `index` counts the other children of the new parent. Conflict if that is below the node.
+  Status TreeMoveNode(const ContainerId& tree, Id node, std::optional<Id> parent,
+                      std::optional<uint32_t> index);
+  /// Hides the node and all below it.
+  Status TreeDelete(const ContainerId& tree, Id node);
   Status TextInsert(const ContainerId& text, size_t position, std::string_view utf8,
                     TextUnit unit = TextUnit::kUnicode);
   Status TextDelete(const ContainerId& text, size_t position, size_t count,

@@ -20,6 +20,7 @@ struct Frame {
   std::vector<Item> items;
   bool is_object;
   bool is_first = true;
+  std::optional<TreeJson> tree = std::nullopt;  // a tree writes its own brackets and asks for data
 };
 
 class Writer {
@@ -61,6 +62,15 @@ class Writer {
   void Drain() {
     while (!stack_.empty()) {
       Frame& frame = stack_.back();
+      if (frame.tree.has_value()) {
+        const std::optional<Id> node = frame.tree->Next(out_);
+        if (node.has_value()) {
+          BeginNodeData(*node);
+        } else {
+          stack_.pop_back();
+        }
+        continue;
+      }
       if (frame.items.empty()) {
         out_->push_back(frame.is_object ? '}' : ']');
         stack_.pop_back();
@@ -80,6 +90,15 @@ class Writer {
       } else {
         BeginValue(*item.value);
       }
+    }
+  }
+
+  void BeginNodeData(Id node) {
+    const Container* data = state_.Find(ContainerId::Normal(node, ContainerKind::kMap));
+    if (data != nullptr) {
+      BeginContainer(data);
+    } else {
+      *out_ += "{}";
     }
   }
 
@@ -106,6 +125,16 @@ class Writer {
       });
       std::reverse(frame.items.begin(), frame.items.end());
       Push(std::move(frame));
+    } else if (const auto* movable = std::get_if<MovableListState>(&container->state)) {
+      Frame frame{.items = {}, .is_object = false};
+      movable->ForEach([&frame](const MovableListItem& item) {
+        frame.items.push_back({{}, &item.value, nullptr});
+      });
+      std::reverse(frame.items.begin(), frame.items.end());
+      Push(std::move(frame));
+    } else if (const auto* tree = std::get_if<TreeState>(&container->state)) {
+      stack_.push_back(
+          {.items = {}, .is_object = false, .is_first = true, .tree = TreeJson(*tree)});
     } else if (const auto* text = std::get_if<TextState>(&container->state)) {
       std::string plain;
       text->AppendText(&plain);

@@ -284,6 +284,16 @@ TEST_F(SmallList, AMoveBringsADeletedElementBackWithItsLatestValue) {
   EXPECT_THAT(Values(), ElementsAre("late", "a", "c"));
 }
 
+TEST_F(SmallList, AMoveWhoseSourceIsAnotherElementRemovesThatOne) {
+  // As Loro has it: the source is what stands at the position, the rest follows the element.
+  ASSERT_TRUE(
+      list_.MoveAt({.from = 0, .to = 2, .id = {2, 0}, .lamport = 7, .element = {1, 1}}, Unknown)
+          .ok());
+  EXPECT_THAT(Values(), ElementsAre("c", "b"));
+  EXPECT_EQ(list_.item_count(), 3U);
+  EXPECT_EQ(list_.Find({0, 1}), nullptr);
+}
+
 TEST_F(SmallList, WhatDoesNotFitChangesNothing) {
   const MovableListImage before = list_.ToImage();
   EXPECT_FALSE(list_.InsertAt(4, {1, 9}, 9, {Value("x")}).ok());
@@ -300,6 +310,12 @@ TEST_F(SmallList, WhatDoesNotFitChangesNothing) {
   EXPECT_FALSE(list_.OpForMove(0, 3).ok());
   EXPECT_FALSE(list_.RunsForDelete(1, 3).ok());
   EXPECT_EQ(list_.Get(3), nullptr);
+  EXPECT_TRUE(list_.ToImage() == before);
+  EXPECT_EQ(
+      list_.MoveAt({.from = 0, .to = 0, .id = {1, 9}, .lamport = 9, .element = {7, 7}}, nullptr)
+          .error()
+          .code(),
+      ErrorCode::kCorruption);
   EXPECT_TRUE(list_.ToImage() == before);
   MovableListState empty;
   EXPECT_FALSE(

@@ -5,6 +5,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "loro/history.h"
 #include "loro/sequence_tracker.h"
 
 namespace merrow::loro {
@@ -25,13 +26,20 @@ struct Replay {
 class Merger {
  public:
   Merger(const OpLog& log, Lv first_new, State* state)
-      : log_(log), graph_(log.graph()), reader_(log), first_new_(first_new), state_(state) {}
+      : log_(log),
+        graph_(log.graph()),
+        reader_(log),
+        history_(log),
+        first_new_(first_new),
+        state_(state) {}
 
   Status Run() {
-    MERROW_TRY(ForEachSlice(first_new_, [this](Lv, const CausalGraph::Run&, const OpSlice& slice) {
-      if (IsSequence(slice.container().kind())) replays_.try_emplace(slice.container());
-      return Status();
-    }));
+    MERROW_TRY(ForEachSliceSince(log_, reader_, first_new_, first_new_,
+                                 [this](Lv, const CausalGraph::Run&, const OpSlice& slice) {
+                                   if (IsSequence(slice.container().kind()))
+                                     replays_.try_emplace(slice.container());
+                                   return Status();
+                                 }));
     Lv start = first_new_;
     std::optional<Lv> base;
     if (!replays_.empty()) {
@@ -43,38 +51,25 @@ class Merger {
       replay.emplace(base_length);
       if (base.has_value()) replay->version.assign(1, *base);
     }
-    return ForEachSlice(start, [this](Lv lv, const CausalGraph::Run& run, const OpSlice& slice) {
-      const auto found = replays_.find(slice.container());
-      if (found != replays_.end()) return Feed(&*found->second, lv, run, slice);
-      return lv >= first_new_ ? state_->Apply(slice) : Status();
-    });
-  }
-
- private:
-  // Calls visit(lv, run, slice) for every op from `start` on, in order of arrival, cut at
-  // first_new_.
-  template <typename Visit>
-  Status ForEachSlice(Lv start, Visit&& visit) {
-    if (start >= graph_.size()) return {};
-    for (size_t i = graph_.RunIndexOf(start); i < graph_.runs().size(); ++i) {
-      const CausalGraph::Run& run = graph_.runs()[i];
-      for (Lv lv = std::max(start, run.start); lv < run.end;) {
-        const Lv limit = lv < first_new_ ? std::min(first_new_, run.end) : run.end;
-        const Id id = run.IdAt(lv, graph_);
-        const ChangeBlock& block = reader_.BlockAt(id);
-        const Counter wanted = id.counter + static_cast<Counter>(limit - lv);
-        const Counter to = std::min(block.end(), wanted);
-        MERROW_TRY(
-            ForEachOpSlice(block, id.counter, to, run.LamportAt(lv), [&](const OpSlice& slice) {
-              const auto skipped = slice.id().counter - id.counter;
-              return visit(lv + static_cast<Lv>(skipped), run, slice);
-            }));
-        lv += static_cast<Lv>(to - id.counter);
-      }
+    MERROW_TRY(ForEachSliceSince(
+        log_, reader_, start, first_new_,
+        [this](Lv lv, const CausalGraph::Run& run, const OpSlice& slice) -> Status {
+          const auto found = replays_.find(slice.container());
+          if (found != replays_.end()) return Feed(&*found->second, lv, run, slice);
+          if (lv < first_new_) return {};
+          if (slice.op->kind == OpKind::kTreeMove) {
+            tree_moves_[slice.container()].push_back(TreeMoveOf(slice));
+            return {};
+          }
+          return state_->Apply(slice, history_);
+        }));
+    for (auto& [tree, moves] : tree_moves_) {
+      state_->MergeTree(tree, std::move(moves), history_);
     }
     return {};
   }
 
+ private:
   // Moves the replay to the version that the op at `lv` was made at.
   void MoveTo(Replay* replay, Lv lv, const CausalGraph::Run& run) {
     const Lv before = lv - 1;
@@ -135,6 +130,15 @@ class Merger {
         }
         return {};
       }
+      case OpKind::kMove: {
+        MERROW_ASSIGN(const SequenceTracker::Moved moved,
+                      tracker.Move(slice.id(), slice.op->from, position));
+        if (!is_new) return {};
+        const auto from = moved.was_visible ? std::optional(moved.from) : std::nullopt;
+        return state_->MoveAt(slice, from, moved.to, history_);
+      }
+      case OpKind::kSet:
+        return is_new ? state_->Apply(slice, history_) : Status();
       default:
         return {};
     }
@@ -143,9 +147,11 @@ class Merger {
   const OpLog& log_;
   const CausalGraph& graph_;
   OpLog::Reader reader_;
+  History history_;
   const Lv first_new_;
   State* const state_;
   std::unordered_map<ContainerId, std::optional<Replay>, ContainerIdHash> replays_;
+  std::unordered_map<ContainerId, std::vector<TreeMove>, ContainerIdHash> tree_moves_;
   std::vector<SequenceTracker::Deleted> deleted_;
 };
 

@@ -2,6 +2,7 @@
 #include "loro/state.h"
 
 #include "base/check.h"
+#include "loro/history.h"
 #include "loro/utf8.h"
 
 namespace merrow::loro {
@@ -15,6 +16,10 @@ Container::AnyState EmptyState(ContainerKind kind) {
       return ListState();
     case ContainerKind::kText:
       return TextState();
+    case ContainerKind::kMovableList:
+      return MovableListState();
+    case ContainerKind::kTree:
+      return TreeState();
     case ContainerKind::kCounter:
       return CounterState();
     default:
@@ -75,7 +80,12 @@ void State::AdoptChildren(const Value& value, const ContainerId& parent) {
   }
 }
 
-Status State::Apply(const OpSlice& slice) {
+void State::AdoptNode(Id node, const ContainerId& tree) {
+  const ContainerId data = ContainerId::Normal(node, ContainerKind::kMap);
+  if (Find(data) == nullptr) Add(data, tree);
+}
+
+Status State::Apply(const OpSlice& slice, History& history) {
   const Op& op = *slice.op;
   switch (op.kind) {
     case OpKind::kTextInsert:
@@ -99,10 +109,28 @@ Status State::Apply(const OpSlice& slice) {
       if (auto* counter = OpenAs<CounterState>(slice.container())) counter->sum += op.delta;
       return {};
     }
+    case OpKind::kMove: {
+      MERROW_ASSIGN(const uint32_t to, CheckedPosition(slice.position()));
+      return MoveAt(slice, op.from, to, history);
+    }
+    case OpKind::kSet: {
+      MERROW_ASSIGN(Value value, OpValue(*slice.block, op));
+      AdoptChildren(value, slice.container());
+      if (auto* list = OpenAs<MovableListState>(slice.container())) {
+        list->Set(op.element, std::move(value), {slice.lamport, slice.block->peer});
+      }
+      return {};
+    }
+    case OpKind::kTreeMove: {
+      auto* tree = OpenAs<TreeState>(slice.container());
+      if (tree == nullptr) return {};
+      TreeMove move = TreeMoveOf(slice);
+      const Id node = move.node;
+      tree->ApplyLatest(std::move(move));
+      if (node == slice.id()) AdoptNode(node, slice.container());
+      return {};
+    }
     case OpKind::kTextMarkEnd:  // applied with its start
-    case OpKind::kMove:
-    case OpKind::kSet:
-    case OpKind::kTreeMove:
     case OpKind::kUnknown:
       Open(slice.container());
       return {};
@@ -128,9 +156,14 @@ Status State::ApplyInsertAt(const OpSlice& slice, uint32_t position) {
   if (op.kind == OpKind::kListInsert) {
     MERROW_ASSIGN(std::vector<Value> values, SliceValues(slice));
     for (const Value& value : values) AdoptChildren(value, slice.container());
-    auto* list = OpenAs<ListState>(slice.container());
-    if (list == nullptr) return {};
-    return list->Insert(position, slice.id(), slice.lamport, std::move(values));
+    Container::AnyState& state = Open(slice.container()).state;
+    if (auto* list = std::get_if<ListState>(&state)) {
+      return list->Insert(position, slice.id(), slice.lamport, std::move(values));
+    }
+    if (auto* list = std::get_if<MovableListState>(&state)) {
+      return list->InsertAt(position, slice.id(), slice.lamport, std::move(values));
+    }
+    return {};
   }
   auto* text = OpenAs<TextState>(slice.container());
   if (text == nullptr) return {};
@@ -153,17 +186,52 @@ Status State::ApplyMarkEndAt(const OpSlice& slice, uint32_t position) {
 }
 
 Status State::DeleteAt(const ContainerId& id, uint32_t position, uint32_t length) {
-  if (auto* text = OpenAs<TextState>(id)) return text->Delete(position, length);
-  if (auto* list = OpenAs<ListState>(id)) return list->Delete(position, length);
+  Container::AnyState& state = Open(id).state;
+  if (auto* text = std::get_if<TextState>(&state)) return text->Delete(position, length);
+  if (auto* list = std::get_if<ListState>(&state)) return list->Delete(position, length);
+  if (auto* list = std::get_if<MovableListState>(&state)) return list->DeleteAt(position, length);
   return {};
+}
+
+Status State::MoveAt(const OpSlice& slice, std::optional<uint32_t> from, uint32_t to,
+                     History& history) {
+  const ContainerId& id = slice.container();
+  auto* list = OpenAs<MovableListState>(id);
+  if (list == nullptr) return {};
+  const MovableListState::Move move{.from = from,
+                                    .to = to,
+                                    .id = slice.id(),
+                                    .lamport = slice.lamport,
+                                    .element = slice.op->element};
+  return list->MoveAt(move, [&](IdLp element) { return history.Element(id, element); });
+}
+
+void State::MergeTree(const ContainerId& id, std::vector<TreeMove> moves, History& history) {
+  auto* tree = OpenAs<TreeState>(id);
+  if (tree == nullptr || moves.empty()) return;
+  IdLp oldest = moves.front().key();
+  std::vector<Id> created;
+  for (const TreeMove& move : moves) {
+    oldest = std::min(oldest, move.key());
+    if (move.node == move.id) created.push_back(move.node);
+  }
+  if (tree->HasLogSince(oldest)) {
+    tree->Merge(std::move(moves));
+  } else {
+    *tree = TreeState::Replay(history.TreeMoves(id));
+  }
+  for (const Id& node : created) AdoptNode(node, id);
 }
 
 size_t State::MemoryBytes() const {
   size_t bytes = containers_.capacity() * sizeof(Container) + index_.MemoryBytes();
   for (const Container& container : containers_) {
-    if (const auto* map = std::get_if<MapState>(&container.state)) bytes += map->MemoryBytes();
-    if (const auto* list = std::get_if<ListState>(&container.state)) bytes += list->MemoryBytes();
-    if (const auto* text = std::get_if<TextState>(&container.state)) bytes += text->MemoryBytes();
+    bytes += std::visit(
+        [](const auto& state) -> size_t {
+          if constexpr (requires { state.MemoryBytes(); }) return state.MemoryBytes();
+          return 0;
+        },
+        container.state);
   }
   return bytes;
 }
@@ -173,9 +241,11 @@ void State::CheckInvariants() const {
     MERROW_CHECK(Find(container.id) == &container);
     MERROW_CHECK(container.id.is_root() || container.parent.has_value() ||
                  std::holds_alternative<OpaqueState>(container.state));
-    if (const auto* map = std::get_if<MapState>(&container.state)) map->CheckInvariants();
-    if (const auto* list = std::get_if<ListState>(&container.state)) list->CheckInvariants();
-    if (const auto* text = std::get_if<TextState>(&container.state)) text->CheckInvariants();
+    std::visit(
+        [](const auto& state) {
+          if constexpr (requires { state.CheckInvariants(); }) state.CheckInvariants();
+        },
+        container.state);
   }
 }
 

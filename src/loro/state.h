@@ -18,10 +18,14 @@
 #include "loro/hash_index.h"
 #include "loro/list_state.h"
 #include "loro/map_state.h"
+#include "loro/movable_list_state.h"
 #include "loro/op_slice.h"
 #include "loro/text_state.h"
+#include "loro/tree_state.h"
 
 namespace merrow::loro {
+
+class History;
 
 struct CounterState {
   double sum = 0;
@@ -30,7 +34,8 @@ struct CounterState {
 struct OpaqueState {};
 
 struct Container {
-  using AnyState = std::variant<OpaqueState, MapState, ListState, TextState, CounterState>;
+  using AnyState = std::variant<OpaqueState, MapState, ListState, TextState, MovableListState,
+                                TreeState, CounterState>;
 
   ContainerId id;
   std::optional<ContainerId> parent;
@@ -63,8 +68,10 @@ class State {
   /// Adds a container. REQUIRES: it does not exist.
   Container& Add(const ContainerId& id, std::optional<ContainerId> parent);
 
-  /// Applies an op made at this version, or one that merges by comparing.
-  Status Apply(const OpSlice& slice);
+  /// Applies an op made at this version, or one that merges by comparing (a write to a map, to a
+  /// counter, or to the value of a movable list's element). `history` is of the log that holds the
+  /// op.
+  Status Apply(const OpSlice& slice, History& history);
   /// Applies an insert at `position` instead of its own. Of a mark, only the start anchor.
   /// REQUIRES: a text or list insert or a mark start.
   Status ApplyInsertAt(const OpSlice& slice, uint32_t position);
@@ -72,9 +79,15 @@ class State {
   /// so both are applied with the start. REQUIRES: a mark start.
   Status ApplyMarkEndAt(const OpSlice& slice, uint32_t position);
   Status DeleteAt(const ContainerId& id, uint32_t position, uint32_t length);
+  /// Applies a move of a movable list's element at these positions instead of its own.
+  Status MoveAt(const OpSlice& slice, std::optional<uint32_t> from, uint32_t to, History& history);
+  /// Applies ops of a tree that may be older than some that were applied before.
+  void MergeTree(const ContainerId& id, std::vector<TreeMove> moves, History& history);
 
   /// Registers the containers that `value` creates as children of `parent`.
   void AdoptChildren(const Value& value, const ContainerId& parent);
+  /// Registers the map that holds a tree node's data.
+  void AdoptNode(Id node, const ContainerId& tree);
 
   size_t MemoryBytes() const;
   void CheckInvariants() const;
@@ -88,7 +101,8 @@ class State {
 
 /// True for the kinds whose concurrent ops need their history: positions.
 inline bool IsSequence(ContainerKind kind) {
-  return kind == ContainerKind::kText || kind == ContainerKind::kList;
+  return kind == ContainerKind::kText || kind == ContainerKind::kList ||
+         kind == ContainerKind::kMovableList;
 }
 
 }  // namespace merrow::loro

@@ -92,7 +92,7 @@ TextImage ImageOfText(const TextState& text) {
   return image;
 }
 
-Result<Container::AnyState> DecodeState(ContainerKind kind, BytesView bytes) {
+Result<Container::AnyState> DecodeState(ContainerKind kind, BytesView bytes, Lamport lamport_max) {
   switch (kind) {
     case ContainerKind::kMap: {
       MERROW_ASSIGN(MapImage image, DecodeMapState(bytes));
@@ -109,6 +109,16 @@ Result<Container::AnyState> DecodeState(ContainerKind kind, BytesView bytes) {
       MERROW_ASSIGN(TextState text, TextFromImage(std::move(image)));
       return Container::AnyState(std::move(text));
     }
+    case ContainerKind::kMovableList: {
+      MERROW_ASSIGN(MovableListImage image, DecodeMovableListState(bytes));
+      MERROW_ASSIGN(MovableListState list, MovableListState::FromImage(std::move(image)));
+      return Container::AnyState(std::move(list));
+    }
+    case ContainerKind::kTree: {
+      MERROW_ASSIGN(TreeImage image, DecodeTreeState(bytes));
+      MERROW_ASSIGN(TreeState tree, TreeState::FromImage(std::move(image), lamport_max));
+      return Container::AnyState(std::move(tree));
+    }
     case ContainerKind::kCounter: {
       MERROW_ASSIGN(const double sum, DecodeCounterState(bytes));
       return Container::AnyState(CounterState{sum});
@@ -122,7 +132,24 @@ Bytes EncodeState(const Container::AnyState& state) {
   if (const auto* map = std::get_if<MapState>(&state)) return EncodeMapState(ImageOfMap(*map));
   if (const auto* list = std::get_if<ListState>(&state)) return EncodeListState(ImageOfList(*list));
   if (const auto* text = std::get_if<TextState>(&state)) return EncodeTextState(ImageOfText(*text));
+  if (const auto* list = std::get_if<MovableListState>(&state)) {
+    return EncodeMovableListState(list->ToImage());
+  }
+  if (const auto* tree = std::get_if<TreeState>(&state)) return EncodeTreeState(tree->ToImage());
   return EncodeCounterState(std::get<CounterState>(state).sum);
+}
+
+// The data of a tree node exists with the node; snapshots leave out what is empty.
+void AdoptAllNodes(State* state) {
+  std::vector<std::pair<Id, ContainerId>> nodes;
+  for (const Container& container : state->containers()) {
+    const auto* tree = std::get_if<TreeState>(&container.state);
+    if (tree == nullptr) continue;
+    for (const TreeImage::Node& node : tree->ToImage().nodes) {
+      nodes.emplace_back(node.id, container.id);
+    }
+  }
+  for (const auto& [node, tree] : nodes) state->AdoptNode(node, tree);
 }
 
 // Depths of containers, which need those of their ancestors first.
@@ -159,7 +186,8 @@ class Depths {
 
 }  // namespace
 
-Result<State> StateFromImage(const std::vector<SnapshotParts::State>& entries) {
+Result<State> StateFromImage(const std::vector<SnapshotParts::State>& entries,
+                             Lamport lamport_max) {
   State state;
   for (const SnapshotParts::State& entry : entries) {
     const Result<StateWrapper> wrapper = DecodeStateWrapper(entry.wrapper);
@@ -167,13 +195,14 @@ Result<State> StateFromImage(const std::vector<SnapshotParts::State>& entries) {
     if (wrapper->kind != entry.container.kind()) {
       return Corruption("state of " + entry.container.ToString() + " is of another kind");
     }
-    Result<Container::AnyState> decoded = DecodeState(wrapper->kind, wrapper->state);
+    Result<Container::AnyState> decoded = DecodeState(wrapper->kind, wrapper->state, lamport_max);
     if (!decoded.ok()) return decoded.error().Within("state of " + entry.container.ToString());
     if (state.Find(entry.container) != nullptr) {
       return Corruption("state of " + entry.container.ToString() + " is there twice");
     }
     state.Add(entry.container, wrapper->parent).state = std::move(decoded).value();
   }
+  AdoptAllNodes(&state);
   return state;
 }
 

@@ -11,8 +11,9 @@
 
 namespace merrow::loro {
 
-/// The state that the entries describe. Corruption if one does not decode.
-Result<State> StateFromImage(const std::vector<SnapshotParts::State>& entries);
+/// The state that the entries describe. `lamport_max`: no op that they show has a larger lamport.
+/// Corruption if one does not decode.
+Result<State> StateFromImage(const std::vector<SnapshotParts::State>& entries, Lamport lamport_max);
 
 /// The entries that describe `state`; their bytes are appended to `storage`, which must outlive
 /// them. Opaque containers have none.
