@@ -325,6 +325,10 @@ class Worker {
 
   static Status EditTree(Document* doc, const ContainerId& id, const std::string& name,
                          const Json& arguments, Json* answer) {
+    // What is left out at the end is null: no parent, the last place.
+    const auto argument = [&arguments](size_t i) {
+      return i < arguments.size() ? arguments[i] : Json();
+    };
     const auto parent_of = [](const Json& json) -> Result<std::optional<loro::Id>> {
       if (json.is_null()) return std::optional<loro::Id>();
       MERROW_ASSIGN(const std::string text, Text(json));
@@ -338,20 +342,18 @@ class Worker {
       return std::optional(static_cast<uint32_t>(index));
     };
     if (name == "create") {
-      MERROW_TRY(Expect(arguments, 2));
-      MERROW_ASSIGN(const auto parent, parent_of(arguments[0]));
-      MERROW_ASSIGN(const auto index, index_of(arguments[1]));
+      MERROW_ASSIGN(const auto parent, parent_of(argument(0)));
+      MERROW_ASSIGN(const auto index, index_of(argument(1)));
       MERROW_ASSIGN(const loro::Id node, doc->TreeCreate(id, parent, index));
       (*answer)["node"] = loro::ToString(node);
       return {};
     }
     if (name != "move" && name != "delete") return NoSuchOp(id, name);
-    MERROW_TRY(Expect(arguments, name == "move" ? 3 : 1));
-    MERROW_ASSIGN(const std::string text, Text(arguments[0]));
+    MERROW_ASSIGN(const std::string text, Text(argument(0)));
     MERROW_ASSIGN(const loro::Id node, loro::ParseId(text));
     if (name == "delete") return doc->TreeDelete(id, node);
-    MERROW_ASSIGN(const auto parent, parent_of(arguments[1]));
-    MERROW_ASSIGN(const auto index, index_of(arguments[2]));
+    MERROW_ASSIGN(const auto parent, parent_of(argument(1)));
+    MERROW_ASSIGN(const auto index, index_of(argument(2)));
     return doc->TreeMoveNode(id, node, parent, index);
   }
 
