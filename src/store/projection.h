@@ -29,12 +29,11 @@
 //       in the transaction of the edit;
 //   (2) an edit that touches only CRDT_ columns of a longer row leaves the row for later, and notes
 //       that in _merrow_stale in the same transaction. The row is written with the edit that brings
-//       the cost down to kDeferredBytesPerEdit for each edit since the last time (25 edits for
+//       the cost down to kDeferredBytesPerEdit for each edit since the last time (50 edits for
 //       50,000 characters), or when there was no edit for `projection_pause_ms`;
 //   (3) Store::FlushProjections() writes all such rows, so whoever asks through Merrow sees every
-//   row
-//       as it is; only other programs that read the file at the same time may see a long column a
-//       few edits or seconds late. Opening the store after a crash writes them first of all;
+//       row as it is; only other programs that read the file at the same time may see a long column
+//       a few dozen edits or some seconds late. Opening the store after a crash writes them first;
 //   (4) a column that anything depends on (an index, a CHECK, a trigger, a generated column, a
 //       foreign key) is never left for later, because its edit might have to be refused.
 
@@ -54,7 +53,7 @@
 namespace merrow::store {
 
 /// What a row left for later may cost per edit, in bytes of write-ahead log.
-inline constexpr size_t kDeferredBytesPerEdit = 2048;
+inline constexpr size_t kDeferredBytesPerEdit = 1024;
 
 /// Appends the row as a JSON object, columns as declared.
 void AppendRowJson(const Table& table, std::string_view key, const loro::Document& document,

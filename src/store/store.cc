@@ -601,10 +601,11 @@ Result<Status> Store::Impl::ProjectStale(std::span<const DocumentName> names) {
 Result<Status> Store::Impl::ProjectStaleRow(const DocumentName& name) {
   const Result<CachedDocument*> entry = Load(name, IfAbsent::kFail);
   if (!entry.ok()) {
-    if (entry.error().code() != ErrorCode::kCorruption) {
+    const ErrorCode code = entry.error().code();
+    if (code != ErrorCode::kCorruption && code != ErrorCode::kNotFound) {
       return entry.error();
     }
-    // Quarantined: its row keeps what it has.
+    // Quarantined, or removed by a tool: the row keeps what it has.
     MERROW_TRY(log_->ClearStale(stale_.at(name).document_id));
     stale_.erase(name);
     return Status();
@@ -660,7 +661,8 @@ Result<Bytes> Store::Impl::VerifiedSnapshot(CachedDocument* entry) {
   Bytes snapshot = entry->document.ExportSnapshot();
   Document copy(kStorePeer);
   MERROW_ASSIGN(const ImportStatus status, copy.Import(snapshot));
-  if (!status.pending.empty() || !(copy.version() == entry->document.version())) {
+  if (!status.pending.empty() || !(copy.version() == entry->document.version()) ||
+      copy.ToJson() != entry->document.ToJson()) {
     return Corruption("the snapshot does not read back as the document");
   }
   return snapshot;

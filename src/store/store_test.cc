@@ -420,7 +420,7 @@ TEST_F(LongRowTest, AreWrittenAfterAFewEdits) {
   int edits = 1;
   while (store->stats().rows_stale != 0) {
     TypeOne();
-    ASSERT_LE(++edits, 25);
+    ASSERT_LE(++edits, 50);
   }
   EXPECT_EQ(Body(), text);
   EXPECT_EQ(store.Sql("SELECT count(*) FROM _merrow_stale"), "0");
