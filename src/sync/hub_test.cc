@@ -306,6 +306,25 @@ TEST_F(HubTest, MissingDependenciesMakeTheClientRejoin) {
   EXPECT_EQ(client.echoes, 0U);
 }
 
+TEST_F(HubTest, WhatFailsAfterTheRejoinDoesNotEndIt) {
+  Hub hub = MakeHub();
+  Wire wire(hub, Dialect::kLoroProtocol);
+  wire.Join();
+  source.RunAll();
+  wire.Received();
+  ModelDocument document;
+  document.Edit(9, 1);
+  wire.Update(1, {document.Edit(9, 1)});
+  wire.Update(2, {document.Edit(9, 1)});
+  source.WorkSubmit();
+  source.Deliver();
+  EXPECT_THAT(wire.Received(), ElementsAre("ack 1 invalid_update", "room_error 1"));
+  wire.Join(document.version().Encode());
+  source.RunAll();  // the second fails now, in a room that was joined since
+  EXPECT_THAT(wire.Received(), ElementsAre("ack 2 invalid_update", "join_response_ok write {}"));
+  EXPECT_EQ(hub.metrics().subscriptions, 1U);
+}
+
 TEST_F(HubTest, RejoiningForEverEndsWithEviction) {
   Limits limits;
   limits.rejoins_max = 2;
@@ -575,6 +594,47 @@ TEST_F(HubTest, ASlowClientCostsAVersion) {
   EXPECT_GT(hub.metrics().conflations, 80U);
   CommitElsewhere(hub, other, 5, 1);
   EXPECT_THAT(slow.Received(), ElementsAre("doc_update {5: 101}"));
+}
+
+TEST_F(HubTest, ACommitThatNobodyToldOfIsHealedByTheNext) {
+  Hub hub = MakeHub();
+  Wire wire(hub, Dialect::kLoroProtocol);
+  wire.Join();
+  source.RunAll();
+  wire.Received();
+  ModelDocument other;
+  source.Submit(kRow, std::make_shared<const Bytes>(other.Edit(5, 1)), [](const SubmitOutcome&) {});
+  source.RunAll();
+  EXPECT_THAT(wire.Received(), ElementsAre());
+  CommitElsewhere(hub, other, 5, 1);
+  EXPECT_THAT(wire.Received(), ElementsAre("doc_update {5: 2}"));
+}
+
+TEST_F(HubTest, AllRowsOfASlowClientAreHealedAfterOneDrain) {
+  Limits limits;
+  limits.buffer_high_water_bytes = 1000;
+  limits.heals_in_flight_max = 2;
+  Hub hub = MakeHub(limits);
+  Wire wire(hub, Dialect::kRowFrames);
+  constexpr int kRows = 20;
+  for (int i = 0; i < kRows; ++i) wire.SendText(Subscribe("n" + std::to_string(i)));
+  source.RunAll();
+  wire.Received();
+  for (int i = 0; i < 200; ++i) wire.SendText("ping");  // 800 bytes of answers
+  for (int i = 0; i < 51; ++i) wire.SendText("ping");
+  std::vector<ModelDocument> documents(kRows);
+  Wire writer(hub, Dialect::kRowFrames);
+  for (int i = 0; i < kRows; ++i) {
+    writer.Send(Push(1, documents[static_cast<size_t>(i)].Edit(100 + static_cast<uint64_t>(i), 1),
+                     "note", "n" + std::to_string(i)));
+    source.RunAll();
+  }
+  EXPECT_EQ(hub.metrics().behind, static_cast<uint64_t>(kRows));
+  wire.Received();
+  hub.OnDrained(1);
+  source.RunAll();
+  EXPECT_EQ(wire.Received().size(), static_cast<size_t>(kRows));
+  EXPECT_EQ(hub.metrics().behind, 0U);
 }
 
 TEST_F(HubTest, AClientThatNeverReadsIsClosed) {
