@@ -27,24 +27,40 @@ Result<std::shared_ptr<const Incoming>> DecodeIncoming(BytesView bytes) {
   return std::shared_ptr<const Incoming>(std::move(incoming));
 }
 
-Result<std::vector<std::shared_ptr<const Incoming>>> DecodeUpdates(BytesView body) {
-  std::vector<std::shared_ptr<const Incoming>> blocks;
-  MERROW_TRY(ForEachBlock(body, [&blocks](BytesView bytes) -> Status {
+// Decodes the blocks of one blob. Equal ops take next to no bytes, so their number is limited by
+// more than the blob's size.
+class BlockDecoder {
+ public:
+  explicit BlockDecoder(size_t blob_bytes) : ops_left_(kImportOpsFree + blob_bytes) {}
+
+  Status Add(BytesView bytes) {
     MERROW_ASSIGN(auto incoming, DecodeIncoming(bytes));
-    blocks.push_back(std::move(incoming));
+    const size_t ops = incoming->block.ops.size();
+    if (ops > ops_left_) return LimitReached("a blob holds too many ops for its size");
+    ops_left_ -= ops;
+    blocks_.push_back(std::move(incoming));
     return {};
-  }));
-  return blocks;
+  }
+
+  std::vector<std::shared_ptr<const Incoming>> Take() { return std::move(blocks_); }
+
+ private:
+  size_t ops_left_;
+  std::vector<std::shared_ptr<const Incoming>> blocks_;
+};
+
+Result<std::vector<std::shared_ptr<const Incoming>>> DecodeUpdates(BytesView body) {
+  BlockDecoder decoder(body.size());
+  MERROW_TRY(ForEachBlock(body, [&decoder](BytesView bytes) { return decoder.Add(bytes); }));
+  return decoder.Take();
 }
 
 Result<std::vector<std::shared_ptr<const Incoming>>> DecodeBlocks(const SnapshotParts& parts) {
-  std::vector<std::shared_ptr<const Incoming>> blocks;
-  blocks.reserve(parts.blocks.size());
-  for (const SnapshotParts::Block& block : parts.blocks) {
-    MERROW_ASSIGN(auto incoming, DecodeIncoming(block.bytes));
-    blocks.push_back(std::move(incoming));
-  }
-  return blocks;
+  size_t bytes = 0;
+  for (const SnapshotParts::Block& block : parts.blocks) bytes += block.bytes.size();
+  BlockDecoder decoder(bytes);
+  for (const SnapshotParts::Block& block : parts.blocks) MERROW_TRY(decoder.Add(block.bytes));
+  return decoder.Take();
 }
 
 bool HoldsContainer(const Value& value) {
@@ -191,7 +207,8 @@ struct Document::Impl {
 
   Status CheckRoom(size_t atoms) const {
     const auto counter_left = static_cast<size_t>(INT32_MAX - log.NextId().counter);
-    const auto lamport_left = static_cast<size_t>(UINT32_MAX - log.NextLamport());
+    const Lamport next = log.NextLamport();
+    const auto lamport_left = static_cast<size_t>(next < kLamportMax ? kLamportMax - next : 0);
     if (atoms > std::min(counter_left, lamport_left)) {
       return LimitReached("peer " + std::to_string(log.local_peer()) + " has no op ids left");
     }

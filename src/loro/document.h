@@ -28,6 +28,9 @@
 
 namespace merrow::loro {
 
+/// A blob may hold this many ops, and one more for each of its bytes.
+inline constexpr size_t kImportOpsFree = size_t{1} << 18;
+
 /// What an import did, by peer.
 struct ImportStatus {
   std::vector<IdSpan> success;  // newly part of the document

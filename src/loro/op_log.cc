@@ -133,7 +133,17 @@ Result<std::vector<OpLog::Pending>> OpLog::Park(const std::vector<Pending>& wait
 Result<OpLog::Admission> OpLog::Admit(std::vector<std::shared_ptr<const Incoming>> blocks) {
   MERROW_CHECK(uncommitted_ == 0);
   std::vector<Pending> candidates = pending_;
+  size_t atoms = graph_.size();
   for (const auto& incoming : blocks) {
+    const Change& last = incoming->block.changes.back();
+    if (last.lamport > kLamportMax || last.length > kLamportMax - last.lamport) {
+      return Corruption("a change of peer " + std::to_string(incoming->block.peer) +
+                        " has lamport " + std::to_string(last.lamport));
+    }
+    atoms += static_cast<size_t>(incoming->block.end() - incoming->block.counter());
+    if (atoms > kAtomsMax) {
+      return LimitReached("a document has at most " + std::to_string(kAtomsMax) + " atoms");
+    }
     for (uint32_t i = 0; i < incoming->block.changes.size(); ++i) {
       candidates.push_back({incoming, i});
     }
@@ -213,11 +223,15 @@ Lamport OpLog::NextLamport() const {
 }
 
 ChangeBlockBuilder& OpLog::Builder() {
-  if (uncommitted_ > 0) return *open_;
+  if (uncommitted_ > 0 && !open_->full()) return *open_;
+  // More ops than one block may hold become several changes.
+  Commit();
   const Id next = NextId();
   uncommitted_deps_ = graph_.frontiers();
   uncommitted_lamport_ = graph_.LamportAfter(uncommitted_deps_);
-  if (open_ != nullptr && open_->EstimatedBytes() >= kBlockBytesTarget) SealOpenBlock();
+  if (open_ != nullptr && (open_->full() || open_->EstimatedBytes() >= kBlockBytesTarget)) {
+    SealOpenBlock();
+  }
   // A change that only follows the peer's own last one continues it: one change, longer runs.
   const bool continues =
       open_ != nullptr && uncommitted_deps_.size() == 1 && uncommitted_deps_[0] == next.Plus(-1);
@@ -312,6 +326,31 @@ void OpLog::ForEachBlockSince(const VersionVector& from,
   if (!open_visited) visit_open();
 }
 
+// Appends blocks of one peer as fewer. Several, if one would hold more than a block may.
+void OpLog::MergeBlocks(PeerId peer, std::span<const StoredBlock> blocks, PeerBlocks* merged) {
+  ChangeBlockBuilder builder(peer);
+  Counter start = blocks.front().start;
+  const auto flush = [&] {
+    merged->push_back({start, builder.end(), builder.Encode()});
+    start = builder.end();
+    builder = ChangeBlockBuilder(peer);
+  };
+  for (const StoredBlock& stored : blocks) {
+    const ChangeBlock block = DecodeValid(stored.bytes);
+    for (size_t i = 0; i < block.changes.size(); ++i) {
+      const Change& change = block.changes[i];
+      const auto append = [&] {
+        return builder.AppendSlice(block, i, change.counter, change.end(), ChangeMerge::kMerge);
+      };
+      if (append().ok()) continue;
+      flush();
+      // A change that came in one block fits one block.
+      MERROW_CHECK(append().ok());
+    }
+  }
+  flush();
+}
+
 void OpLog::Compact() {
   MERROW_CHECK(uncommitted_ == 0);
   SealOpenBlock();
@@ -327,15 +366,7 @@ void OpLog::Compact() {
       if (j == i + 1) {
         merged.push_back(std::move(blocks[i]));
       } else {
-        ChangeBlockBuilder builder(peer);
-        for (size_t k = i; k < j; ++k) {
-          const ChangeBlock block = DecodeValid(blocks[k].bytes);
-          for (size_t c = 0; c < block.changes.size(); ++c) {
-            const Change& change = block.changes[c];
-            MERROW_CHECK(builder.AppendSlice(block, c, change.counter, change.end()).ok());
-          }
-        }
-        merged.push_back({blocks[i].start, blocks[j - 1].end, builder.Encode()});
+        MergeBlocks(peer, std::span(blocks).subspan(i, j - i), &merged);
       }
       i = j;
     }

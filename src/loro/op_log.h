@@ -20,6 +20,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -30,6 +31,12 @@ namespace merrow::loro {
 
 /// Changes parked because their dependencies are missing may hold this many bytes in all.
 inline constexpr size_t kPendingBytesMax = size_t{16} << 20;
+
+/// Largest lamport of an op on the wire. (Loro reads them as signed.)
+inline constexpr Lamport kLamportMax = 0x7FFFFFFF;
+/// Atoms of one document. With both limits, lamports that are raised above their dependencies' on
+/// import still fit 32 bits.
+inline constexpr size_t kAtomsMax = 0x7FFFFFFF;
 
 /// An open block is sealed when its encoding would pass this size. (Loro's own split target.)
 inline constexpr size_t kBlockBytesTarget = 4096;
@@ -130,6 +137,7 @@ class OpLog {
   Plan PlanAdmission(std::vector<Pending> candidates) const;
   Result<std::vector<Pending>> Park(const std::vector<Pending>& waiting) const;
   void StoreAdmitted(const std::vector<Admitted>& admitted);
+  static void MergeBlocks(PeerId peer, std::span<const StoredBlock> blocks, PeerBlocks* merged);
   void SealOpenBlock();
   bool InOpenBlock(Id id) const;
 
