@@ -110,7 +110,7 @@ Result<std::vector<OpLog::Pending>> OpLog::Park(const std::vector<Pending>& wait
     if (!seen.emplace(PeerOf(item), change.counter, change.end()).second) continue;
     std::shared_ptr<const Incoming>& source = owned[item.source.get()];
     if (source == nullptr) {
-      bytes += item.source->bytes.size();
+      bytes += item.source->bytes.size() + item.source->block.ops.size() * sizeof(Op);
       if (bytes > kPendingBytesMax) {
         return LimitReached("changes with missing dependencies exceed " +
                             std::to_string(kPendingBytesMax) + " bytes");
@@ -135,10 +135,11 @@ Result<OpLog::Admission> OpLog::Admit(std::vector<std::shared_ptr<const Incoming
   std::vector<Pending> candidates = pending_;
   size_t atoms = graph_.size();
   for (const auto& incoming : blocks) {
-    const Change& last = incoming->block.changes.back();
-    if (last.lamport > kLamportMax || last.length > kLamportMax - last.lamport) {
-      return Corruption("a change of peer " + std::to_string(incoming->block.peer) +
-                        " has lamport " + std::to_string(last.lamport));
+    for (const Change& change : incoming->block.changes) {
+      if (change.lamport > kLamportMax || change.length > kLamportMax - change.lamport) {
+        return Corruption("a change of peer " + std::to_string(incoming->block.peer) +
+                          " has lamport " + std::to_string(change.lamport));
+      }
     }
     atoms += static_cast<size_t>(incoming->block.end() - incoming->block.counter());
     if (atoms > kAtomsMax) {

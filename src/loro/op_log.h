@@ -29,7 +29,7 @@
 
 namespace merrow::loro {
 
-/// Changes parked because their dependencies are missing may hold this many bytes in all.
+/// Changes parked because their dependencies are missing may hold this much memory in all.
 inline constexpr size_t kPendingBytesMax = size_t{16} << 20;
 
 /// Largest lamport of an op on the wire. (Loro reads them as signed.)
