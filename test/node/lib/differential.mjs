@@ -506,8 +506,28 @@ class Run {
       sortedFrontiers(loroVersion.frontiers),
     );
     expectEqual(`${what}: JSON`, comparableJson(tested), comparableJson(loro));
+    const deltas = await this.#deltas(peer.loro, peer.loro);
+    expectEqual(
+      `${what}: text deltas`,
+      await this.#deltas(peer.tested, peer.loro),
+      deltas,
+    );
     peer.versions.push(loroVersion.vv);
-    return { json: comparableJson(loro), version: loroVersion };
+    return { json: comparableJson(loro), version: loroVersion, deltas };
+  }
+
+  // What JSON does not show: the marks of every text that is not empty. `model` says which texts there are.
+  async #deltas(doc, model) {
+    if (!this.#features.marks) return {};
+    const containers = readContainers(this.#engine("loro").doc(model.name), []);
+    const ids = [...containers.keys()].filter(
+      (id) =>
+        containers.get(id).kind === "Text" && containers.get(id).length > 0,
+    );
+    const deltas = await Promise.all(
+      ids.map((id) => doc.engine.delta(doc.name, id)),
+    );
+    return Object.fromEntries(ids.map((id, index) => [id, deltas[index]]));
   }
 
   async #edit(peer, count, random) {
@@ -585,6 +605,11 @@ class Run {
         `edit of ${peer.id}: JSON`,
         after.json,
         comparableJson(await fork.engine.json(fork.name)),
+      );
+      expectEqual(
+        `edit of ${peer.id}: text deltas`,
+        after.deltas,
+        await this.#deltas(fork, fork),
       );
       await fork.engine.free(fork.name);
     }

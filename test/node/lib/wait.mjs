@@ -7,7 +7,7 @@
 export async function waitFor(
   what,
   probe,
-  { timeoutMs = 20_000, everyMs = 10 } = {},
+  { timeoutMs = 30_000, everyMs = 10 } = {},
 ) {
   const deadline = Date.now() + timeoutMs;
   let last = "it stayed false";
