@@ -112,9 +112,9 @@ void Fanout::NoteSent(Subscription& subscription, const loro::VersionVector& end
 }
 
 WatchedRow& Fanout::RowFor(const RowKey& key) {
-  std::unique_ptr<WatchedRow>& row = rows_[key];
-  if (row == nullptr) row = std::make_unique<WatchedRow>(key);
-  return *row;
+  const auto [at, is_new] = rows_.try_emplace(key);
+  if (is_new) at->second = std::make_unique<WatchedRow>(at->first);
+  return *at->second;
 }
 
 void Fanout::DropRowIfUnused(WatchedRow& row) {
@@ -370,7 +370,7 @@ size_t Fanout::MemoryBytes() const {
              version->entries().capacity() * sizeof(loro::VersionVector::Entry);
   };
   for (const auto& [key, row] : rows_) {
-    bytes += sizeof(WatchedRow) + 2 * (key.table.capacity() + key.key.capacity()) +
+    bytes += sizeof(WatchedRow) + key.table.capacity() + key.key.capacity() +
              row->subscriptions.capacity() * sizeof(Subscription*);
     add_version(row->version);
     for (const Subscription* subscription : row->subscriptions) {

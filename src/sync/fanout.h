@@ -38,8 +38,8 @@ struct Read {
 };
 
 struct WatchedRow {
-  explicit WatchedRow(RowKey row_key) : key(std::move(row_key)) {}
-  const RowKey key;
+  explicit WatchedRow(const RowKey& row_key) : key(row_key) {}
+  const RowKey& key;      // in the map that owns the row
   SharedVersion version;  // of the latest notice, or of the first read; null until then
   std::vector<Subscription*> subscriptions;
   std::vector<std::unique_ptr<Read>> reads;

@@ -5,8 +5,8 @@
 
 #pragma once
 
-#include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -91,7 +91,7 @@ class Session {
   // --- Kept by Fanout ---
 
   std::unordered_map<const WatchedRow*, std::unique_ptr<Subscription>> subscriptions;
-  std::deque<Subscription*> heal_queue;
+  std::list<Subscription*> heal_queue;  // a deque would cost 600 bytes while it is empty
   size_t heals_in_flight = 0;
 
   /// Completions of submits find the session through this.
