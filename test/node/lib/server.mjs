@@ -148,13 +148,13 @@ export class Server {
     return this.stop("SIGKILL");
   }
 
-  // Runs before the server goes down for good: clients leave while it still listens.
+  // Runs before the server goes down for good, latest first: clients leave while it still listens.
   beforeEnd(action) {
     this.#beforeEnd.push(action);
   }
 
   async dispose() {
-    for (const action of this.#beforeEnd.splice(0)) await action();
+    for (const action of this.#beforeEnd.splice(0).reverse()) await action();
     await this.stop("SIGKILL");
     await rm(this.directory, { recursive: true, force: true });
   }
