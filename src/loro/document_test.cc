@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include "loro/envelope.h"
+
 namespace merrow::loro {
 namespace {
 
@@ -221,6 +223,25 @@ TEST(Document, PositionsInUtf16) {
   EXPECT_FALSE(doc.TextInsert(kText, 2, "Y", TextUnit::kUtf16).ok());  // inside the pair
   EXPECT_EQ(doc.Length(kText), 4U);
   EXPECT_EQ(doc.Length(kText, TextUnit::kUtf16), 5U);
+}
+
+TEST(Document, JoinedUpdatesAreOneUpdate) {
+  Document a(1);
+  std::vector<Bytes> deltas;
+  for (size_t i = 0; i < 3; ++i) {
+    const VersionVector before = a.version();
+    ASSERT_TRUE(a.TextInsert(kText, i, "x").ok());
+    deltas.push_back(a.ExportUpdates(before));
+  }
+  const std::vector<BytesView> views(deltas.begin(), deltas.end());
+  const Result<Bytes> joined = JoinUpdates(views);
+  ASSERT_TRUE(joined.ok());
+  Document b(2);
+  ASSERT_TRUE(b.Import(*joined).ok());
+  EXPECT_EQ(b.Text(kText), "xxx");
+  const Bytes snapshot = a.ExportSnapshot();
+  const BytesView not_updates = snapshot;
+  EXPECT_FALSE(JoinUpdates({&not_updates, 1}).ok());
 }
 
 TEST(Document, TypingIsOneRun) {

@@ -65,6 +65,16 @@ Bytes EncodeEnvelope(EncodeMode mode, BytesView body) {
   return writer.Finish();
 }
 
+Result<Bytes> JoinUpdates(std::span<const BytesView> updates) {
+  EnvelopeWriter writer(EncodeMode::kFastUpdates);
+  for (const BytesView update : updates) {
+    MERROW_ASSIGN(const Envelope envelope, DecodeEnvelope(update));
+    if (envelope.mode != EncodeMode::kFastUpdates) return Corruption("not an updates blob");
+    writer.Append(envelope.body);
+  }
+  return writer.Finish();
+}
+
 Result<BytesView> ReadBlock(ByteReader& reader) {
   MERROW_ASSIGN(const BytesView block, reader.LengthPrefixed());
   if (block.empty()) return reader.Fail("empty change block");

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -55,6 +56,10 @@ class EnvelopeWriter {
 
 /// A blob around `body`.
 Bytes EncodeEnvelope(EncodeMode mode, BytesView body);
+
+/// The FastUpdates blob that holds what all of `updates`, FastUpdates blobs, hold. Corruption if
+/// one is not.
+Result<Bytes> JoinUpdates(std::span<const BytesView> updates);
 
 /// Takes the next change block off a FastUpdates body. REQUIRES: !reader.empty()
 Result<BytesView> ReadBlock(ByteReader& reader);

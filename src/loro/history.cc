@@ -6,16 +6,17 @@
 namespace merrow::loro {
 
 Result<ElementHistory> History::Element(const ContainerId& list, IdLp element) {
-  const auto [it, is_new] = lists_.try_emplace(list);
-  if (is_new) {
+  const auto inserted = lists_.try_emplace(list);
+  MovableListHistory& history = inserted.first->second;
+  if (inserted.second) {
     const Status visited = ForEachSliceSince(
         log_, reader_, 0, 0, [&](Lv, const CausalGraph::Run&, const OpSlice& slice) {
-          if (slice.container() == list) it->second.Add(slice);
+          if (slice.container() == list) history.Add(slice);
           return Status();
         });
     MERROW_CHECK(visited.ok());
   }
-  return it->second.Find(element);
+  return history.Find(element);
 }
 
 std::vector<TreeMove> History::TreeMoves(const ContainerId& tree) {

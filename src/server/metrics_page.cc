@@ -88,6 +88,8 @@ void AddSync(const sync::Metrics& sync, Page* page) {
                 sync.bytes_in);
   page->Counter("merrow_sync_sent_bytes_total", "Bytes of messages to clients", sync.bytes_out);
   page->Counter("merrow_sync_submits_total", "Updates handed to the store", sync.submits);
+  page->Counter("merrow_sync_commits_joined_total", "Commits sent on together with the one before",
+                sync.commits_joined);
   page->Counter("merrow_sync_deltas_sent_total", "Deltas sent, one per subscriber",
                 sync.deltas_sent);
   page->Counter("merrow_sync_deltas_encoded_total", "Delta frames made; the others were shared",

@@ -75,7 +75,9 @@ class Server {
     sync_limits.update_bytes_max = store_options.limits.update_bytes_max;
     sync_limits.key_bytes_max = store_options.limits.key_bytes_max;
     sync_limits.row_message_bytes_max = sync_limits.update_bytes_max + kFrameOverheadBytes;
-    hub_ = std::make_unique<sync::Hub>(*rows_, sync_limits, LogSync);
+    hub_ = std::make_unique<sync::Hub>(
+        *rows_, sync_limits, LogSync,
+        [this](std::function<void()> turn) { loop_.Post(std::move(turn)); });
 
     QueryPool::Options query_options;
     query_options.path = options.database_path;

@@ -3,7 +3,9 @@
 
 #include <utility>
 
+#include "base/check.h"
 #include "loro/document.h"
+#include "loro/envelope.h"
 
 namespace merrow::server {
 namespace {
@@ -55,6 +57,14 @@ Status StoreRowSource::CheckRow(const sync::RowKey& row) const {
 Result<loro::VersionVector> StoreRowSource::UpdateEnd(BytesView update) const {
   MERROW_ASSIGN(const loro::BlobMeta meta, loro::ReadBlobMeta(update));
   return meta.end;
+}
+
+sync::SharedBytes StoreRowSource::JoinUpdates(const std::vector<sync::SharedBytes>& updates) const {
+  std::vector<BytesView> views;
+  for (const sync::SharedBytes& update : updates) views.push_back(*update);
+  Result<Bytes> joined = loro::JoinUpdates(views);
+  MERROW_CHECK(joined.ok());  // they came from the store
+  return std::make_shared<const Bytes>(std::move(joined).value());
 }
 
 void StoreRowSource::Submit(const sync::RowKey& row, sync::SharedBytes update, SubmitDone done) {

@@ -18,6 +18,7 @@ class StoreRowSource final : public sync::RowSource {
 
   Status CheckRow(const sync::RowKey& row) const override;
   Result<loro::VersionVector> UpdateEnd(BytesView update) const override;
+  sync::SharedBytes JoinUpdates(const std::vector<sync::SharedBytes>& updates) const override;
   void Submit(const sync::RowKey& row, sync::SharedBytes update, SubmitDone done) override;
   void ReadSince(const sync::RowKey& row, sync::SharedVersion from, ReadDone done) override;
 

@@ -2,6 +2,7 @@
 #include "sync/fanout.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "sync/loro_protocol.h"
 #include "sync/row_frame.h"
@@ -180,19 +181,68 @@ void Fanout::Pump(Session& session) {
 
 void Fanout::Publish(const RowKey& key, const SharedVersion& before, const SharedVersion& after,
                      const SharedBytes& delta) {
+  if (rows_.count(key) == 0) return;  // nobody watches; who comes reads a later version
+  const Commit commit{before, after, delta};
+  const auto found = waiting_.find(key);
+  if (found != waiting_.end()) {
+    std::vector<Commit>& chain = found->second;
+    if (delta != nullptr && SameVersion(chain.back().after, before)) {
+      chain.push_back(commit);
+      ++core_.metrics.commits_joined;
+      return;
+    }
+    // It does not continue what waits, so that goes first.
+    const std::vector<Commit> earlier = std::move(chain);
+    waiting_.erase(found);
+    PublishChain(key, earlier);
+  }
+  if (!defer_ || delta == nullptr) return PublishChain(key, {&commit, 1});
+  const bool has_turn = !waiting_.empty();
+  waiting_[key].push_back(commit);
+  if (has_turn) return;
+  defer_([handle = std::weak_ptr<Handle>(handle_)] {
+    const std::shared_ptr<Handle> alive = handle.lock();
+    if (alive == nullptr) return;
+    for (const auto& [row, chain] : std::exchange(alive->fanout->waiting_, {})) {
+      alive->fanout->PublishChain(row, chain);
+    }
+    alive->after();
+  });
+}
+
+void Fanout::PublishChain(const RowKey& key, std::span<const Commit> chain) {
   const auto found = rows_.find(key);
-  if (found == rows_.end() || *before == *after) return;
+  const SharedVersion after = chain.back().after;
+  if (found == rows_.end() || *chain.front().before == *after) return;
   WatchedRow& row = *found->second;
   if (row.version != nullptr && row.version->Includes(*after)) return;  // heard of already
   // Subscriptions at the old version share its object, which makes the common case a comparison of
   // pointers.
-  const SharedVersion base = SameVersion(row.version, before) ? row.version : before;
+  const SharedVersion before =
+      SameVersion(row.version, chain.front().before) ? row.version : chain.front().before;
   row.version = after;
-  ++core_.metrics.commits;
-  std::optional<EncodedUpdate> update;
-  if (delta != nullptr) update.emplace(core_, row.key, *delta, false);
+  core_.metrics.commits += chain.size();
+
+  std::vector<SharedBytes> deltas;
+  for (const Commit& commit : chain) deltas.push_back(commit.delta);
+  const SharedBytes joined = deltas.size() == 1 ? deltas[0] : core_.source.JoinUpdates(deltas);
+  std::optional<EncodedUpdate> whole;
+  if (joined != nullptr) whole.emplace(core_, row.key, *joined, false);
+  std::vector<EncodedUpdate> steps;
   for (Subscription* subscription : row.subscriptions) {
-    PublishTo(*subscription, base, after, update ? &*update : nullptr);
+    const bool is_at_before = subscription->known == before;
+    if (chain.size() == 1 || is_at_before ||
+        !RepeatsKnownOps(*before, *subscription->known, *after)) {
+      PublishTo(*subscription, before, after, whole ? &*whole : nullptr);
+      continue;
+    }
+    // It made some of these commits itself: only the others are sent to it.
+    if (steps.empty()) {
+      for (const Commit& commit : chain) steps.emplace_back(core_, row.key, *commit.delta, false);
+    }
+    for (size_t i = 0; i < chain.size(); ++i) {
+      PublishTo(*subscription, chain[i].before, chain[i].after, &steps[i]);
+    }
   }
 }
 

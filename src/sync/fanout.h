@@ -19,7 +19,9 @@
 
 #pragma once
 
+#include <map>
 #include <memory>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -79,7 +81,7 @@ class EncodedUpdate {
 
 class Fanout {
  public:
-  explicit Fanout(Core& core) : core_(core) {}
+  Fanout(Core& core, Defer defer) : core_(core), defer_(std::move(defer)) {}
   Fanout(const Fanout&) = delete;
   Fanout& operator=(const Fanout&) = delete;
 
@@ -96,7 +98,8 @@ class Fanout {
   /// The client has sent ops up to `end`, so it has them and need not be sent them.
   void NoteSent(Subscription& subscription, const loro::VersionVector& end);
 
-  /// A commit: sends the delta to all for whom it continues what they have.
+  /// A commit: sends the delta, now or joined with those of the commits that follow meanwhile, to
+  /// all for whom it continues what they have.
   void Publish(const RowKey& row, const SharedVersion& before, const SharedVersion& after,
                const SharedBytes& delta);
 
@@ -126,13 +129,23 @@ class Fanout {
   void FinishRead(Subscription& subscription, const Read& read, const RowData& data,
                   EncodedUpdate& update);
   void SettleAt(Subscription& subscription, const SharedVersion& version);
+  struct Commit {
+    SharedVersion before;
+    SharedVersion after;
+    SharedBytes delta;
+  };
+  void PublishChain(const RowKey& row, std::span<const Commit> chain);
   void PublishTo(Subscription& subscription, const SharedVersion& before,
                  const SharedVersion& after, EncodedUpdate* update);
 
   Core& core_;
+  const Defer defer_;
   const SharedVersion empty_version_ = std::make_shared<const loro::VersionVector>();
   const std::vector<SharedBytes> no_messages_;
   std::unordered_map<RowKey, std::unique_ptr<WatchedRow>, RowKeyHash> rows_;
+  // Commits whose notice waits for its turn, by row, each continuing the one before. Not empty: a
+  // turn was asked for.
+  std::map<RowKey, std::vector<Commit>> waiting_;
   uint64_t next_read_id_ = 1;
   uint64_t next_opening_id_ = 1;
   std::shared_ptr<Handle> handle_;

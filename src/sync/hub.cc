@@ -13,8 +13,8 @@
 namespace merrow::sync {
 
 struct Hub::Impl {
-  Impl(RowSource& source, const Limits& limits, Logger logger)
-      : core(source, limits, std::move(logger)), fanout(core), presence(core) {
+  Impl(RowSource& source, const Limits& limits, Logger logger, Defer defer)
+      : core(source, limits, std::move(logger)), fanout(core, std::move(defer)), presence(core) {
     core.fanout = &fanout;
     core.presence = &presence;
     const auto after = [this] { Settle(); };
@@ -68,8 +68,8 @@ struct Hub::Impl {
   std::shared_ptr<Session::Handle> session_handle;
 };
 
-Hub::Hub(RowSource& source, const Limits& limits, Logger logger)
-    : impl_(std::make_unique<Impl>(source, limits, std::move(logger))) {}
+Hub::Hub(RowSource& source, const Limits& limits, Logger logger, Defer defer)
+    : impl_(std::make_unique<Impl>(source, limits, std::move(logger), std::move(defer))) {}
 
 Hub::~Hub() = default;
 

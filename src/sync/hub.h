@@ -42,10 +42,17 @@ enum class LogLevel : uint8_t { kDebug, kInfo, kWarning };
 /// Receives one line per refused message and similar events.
 using Logger = std::function<void(LogLevel, std::string_view)>;
 
+/// Calls a function on the hub's thread, later: behind everything that waits for that thread
+/// already.
+using Defer = std::function<void(std::function<void()>)>;
+
 class Hub {
  public:
   /// `source` must outlive the hub. Completions that arrive after the hub is gone are ignored.
-  Hub(RowSource& source, const Limits& limits, Logger logger);
+  /// With `defer`, commits of one row that come in while the thread is busy are sent on as one
+  /// delta, so that a busy hub sends fewer and larger messages instead of falling behind; without,
+  /// each is sent at once.
+  Hub(RowSource& source, const Limits& limits, Logger logger, Defer defer = {});
   ~Hub();
   Hub(const Hub&) = delete;
   Hub& operator=(const Hub&) = delete;

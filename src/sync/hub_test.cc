@@ -145,6 +145,29 @@ TEST_F(HubTest, JoinOfARowThatDoesNotExist) {
   EXPECT_THAT(wire.Received(), ElementsAre("doc_update {5: 2}"));
 }
 
+TEST_F(HubTest, CommitsThatWaitForTheirTurnAreSentAsOne) {
+  std::vector<std::function<void()>> turns;
+  Hub hub(source, Limits(), nullptr,
+          [&turns](std::function<void()> turn) { turns.push_back(std::move(turn)); });
+  Wire wire(hub, Dialect::kLoroProtocol);
+  wire.Join();
+  source.RunAll();
+  EXPECT_THAT(wire.Received(), ElementsAre("join_response_ok write {}"));
+  ModelDocument other;
+  CommitElsewhere(hub, other, 5, 2);
+  CommitElsewhere(hub, other, 5, 1);
+  CommitElsewhere(hub, other, 5, 4);
+  EXPECT_TRUE(wire.sink.empty());
+  ASSERT_EQ(turns.size(), 1U);
+  turns[0]();
+  EXPECT_THAT(wire.Received(), ElementsAre("doc_update {5: 7}"));
+  EXPECT_EQ(hub.metrics().commits_joined, 2U);
+  CommitElsewhere(hub, other, 5, 1);
+  ASSERT_EQ(turns.size(), 2U);
+  turns[1]();
+  EXPECT_THAT(wire.Received(), ElementsAre("doc_update {5: 8}"));
+}
+
 TEST_F(HubTest, JoinGetsOnlyWhatIsLacking) {
   Hub hub = MakeHub();
   ModelDocument other;

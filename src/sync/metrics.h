@@ -27,6 +27,7 @@ struct Metrics {
   uint64_t bytes_out = 0;
   uint64_t submits = 0;
   uint64_t commits = 0;         // commits that some subscriber was interested in
+  uint64_t commits_joined = 0;  // of these, sent on together with the one before
   uint64_t deltas_sent = 0;     // to one subscriber each
   uint64_t deltas_encoded = 0;  // frames made; the rest of deltas_sent shared one
   uint64_t reads = 0;           // asked of the row source

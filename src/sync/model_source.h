@@ -30,6 +30,14 @@ class ModelSource final : public RowSource {
     MERROW_ASSIGN(const ModelBlob blob, DecodeBlob(update));
     return BlobEnd(blob);
   }
+  SharedBytes JoinUpdates(const std::vector<SharedBytes>& updates) const override {
+    ModelBlob joined;
+    for (const SharedBytes& update : updates) {
+      const ModelBlob blob = DecodeBlob(*update).value();
+      joined.ops.insert(joined.ops.end(), blob.ops.begin(), blob.ops.end());
+    }
+    return std::make_shared<const Bytes>(EncodeBlob(joined));
+  }
   void Submit(const RowKey& row, SharedBytes update, SubmitDone done) override {
     submits_.push_back({row, std::move(update), std::move(done)});
   }

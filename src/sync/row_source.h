@@ -21,6 +21,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -82,6 +83,9 @@ class RowSource {
   /// The end of every peer's ops in an update, read without applying it. Corruption if it is not a
   /// well-formed update. (loro::ReadBlobMeta().end)
   virtual Result<loro::VersionVector> UpdateEnd(BytesView update) const = 0;
+
+  /// One update with the ops of several that follow each other, as Applied::delta had them.
+  virtual SharedBytes JoinUpdates(const std::vector<SharedBytes>& updates) const = 0;
 
   /// Applies an update to the row, all of it or nothing, and creates the row if there is none.
   /// Errors: corruption or conflict (the update is at fault), limit (too large), busy, io.
