@@ -99,12 +99,45 @@ Lv CausalGraph::Append(Id id, uint32_t length, Lamport lamport, std::span<const 
       peer_runs.back().lv + static_cast<Lv>(id.counter - peer_runs.back().counter) == start;
   if (!peer_continues) peer_runs.push_back({id.counter, start});
 
-  std::erase_if(heads_, [&parents](Lv head) {
-    return std::binary_search(parents.begin(), parents.end(), head);
-  });
+  for (const Lv parent : parents) {
+    const auto head = std::lower_bound(heads_.begin(), heads_.end(), parent);
+    if (head != heads_.end() && *head == parent) heads_.erase(head);
+  }
   heads_.push_back(end - 1);
   version_.Set(id.peer, id.counter + static_cast<Counter>(length));
   return start;
+}
+
+void CausalGraph::RollBack(const Checkpoint& checkpoint) {
+  while (!runs_.empty() && runs_.back().start >= checkpoint.size) runs_.pop_back();
+  if (!runs_.empty()) runs_.back().end = std::min(runs_.back().end, checkpoint.size);
+  for (std::vector<PeerRun>& runs : peer_runs_) {
+    while (!runs.empty() && runs.back().lv >= checkpoint.size) runs.pop_back();
+  }
+  // Peers are entered with their first atom, so those without one came last.
+  while (!peers_.empty() && peer_runs_.back().empty()) {
+    peers_.pop_back();
+    peer_runs_.pop_back();
+  }
+  std::erase_if(peer_order_, [this](uint32_t index) { return index >= peers_.size(); });
+  heads_ = checkpoint.heads;
+  version_ = checkpoint.version;
+}
+
+bool CausalGraph::Precedes(Id id, std::span<const Id> deps) const {
+  for (const Id& dep : deps) {
+    if (dep.peer == id.peer && dep.counter >= id.counter) return true;  // by (5)
+  }
+  const std::optional<Lv> lv = LvOf(id);
+  MERROW_CHECK(lv.has_value());
+  std::vector<Lv> heads;
+  for (const Id& dep : deps) {
+    const std::optional<Lv> head = LvOf(dep);
+    MERROW_CHECK(head.has_value());
+    heads.push_back(*head);
+  }
+  std::sort(heads.begin(), heads.end());
+  return Diff({&*lv, 1}, heads).only_a.empty();
 }
 
 CausalGraph::Difference CausalGraph::Diff(std::span<const Lv> a, std::span<const Lv> b) const {
@@ -235,6 +268,11 @@ void CausalGraph::CheckInvariants() const {
     for (Lv lv = run.start; lv + 1 < run.end; ++lv) with_children.insert(lv);
     MERROW_CHECK(LvOf(run.IdAt(run.start, *this)) == run.start);
     MERROW_CHECK(LvOf(run.IdAt(run.end - 1, *this)) == run.end - 1);
+  }
+  for (const Run& run : runs_) {
+    if (run.counter == 0) continue;
+    const std::optional<Lv> previous = LvOf({peers_[run.peer], run.counter - 1});
+    MERROW_CHECK(previous.has_value() && Diff({&*previous, 1}, run.parents).only_a.empty());
   }
   MERROW_CHECK(std::is_sorted(heads_.begin(), heads_.end()));
   for (const Lv head : heads_) MERROW_CHECK(with_children.count(head) == 0);

@@ -15,6 +15,8 @@
 //   (2) Every parent of a run is less than the run's first Lv.
 //   (3) heads_ holds the Lvs that are no ancestor of another, ascending.
 //   (4) Lamports grow along every edge.
+//   (5) The atoms of one peer are a chain: each precedes the next. (Import refuses what is not, so
+//       that a version has one head per peer, and a lamport and a peer name one atom.)
 
 #pragma once
 
@@ -65,6 +67,19 @@ class CausalGraph {
   /// dependency's is not smaller (the rule of import). Returns the first Lv. REQUIRES: id.counter
   /// == version().End(id.peer); all `deps` are present; length > 0.
   Lv Append(Id id, uint32_t length, Lamport lamport, std::span<const Id> deps);
+
+  /// What RollBack needs to forget later atoms.
+  struct Checkpoint {
+    Lv size = 0;
+    std::vector<Lv> heads;
+    VersionVector version;
+  };
+  Checkpoint TakeCheckpoint() const { return {size(), heads_, version_}; }
+  /// Forgets every atom that was appended after `checkpoint` was taken.
+  void RollBack(const Checkpoint& checkpoint);
+
+  /// True if `id` is one of `deps` or precedes one. REQUIRES: all of them are present.
+  bool Precedes(Id id, std::span<const Id> deps) const;
 
   /// The lamport of an atom that would follow `deps`.
   Lamport LamportAfter(std::span<const Id> deps) const;

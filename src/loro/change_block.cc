@@ -283,6 +283,7 @@ Status ReadContainers(BytesView bytes, size_t name_bytes_max, ChangeBlock* block
     const auto index = static_cast<size_t>(key_or_counter);
     if (is_root == 1) {
       if (index >= block->keys.size()) return Bad("container name is not in the keys");
+      if (block->keys[index].size() > kRootNameBytesMax) return Bad("container name is too long");
       name_bytes += block->keys[index].size();
       if (name_bytes > name_bytes_max) return Bad("container names are too long");
       block->containers.push_back(
@@ -500,6 +501,7 @@ class OpsReader {
     if (!ReadId(&op.target) || !payloads_.Uleb(&op.position) || !payloads_.Byte(&is_parent_null)) {
       return Fail("malformed tree move");
     }
+    if (op.target == kDeletedTreeRoot) return Fail("move of the deleted root");
     if (is_parent_null == 0) {
       if (!ReadId(&op.parent)) return Fail("malformed parent");
       op.parent_kind = op.parent == kDeletedTreeRoot ? TreeParent::kDeleted : TreeParent::kNode;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <unordered_set>
 
 #include "base/check.h"
 #include "loro/envelope.h"
@@ -27,17 +28,24 @@ Result<std::shared_ptr<const Incoming>> DecodeIncoming(BytesView bytes) {
   return std::shared_ptr<const Incoming>(std::move(incoming));
 }
 
-// Decodes the blocks of one blob. Equal ops take next to no bytes, so their number is limited by
-// more than the blob's size.
+// Decodes the blocks of one blob. Equal ops and tree positions take next to no bytes, so what they
+// expand to is limited by more than the blob's size.
 class BlockDecoder {
  public:
-  explicit BlockDecoder(size_t blob_bytes) : ops_left_(kImportOpsFree + blob_bytes) {}
+  /// Without limits.
+  BlockDecoder() = default;
+  explicit BlockDecoder(size_t blob_bytes)
+      : ops_left_(kImportOpsFree + blob_bytes),
+        bytes_left_(kImportBytesFree + kImportBytesFactor * blob_bytes) {}
 
   Status Add(BytesView bytes) {
     MERROW_ASSIGN(auto incoming, DecodeIncoming(bytes));
     const size_t ops = incoming->block.ops.size();
     if (ops > ops_left_) return LimitReached("a blob holds too many ops for its size");
     ops_left_ -= ops;
+    const size_t table_bytes = TableBytes(incoming->block);
+    if (table_bytes > bytes_left_) return LimitReached("a blob expands to too much for its size");
+    bytes_left_ -= table_bytes;
     blocks_.push_back(std::move(incoming));
     return {};
   }
@@ -45,7 +53,8 @@ class BlockDecoder {
   std::vector<std::shared_ptr<const Incoming>> Take() { return std::move(blocks_); }
 
  private:
-  size_t ops_left_;
+  size_t ops_left_ = SIZE_MAX;
+  size_t bytes_left_ = SIZE_MAX;
   std::vector<std::shared_ptr<const Incoming>> blocks_;
 };
 
@@ -55,24 +64,41 @@ Result<std::vector<std::shared_ptr<const Incoming>>> DecodeUpdates(BytesView bod
   return decoder.Take();
 }
 
-Result<std::vector<std::shared_ptr<const Incoming>>> DecodeBlocks(const SnapshotParts& parts) {
+// The blocks of a snapshot. Several blobs within the limits can make one that is not, so they do
+// not hold for what this library wrote.
+enum class Origin { kAnywhere, kOwn };
+Result<std::vector<std::shared_ptr<const Incoming>>> DecodeBlocks(const SnapshotParts& parts,
+                                                                  Origin origin) {
   size_t bytes = 0;
   for (const SnapshotParts::Block& block : parts.blocks) bytes += block.bytes.size();
-  BlockDecoder decoder(bytes);
+  BlockDecoder decoder = origin == Origin::kOwn ? BlockDecoder() : BlockDecoder(bytes);
   for (const SnapshotParts::Block& block : parts.blocks) MERROW_TRY(decoder.Add(block.bytes));
   return decoder.Take();
 }
 
-bool HoldsContainer(const Value& value) {
-  if (value.If<ContainerId>() != nullptr) return true;
-  if (const auto* list = value.If<Value::List>()) {
-    return std::any_of(list->begin(), list->end(), HoldsContainer);
+// A value that a local edit may write: what is read back from a block is the same.
+Status CheckPlain(const Value& value, int depth = 0) {
+  if (value.If<ContainerId>() != nullptr) {
+    return InvalidArgument("a value cannot refer to a container");
   }
-  if (const auto* map = value.If<Value::Map>()) {
-    return std::any_of(map->begin(), map->end(),
-                       [](const auto& entry) { return HoldsContainer(entry.second); });
+  if (const auto* text = value.If<std::string>(); text != nullptr && !IsUtf8(*text)) {
+    return InvalidArgument("a value's text is not UTF-8");
   }
-  return false;
+  const auto* list = value.If<Value::List>();
+  const auto* map = value.If<Value::Map>();
+  if ((list != nullptr || map != nullptr) && depth >= kValueDepthMax) {
+    return LimitReached("a value is nested deeper than " + std::to_string(kValueDepthMax));
+  }
+  if (list != nullptr) {
+    for (const Value& item : *list) MERROW_TRY(CheckPlain(item, depth + 1));
+  }
+  if (map != nullptr) {
+    for (const auto& [key, item] : *map) {
+      if (!IsUtf8(key)) return InvalidArgument("a key in a value is not UTF-8");
+      MERROW_TRY(CheckPlain(item, depth + 1));
+    }
+  }
+  return {};
 }
 
 Error OutOfRange(const ContainerId& id, size_t position, size_t length) {
@@ -88,33 +114,46 @@ struct Document::Impl {
   // --- Import ---
 
   Result<ImportStatus> Import(BytesView blob) {
+    if (is_broken) return Corruption("the document is broken: its ops do not apply");
     log.Commit();
     MERROW_ASSIGN(const Envelope envelope, DecodeEnvelope(blob));
     if (envelope.mode == EncodeMode::kFastUpdates) {
       MERROW_ASSIGN(auto blocks, DecodeUpdates(envelope.body));
       return ImportBlocks(std::move(blocks));
     }
-    MERROW_ASSIGN(const SnapshotParts parts, DecodeSnapshot(envelope.body));
+    // Who made the snapshot may lie about the state. It follows from the ops, so it is not read.
+    MERROW_ASSIGN(const SnapshotParts parts,
+                  DecodeSnapshot(envelope.body, {.with_states = false, .limits = {}}));
     if (parts.shallow.has_value()) {
       return Unsupported("a shallow snapshot: its history is trimmed");
     }
-    MERROW_ASSIGN(auto blocks, DecodeBlocks(parts));
-    if (log.graph().size() > 0 || log.has_pending() || parts.state_omitted) {
-      return ImportBlocks(std::move(blocks));
-    }
-    return ImportWhole(parts, std::move(blocks));
+    MERROW_ASSIGN(auto blocks, DecodeBlocks(parts, Origin::kAnywhere));
+    return ImportBlocks(std::move(blocks));
   }
 
   Result<ImportStatus> ImportBlocks(std::vector<std::shared_ptr<const Incoming>> blocks) {
-    const VersionVector before = log.version();
-    const std::vector<Lv> heads_before = log.graph().heads();
+    const OpLog::Checkpoint before = log.TakeCheckpoint();
     MERROW_ASSIGN(OpLog::Admission admission, log.Admit(std::move(blocks)));
-    const Status applied = ApplyAdmitted(admission.admitted, heads_before);
+    const Status applied = ApplyAdmitted(admission.admitted, before.graph.heads);
     if (!applied.ok()) {
       Restore(before);
       return applied.error();
     }
-    return StatusOf(std::move(admission), before);
+    return StatusOf(std::move(admission), before.graph.version);
+  }
+
+  Result<ImportStatus> Load(BytesView snapshot) {
+    if (log.graph().size() > 0 || log.HasUncommitted() || log.has_pending() || is_broken) {
+      return InvalidArgument("a snapshot can be loaded only into an empty document");
+    }
+    MERROW_ASSIGN(const Envelope envelope, DecodeEnvelope(snapshot));
+    if (envelope.mode != EncodeMode::kFastSnapshot) {
+      return InvalidArgument("what is loaded is not a snapshot");
+    }
+    MERROW_ASSIGN(const SnapshotParts parts, DecodeSnapshot(envelope.body));
+    if (parts.shallow.has_value() || parts.state_omitted) return Import(snapshot);
+    MERROW_ASSIGN(auto blocks, DecodeBlocks(parts, Origin::kOwn));
+    return ImportWhole(parts, std::move(blocks));
   }
 
   // Takes over a snapshot's state as it is. REQUIRES: the document is empty.
@@ -152,38 +191,26 @@ struct Document::Impl {
     return {};
   }
 
-  // Goes back to an earlier version after an import failed half-way: the state is derived from the
-  // log, so it is derived anew from the blocks that were there before.
-  void Restore(const VersionVector& version) {
-    OpLog fresh(log.local_peer());
-    std::deque<Bytes> storage;
-    std::vector<std::shared_ptr<const Incoming>> blocks;
-    log.ForEachBlockSince(VersionVector(), [&](Id id, BytesView bytes) {
-      if (id.counter >= version.End(id.peer)) return;
-      storage.emplace_back(bytes);
-      auto incoming = DecodeIncoming(storage.back());
-      MERROW_CHECK(incoming.ok());
-      blocks.push_back(std::move(incoming).value());
-    });
-    log = std::move(fresh);
+  // Goes back to an earlier version after an import failed half-way: the state is derived anew from
+  // the log. That can fail, too, if a loaded state was not that of its ops, so that some fitted it
+  // which do not fit each other.
+  void Restore(const OpLog::Checkpoint& before) {
+    log.RollBack(before);
     state = State();
-    const Result<OpLog::Admission> admission = log.Admit(std::move(blocks));
-    MERROW_CHECK(admission.ok() && log.version() == version);
-    MERROW_CHECK(ApplyAdmitted(admission->admitted, {}).ok());
+    is_broken = !MergeInto(log, 0, &state).ok();
   }
 
   ImportStatus StatusOf(OpLog::Admission admission, const VersionVector& before) {
     ImportStatus status;
     status.success = log.version().SpansNotIn(before);
     status.pending = std::move(admission.pending);
+    std::unordered_set<ContainerId, ContainerIdHash> seen;
     for (const OpLog::Admitted& item : admission.admitted) {
       const ChangeBlock& block = item.source->block;
       const Change& change = block.changes[item.change];
       for (uint32_t i = 0; i < change.op_count; ++i) {
         const ContainerId& id = block.containers[block.ops[change.first_op + i].container];
-        if (std::find(status.changed.begin(), status.changed.end(), id) == status.changed.end()) {
-          status.changed.push_back(id);
-        }
+        if (seen.insert(id).second) status.changed.push_back(id);
       }
     }
     return status;
@@ -197,6 +224,10 @@ struct Document::Impl {
     if (id.kind() != kind) {
       return InvalidArgument(id.ToString() + " is not a " + ContainerKindName(kind));
     }
+    if (id.is_root() && (id.name().size() > kRootNameBytesMax || !IsUtf8(id.name()))) {
+      return InvalidArgument("a container's name is UTF-8 of at most " +
+                             std::to_string(kRootNameBytesMax) + " bytes");
+    }
     if (!id.is_root() && state.Find(id) == nullptr) {
       return NotFound("container " + id.ToString() + " does not exist");
     }
@@ -206,6 +237,11 @@ struct Document::Impl {
   }
 
   Status CheckRoom(size_t atoms) const {
+    if (is_broken) return Corruption("the document is broken: its ops do not apply");
+    if (log.LocalMarkIsOpen()) {
+      return Conflict("the last mark of peer " + std::to_string(log.local_peer()) +
+                      " has no end yet");
+    }
     const auto counter_left = static_cast<size_t>(INT32_MAX - log.NextId().counter);
     const Lamport next = log.NextLamport();
     const auto lamport_left = static_cast<size_t>(next < kLamportMax ? kLamportMax - next : 0);
@@ -348,6 +384,7 @@ struct Document::Impl {
 
   OpLog log;
   State state;
+  bool is_broken = false;
 };
 
 Document::Document(PeerId peer) : impl_(std::make_unique<Impl>(peer)) {
@@ -367,6 +404,9 @@ Status Document::SetPeer(PeerId peer) {
 }
 
 Result<ImportStatus> Document::Import(BytesView blob) { return impl_->Import(blob); }
+
+Result<ImportStatus> Document::Load(BytesView snapshot) { return impl_->Load(snapshot); }
+bool Document::is_broken() const { return impl_->is_broken; }
 
 Bytes Document::ExportUpdates(const VersionVector& from) {
   Commit();
@@ -450,7 +490,7 @@ size_t Document::Length(const ContainerId& container, TextUnit unit) const {
 }
 
 Status Document::MapSet(const ContainerId& map, std::string_view key, const Value& value) {
-  if (HoldsContainer(value)) return InvalidArgument("a value cannot refer to a container");
+  MERROW_TRY(CheckPlain(value));
   return impl_->MapWrite(map, key, value);
 }
 
@@ -467,7 +507,7 @@ Result<ContainerId> Document::MapSetContainer(const ContainerId& map, std::strin
 }
 
 Status Document::ListInsert(const ContainerId& list, size_t index, const Value& value) {
-  if (HoldsContainer(value)) return InvalidArgument("a value cannot refer to a container");
+  MERROW_TRY(CheckPlain(value));
   return impl_->ListInsert(list, index, value);
 }
 
@@ -486,7 +526,7 @@ Status Document::ListDelete(const ContainerId& list, size_t index, size_t count)
 }
 
 Status Document::MovableListSet(const ContainerId& list, size_t index, const Value& value) {
-  if (HoldsContainer(value)) return InvalidArgument("a value cannot refer to a container");
+  MERROW_TRY(CheckPlain(value));
   return impl_->MovableListSet(list, index, value);
 }
 

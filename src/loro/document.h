@@ -30,6 +30,10 @@ namespace merrow::loro {
 
 /// A blob may hold this many ops, and one more for each of its bytes.
 inline constexpr size_t kImportOpsFree = size_t{1} << 18;
+/// What else a blob holds (names, dependencies, tree positions) may take this much memory, and this
+/// many times its size.
+inline constexpr size_t kImportBytesFree = size_t{64} << 20;
+inline constexpr size_t kImportBytesFactor = 32;
 
 /// What an import did, by peer.
 struct ImportStatus {
@@ -56,10 +60,20 @@ class Document {
 
   // --- Exchange ---
 
-  /// Merges a FastUpdates or FastSnapshot blob. Corruption if it does not decode, conflict if it
-  /// contradicts ops that are here, limit if too much would be parked. Commits local edits first.
-  /// A failure leaves the document as it was, except that ops parked before are forgotten.
+  /// Merges a FastUpdates or FastSnapshot blob from anywhere. Of a snapshot only the history is
+  /// read: the state follows from it. Corruption or invalid argument if it does not decode or its
+  /// ops do not apply, limit if too much would be parked. Commits local edits first.
+  /// A failure leaves the document as it was, except that ops parked before are forgotten, or else
+  /// broken.
   Result<ImportStatus> Import(BytesView blob);
+
+  /// Takes over a snapshot that ExportSnapshot made, with its state as it is, which is faster.
+  /// Corruption if it does not decode. REQUIRES: the document is empty; the snapshot is trusted.
+  Result<ImportStatus> Load(BytesView snapshot);
+
+  /// An import failed and the state before could not be derived again, because an op in the history
+  /// does not apply. Nothing can be imported or edited any more; load the document anew.
+  bool is_broken() const;
 
   /// A FastUpdates blob with what `from` lacks. Commits first.
   Bytes ExportUpdates(const VersionVector& from);

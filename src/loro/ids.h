@@ -77,6 +77,9 @@ inline bool IsKnown(ContainerKind kind) { return static_cast<uint8_t>(kind) <= 5
 std::string ContainerKindName(ContainerKind kind);
 Result<ContainerKind> ParseContainerKind(std::string_view name);
 
+/// A root container's name has at most this many bytes, so that its key fits a snapshot's.
+inline constexpr size_t kRootNameBytesMax = 65531;
+
 /// Names a container: a root by name and kind, any other by the op that created it and its kind.
 /// Two sides that touch the same root concurrently touch the same container.
 class ContainerId {

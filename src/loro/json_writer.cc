@@ -25,7 +25,8 @@ struct Frame {
 
 class Writer {
  public:
-  Writer(const State& state, std::string* out) : state_(state), out_(out) {}
+  Writer(const State& state, std::string* out)
+      : state_(state), out_(out), is_written_(state.containers().size()) {}
 
   void WriteRoots() {
     Frame frame{.items = {}, .is_object = true};
@@ -37,13 +38,9 @@ class Writer {
       return a.key != b.key ? a.key > b.key : a.root->id.kind() > b.root->id.kind();
     });
     // Last first: of roots with one name, keep the one that would be written first.
-    for (size_t i = 0; i + 1 < frame.items.size();) {
-      if (frame.items[i].key == frame.items[i + 1].key) {
-        frame.items.erase(frame.items.begin() + static_cast<std::ptrdiff_t>(i));
-      } else {
-        ++i;
-      }
-    }
+    const auto kept = std::unique(frame.items.rbegin(), frame.items.rend(),
+                                  [](const auto& a, const auto& b) { return a.key == b.key; });
+    frame.items.erase(frame.items.begin(), kept.base());
     Push(std::move(frame));
     Drain();
   }
@@ -108,7 +105,7 @@ class Writer {
   }
 
   void BeginContainer(const Container* container) {
-    if (container == nullptr) {
+    if (container == nullptr || !IsFirst(*container)) {
       *out_ += "null";
     } else if (const auto* map = std::get_if<MapState>(&container->state)) {
       Frame frame{.items = {}, .is_object = true};
@@ -146,6 +143,15 @@ class Writer {
     }
   }
 
+  // A container has one place. Values that no Loro writes may name one often, or inside itself,
+  // and a few of them would be JSON without end.
+  bool IsFirst(const Container& container) {
+    const auto index = static_cast<size_t>(&container - state_.containers().data());
+    if (is_written_[index]) return false;
+    is_written_[index] = true;
+    return true;
+  }
+
   void BeginValue(const Value& value) {
     if (value.is_null()) {
       *out_ += "null";
@@ -181,6 +187,7 @@ class Writer {
 
   const State& state_;
   std::string* const out_;
+  std::vector<bool> is_written_;  // by index into state_.containers()
   std::vector<Frame> stack_;
 };
 

@@ -33,18 +33,38 @@ ChangeBlock DecodeValid(BytesView bytes) {
   return std::move(block).value();
 }
 
-// Adds [start, end) to spans in which neighbours of one peer are joined.
-void AddSpan(std::vector<IdSpan>* spans, IdSpan span) {
-  for (IdSpan& other : *spans) {
-    if (other.peer == span.peer && other.end == span.start) {
-      other.end = span.end;
-      return;
+// Sorts spans and joins neighbours of one peer.
+void JoinSpans(std::vector<IdSpan>* spans) {
+  std::sort(spans->begin(), spans->end());
+  size_t kept = 0;
+  for (const IdSpan& span : *spans) {
+    if (kept > 0 && (*spans)[kept - 1].peer == span.peer && (*spans)[kept - 1].end == span.start) {
+      (*spans)[kept - 1].end = span.end;
+    } else {
+      (*spans)[kept++] = span;
     }
   }
-  spans->push_back(span);
+  spans->resize(kept);
 }
 
 }  // namespace
+
+size_t TableBytes(const ChangeBlock& block) {
+  size_t bytes = block.containers.size() * sizeof(ContainerId) +
+                 block.keys.size() * sizeof(std::string_view) +
+                 block.peers.size() * sizeof(PeerId) + block.positions.size() * sizeof(Bytes);
+  for (const Change& change : block.changes) bytes += change.deps.size() * sizeof(Id);
+  for (const ContainerId& container : block.containers) {
+    if (container.is_root()) bytes += container.name().size();
+  }
+  for (const Bytes& position : block.positions) bytes += position.size();
+  for (const Op& op : block.ops) {
+    const bool has_position =
+        op.kind == OpKind::kTreeMove && op.parent_kind != TreeParent::kDeleted;
+    if (has_position) bytes += block.positions[op.position].size();
+  }
+  return bytes;
+}
 
 // What Admit would do, worked out before anything changes.
 struct OpLog::Plan {
@@ -64,28 +84,34 @@ OpLog::Plan OpLog::PlanAdmission(std::vector<Pending> candidates) const {
   });
   Plan plan;
   VersionVector version = graph_.version();
-  std::map<PeerId, std::multimap<Counter, Pending>> waiting;  // by the id that is missing
-  std::deque<Pending> queue(candidates.begin(), candidates.end());
+  struct Candidate {
+    Pending change;
+    size_t deps_met = 0;  // this many from the front are there; versions only grow
+  };
+  std::map<PeerId, std::multimap<Counter, Candidate>> waiting;  // by the id that is missing
+  std::deque<Candidate> queue;
+  for (Pending& candidate : candidates) queue.push_back({std::move(candidate)});
   while (!queue.empty()) {
-    const Pending item = queue.front();
+    Candidate item = std::move(queue.front());
     queue.pop_front();
-    const Change& change = ChangeOf(item);
-    const PeerId peer = PeerOf(item);
+    const Change& change = ChangeOf(item.change);
+    const PeerId peer = PeerOf(item.change);
     const Counter known = version.End(peer);
     if (change.end() <= known) continue;
     std::optional<Id> missing;
     if (change.counter > known) {
       missing = Id{peer, change.counter - 1};
     } else if (change.counter == known) {
-      for (const Id& dep : change.deps) {
-        if (!version.Includes(dep)) missing = dep;
+      while (item.deps_met < change.deps.size() && version.Includes(change.deps[item.deps_met])) {
+        ++item.deps_met;
       }
+      if (item.deps_met < change.deps.size()) missing = change.deps[item.deps_met];
     }
     if (missing.has_value()) {
-      waiting[missing->peer].emplace(missing->counter, item);
+      waiting[missing->peer].emplace(missing->counter, std::move(item));
       continue;
     }
-    plan.admitted.push_back({item, known});
+    plan.admitted.push_back({std::move(item.change), known});
     version.Set(peer, change.end());
     const auto waiters = waiting.find(peer);
     if (waiters == waiting.end()) continue;
@@ -94,7 +120,7 @@ OpLog::Plan OpLog::PlanAdmission(std::vector<Pending> candidates) const {
     waiters->second.erase(waiters->second.begin(), released);
   }
   for (const auto& [peer, items] : waiting) {
-    for (const auto& [counter, item] : items) plan.waiting.push_back(item);
+    for (const auto& [counter, item] : items) plan.waiting.push_back(item.change);
   }
   return plan;
 }
@@ -110,7 +136,9 @@ Result<std::vector<OpLog::Pending>> OpLog::Park(const std::vector<Pending>& wait
     if (!seen.emplace(PeerOf(item), change.counter, change.end()).second) continue;
     std::shared_ptr<const Incoming>& source = owned[item.source.get()];
     if (source == nullptr) {
-      bytes += item.source->bytes.size() + item.source->block.ops.size() * sizeof(Op);
+      const ChangeBlock& block = item.source->block;
+      bytes += item.source->bytes.size() + TableBytes(block) + block.ops.size() * sizeof(Op) +
+               block.changes.size() * sizeof(Change);
       if (bytes > kPendingBytesMax) {
         return LimitReached("changes with missing dependencies exceed " +
                             std::to_string(kPendingBytesMax) + " bytes");
@@ -133,7 +161,6 @@ Result<std::vector<OpLog::Pending>> OpLog::Park(const std::vector<Pending>& wait
 Result<OpLog::Admission> OpLog::Admit(std::vector<std::shared_ptr<const Incoming>> blocks) {
   MERROW_CHECK(uncommitted_ == 0);
   std::vector<Pending> candidates = pending_;
-  size_t atoms = graph_.size();
   for (const auto& incoming : blocks) {
     for (const Change& change : incoming->block.changes) {
       if (change.lamport > kLamportMax || change.length > kLamportMax - change.lamport) {
@@ -141,33 +168,31 @@ Result<OpLog::Admission> OpLog::Admit(std::vector<std::shared_ptr<const Incoming
                           " has lamport " + std::to_string(change.lamport));
       }
     }
-    atoms += static_cast<size_t>(incoming->block.end() - incoming->block.counter());
-    if (atoms > kAtomsMax) {
-      return LimitReached("a document has at most " + std::to_string(kAtomsMax) + " atoms");
-    }
     for (uint32_t i = 0; i < incoming->block.changes.size(); ++i) {
       candidates.push_back({incoming, i});
     }
   }
   Plan plan = PlanAdmission(std::move(candidates));
+  size_t atoms = graph_.size();
+  for (const Plan::Item& item : plan.admitted) {
+    atoms += static_cast<size_t>(ChangeOf(item.change).end() - item.from);
+    if (atoms > kAtomsMax) {
+      return LimitReached("a document has at most " + std::to_string(kAtomsMax) + " atoms");
+    }
+  }
   MERROW_ASSIGN(std::vector<Pending> parked, Park(plan.waiting));
 
   Admission admission;
+  Checkpoint checkpoint = TakeCheckpoint();
   for (const Plan::Item& item : plan.admitted) {
-    const Change& change = ChangeOf(item.change);
-    const PeerId peer = PeerOf(item.change);
-    const Id id{peer, item.from};
-    const auto length = static_cast<uint32_t>(change.end() - item.from);
-    Lv lv = 0;
-    if (item.from == change.counter) {
-      lv = graph_.Append(id, length, change.lamport, change.deps);
-    } else {
-      const Id previous{peer, item.from - 1};
-      const auto skipped = static_cast<Lamport>(item.from - change.counter);
-      lv = graph_.Append(id, length, change.lamport + skipped, {&previous, 1});
+    const Result<Lv> lv = AppendToGraph(item.change, item.from);
+    if (!lv.ok()) {
+      graph_.RollBack(checkpoint.graph);
+      open_marks_ = std::move(checkpoint.open_marks);
+      return lv.error();
     }
     admission.admitted.push_back(
-        {item.change.source, item.change.change, item.from, change.end(), lv});
+        {item.change.source, item.change.change, item.from, ChangeOf(item.change).end(), *lv});
   }
   StoreAdmitted(admission.admitted);
 
@@ -180,10 +205,64 @@ Result<OpLog::Admission> OpLog::Admit(std::vector<std::shared_ptr<const Incoming
   for (const Pending& item : parked) {
     const Change& change = ChangeOf(item);
     if (incoming.count({PeerOf(item), change.counter}) == 0) continue;
-    AddSpan(&admission.pending, {PeerOf(item), change.counter, change.end()});
+    admission.pending.push_back({PeerOf(item), change.counter, change.end()});
   }
+  JoinSpans(&admission.pending);
   pending_ = std::move(parked);
   return admission;
+}
+
+// Appends what a change has from `from` on.
+Result<Lv> OpLog::AppendToGraph(const Pending& item, Counter from) {
+  const Change& change = ChangeOf(item);
+  const Id id{PeerOf(item), from};
+  const auto length = static_cast<uint32_t>(change.end() - from);
+  MERROW_TRY(CheckMarks(item, from));
+  if (from > change.counter) {
+    const Id previous = id.Plus(-1);
+    const auto skipped = static_cast<Lamport>(from - change.counter);
+    return graph_.Append(id, length, change.lamport + skipped, {&previous, 1});
+  }
+  if (from > 0 && !graph_.Precedes(id.Plus(-1), change.deps)) {
+    return Corruption("change " + ToString(id) + " does not follow its peer's op before it");
+  }
+  return graph_.Append(id, length, change.lamport, change.deps);
+}
+
+// Invariant (4), for what a change has from `from` on.
+Status OpLog::CheckMarks(const Pending& item, Counter from) {
+  const ChangeBlock& block = item.source->block;
+  const Change& change = ChangeOf(item);
+  const auto open = open_marks_.find(block.peer);
+  const ContainerId* expected = open == open_marks_.end() ? nullptr : &open->second;
+  const auto ops = std::span(block.ops).subspan(change.first_op, change.op_count);
+  for (const Op& op : ops) {
+    if (op.end() <= from) continue;
+    const ContainerId& container = block.containers[op.container];
+    if (expected != nullptr && (op.kind != OpKind::kTextMarkEnd || container != *expected)) {
+      return Corruption("op " + ToString(Id{block.peer, op.counter}) +
+                        " stands where a mark has to end");
+    }
+    expected = op.kind == OpKind::kTextMarkStart ? &container : nullptr;
+  }
+  if (expected != nullptr) {
+    open_marks_.insert_or_assign(block.peer, *expected);
+  } else if (open != open_marks_.end()) {
+    open_marks_.erase(open);
+  }
+  return {};
+}
+
+void OpLog::RollBack(const Checkpoint& checkpoint) {
+  MERROW_CHECK(uncommitted_ == 0);
+  graph_.RollBack(checkpoint.graph);
+  open_marks_ = checkpoint.open_marks;
+  pending_.clear();
+  for (auto it = blocks_.begin(); it != blocks_.end();) {
+    const Counter end = version().End(it->first);
+    while (!it->second.empty() && it->second.back().start >= end) it->second.pop_back();
+    it = it->second.empty() ? blocks_.erase(it) : std::next(it);
+  }
 }
 
 void OpLog::StoreAdmitted(const std::vector<Admitted>& admitted) {

@@ -13,6 +13,7 @@
 //       part that the open block holds.
 //   (2) The graph has exactly the atoms of stored blocks plus the committed ones of the open block.
 //   (3) No parked change is admissible.
+//   (4) The atom after the start of a mark is its end, or not here yet.
 
 #pragma once
 
@@ -40,6 +41,10 @@ inline constexpr size_t kAtomsMax = 0x7FFFFFFF;
 
 /// An open block is sealed when its encoding would pass this size. (Loro's own split target.)
 inline constexpr size_t kBlockBytesTarget = 4096;
+
+/// Bytes of memory that a decoded block takes besides its ops and changes, and that the tree
+/// positions of its ops will take in the state. A few encoded bytes can stand for many of these.
+size_t TableBytes(const ChangeBlock& block);
 
 class OpLog {
  public:
@@ -69,9 +74,20 @@ class OpLog {
     std::vector<IdSpan> pending;     // of `blocks`, what is parked
   };
   /// Admits every change of `blocks`, and of those parked before, whose dependencies are here;
-  /// parks the rest; ignores what is known. Limit if too much would be parked, in which case
-  /// nothing changed.
+  /// parks the rest; ignores what is known. Limit if too much would be parked or the document would
+  /// have too many atoms; corruption if a change does not follow its peer's one before, or a mark
+  /// has no end. After an error nothing has changed.
   Result<Admission> Admit(std::vector<std::shared_ptr<const Incoming>> blocks);
+
+  /// What RollBack needs to forget what is admitted or committed later.
+  struct Checkpoint {
+    CausalGraph::Checkpoint graph;
+    std::map<PeerId, ContainerId> open_marks;
+  };
+  Checkpoint TakeCheckpoint() const { return {graph_.TakeCheckpoint(), open_marks_}; }
+  /// Forgets what was admitted after `checkpoint` was taken, and all that is parked. REQUIRES:
+  /// nothing is uncommitted; no local change was committed after it.
+  void RollBack(const Checkpoint& checkpoint);
 
   bool has_pending() const { return !pending_.empty(); }
   void DropPending();
@@ -88,6 +104,8 @@ class OpLog {
   /// Id and lamport that the next local atom will have.
   Id NextId() const;
   Lamport NextLamport() const;
+  /// The last atom of the local peer starts a mark whose end is not here: no op may follow it.
+  bool LocalMarkIsOpen() const { return open_marks_.count(local_peer_) > 0; }
   /// REQUIRES: that many atoms were just added to Builder()
   void CountUncommitted(uint32_t atoms) { uncommitted_ += atoms; }
   /// Makes the open change part of the log. Nothing if there is none.
@@ -136,6 +154,8 @@ class OpLog {
   struct Plan;
   Plan PlanAdmission(std::vector<Pending> candidates) const;
   Result<std::vector<Pending>> Park(const std::vector<Pending>& waiting) const;
+  Result<Lv> AppendToGraph(const Pending& item, Counter from);
+  Status CheckMarks(const Pending& item, Counter from);
   void StoreAdmitted(const std::vector<Admitted>& admitted);
   static void MergeBlocks(PeerId peer, std::span<const StoredBlock> blocks, PeerBlocks* merged);
   void SealOpenBlock();
@@ -146,6 +166,8 @@ class OpLog {
   std::map<PeerId, PeerBlocks> blocks_;
 
   std::vector<Pending> pending_;
+  /// The text, for each peer whose last atom starts a mark.
+  std::map<PeerId, ContainerId> open_marks_;
 
   std::unique_ptr<ChangeBlockBuilder> open_;
   Counter open_start_ = 0;    // counter of the open block's first atom

@@ -72,7 +72,8 @@ Container& State::Open(const ContainerId& id) {
 
 void State::AdoptChildren(const Value& value, const ContainerId& parent) {
   if (const auto* child = value.If<ContainerId>()) {
-    if (Find(*child) == nullptr) Add(*child, parent);
+    // A container that an op on it claims to create is none.
+    if (*child != parent && Find(*child) == nullptr) Add(*child, parent);
   } else if (const auto* list = value.If<Value::List>()) {
     for (const Value& item : *list) AdoptChildren(item, parent);
   } else if (const auto* map = value.If<Value::Map>()) {

@@ -170,7 +170,8 @@ class Depths {
       }
       path.push_back(at);
       at = at->parent.has_value() ? state_.Find(*at->parent) : nullptr;
-      if (at == nullptr) {
+      // A snapshot that was loaded may hold parents that go in a circle.
+      if (at == nullptr || path.size() > state_.containers().size()) {
         depth = kRootDepth - 1;
         break;
       }

@@ -279,7 +279,9 @@ Result<CachedDocument*> Store::Impl::Load(const DocumentName& name, IfAbsent if_
 Result<Status> Store::Impl::Hydrate(CachedDocument* entry) {
   Status decoded;
   const auto import = [&](int64_t seq, BytesView bytes) {
-    const Result<ImportStatus> status = entry->document.Import(bytes);
+    // The base was written by this store, after it had read it back (VerifiedSnapshot).
+    const Result<ImportStatus> status =
+        seq == 0 ? entry->document.Load(bytes) : entry->document.Import(bytes);
     if (!status.ok()) {
       decoded = status.error().Within("entry " + std::to_string(seq));
     } else if (!status->pending.empty()) {
@@ -444,8 +446,9 @@ Result<WriteResult> Store::Impl::ImportAndSave(CachedDocument* entry, BytesView 
   entry->unsaved = true;
   const Result<ImportStatus> status = entry->document.Import(update);
   if (!status.ok() || !status->pending.empty()) {
-    // A failed import leaves the document as it was. One that parked ops may have applied others.
-    const bool intact = !status.ok() || status->success.empty();
+    // A failed import leaves the document as it was, or broken. One that parked ops may have
+    // applied others.
+    const bool intact = status.ok() ? status->success.empty() : !entry->document.is_broken();
     if (!intact || entry->id == 0) {
       Discard(entry);
     } else {
@@ -660,7 +663,7 @@ Status Store::Impl::ReloadStale() {
 Result<Bytes> Store::Impl::VerifiedSnapshot(CachedDocument* entry) {
   Bytes snapshot = entry->document.ExportSnapshot();
   Document copy(kStorePeer);
-  MERROW_ASSIGN(const ImportStatus status, copy.Import(snapshot));
+  MERROW_ASSIGN(const ImportStatus status, copy.Load(snapshot));
   if (!status.pending.empty() || !(copy.version() == entry->document.version()) ||
       copy.ToJson() != entry->document.ToJson()) {
     return Corruption("the snapshot does not read back as the document");
