@@ -34,6 +34,10 @@ ContainerKind ContainerKindOf(ColumnKind kind) {
       return ContainerKind::kMap;
     case ColumnKind::kCounter:
       return ContainerKind::kCounter;
+    case ColumnKind::kMovableList:
+      return ContainerKind::kMovableList;
+    case ColumnKind::kTree:
+      return ContainerKind::kTree;
     case ColumnKind::kKey:
     case ColumnKind::kScalar:
       break;
@@ -49,8 +53,8 @@ bool IsCrdt(const Column& column) {
 ContainerId SourceOf(const Document& document, const Column& column) {
   const ContainerKind kind = ContainerKindOf(column.kind);
   ContainerId root = ContainerId::Root(column.name, kind);
-  const bool in_use =
-      kind == ContainerKind::kCounter ? document.HasContainer(root) : document.Length(root) > 0;
+  const bool has_length = kind != ContainerKind::kCounter && kind != ContainerKind::kTree;
+  const bool in_use = has_length ? document.Length(root) > 0 : document.HasContainer(root);
   if (in_use) {
     return root;
   }
@@ -74,9 +78,7 @@ void AppendContainerJson(const Document& document, const ContainerId& id, std::s
   } else if (document.HasContainer(id)) {
     document.AppendJson(id, out);
   } else {
-    *out += id.kind() == ContainerKind::kList  ? "[]"
-            : id.kind() == ContainerKind::kMap ? "{}"
-                                               : "null";
+    *out += id.kind() == ContainerKind::kMap ? "{}" : "[]";
   }
 }
 

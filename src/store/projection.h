@@ -11,6 +11,8 @@
 //   CRDT_TEXT              root Text <column>                 plain text
 //   CRDT_COUNTER           root Counter <column>              number
 //   CRDT_LIST, CRDT_MAP    root List or Map <column>          JSON text
+//   CRDT_MOVABLE_LIST      root MovableList <column>          JSON text
+//   CRDT_TREE              root Tree <column>                 JSON text
 //
 // A slot that is absent gives the column's default, or NULL. A CRDT_ column whose root container is
 // empty shows a child container of its kind at `row`.<column> instead if there is one (Pylon's

@@ -139,11 +139,16 @@ Result<ColumnKind> KindOfCrdtType(const std::string& where, std::string_view typ
   if (EqualsIgnoringCase(type, "CRDT_COUNTER")) {
     return ColumnKind::kCounter;
   }
-  if (EqualsIgnoringCase(type, "CRDT_MOVABLE_LIST") || EqualsIgnoringCase(type, "CRDT_TREE")) {
-    return Unsupported(where + ": " + std::string(type) + " is for a later release of Merrow");
+  if (EqualsIgnoringCase(type, "CRDT_MOVABLE_LIST")) {
+    return ColumnKind::kMovableList;
   }
-  return InvalidArgument(where + ": there is no type " + std::string(type) +
-                         "; there are CRDT_TEXT, CRDT_LIST, CRDT_MAP and CRDT_COUNTER");
+  if (EqualsIgnoringCase(type, "CRDT_TREE")) {
+    return ColumnKind::kTree;
+  }
+  return InvalidArgument(
+      where + ": there is no type " + std::string(type) +
+      "; there are CRDT_TEXT, CRDT_LIST, CRDT_MOVABLE_LIST, CRDT_MAP, CRDT_TREE and "
+      "CRDT_COUNTER");
 }
 
 /// The projection writes a default again and again, so it must be the same value each time.

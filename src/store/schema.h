@@ -20,12 +20,14 @@ namespace merrow::store {
 
 /// What a column of a document table shows of the document.
 enum class ColumnKind : uint8_t {
-  kKey,      // the document's name; not in the document
-  kScalar,   // slot `row`.<column> of the root map `row`
-  kText,     // CRDT_TEXT: root Text container named by the column, as plain text
-  kList,     // CRDT_LIST: root List container, as JSON
-  kMap,      // CRDT_MAP: root Map container, as JSON
-  kCounter,  // CRDT_COUNTER: root Counter container, as a number
+  kKey,          // the document's name; not in the document
+  kScalar,       // slot `row`.<column> of the root map `row`
+  kText,         // CRDT_TEXT: root Text container named by the column, as plain text
+  kList,         // CRDT_LIST: root List container, as JSON
+  kMap,          // CRDT_MAP: root Map container, as JSON
+  kCounter,      // CRDT_COUNTER: root Counter container, as a number
+  kMovableList,  // CRDT_MOVABLE_LIST: root MovableList container, as JSON
+  kTree,         // CRDT_TREE: root Tree container, as JSON
 };
 
 struct Column {
@@ -56,7 +58,7 @@ struct SchemaObject {
 class Schema {
  public:
   /// Invalid argument if SQLite refuses the SQL, if it does anything but CREATE, or if a document
-  /// table is not one that Merrow can keep; unsupported for CRDT_ types of a later release.
+  /// table is not one that Merrow can keep.
   static Result<Schema> Parse(const std::string& sql);
 
   /// The document tables, in the order of the file.

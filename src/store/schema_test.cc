@@ -19,7 +19,7 @@ TEST(SchemaTest, PicksKindsByDeclaredType) {
     CREATE TABLE note (
       id TEXT PRIMARY KEY NOT NULL, -- the key
       "the title" TEXT DEFAULT 'untitled', body crdt_text, votes CRDT_COUNTER,
-      tags CRDT_LIST, props CRDT_MAP, shout TEXT AS (upper("the title")));
+      tags CRDT_LIST, props CRDT_MAP, cards CRDT_MOVABLE_LIST, outline CRDT_TREE, shout TEXT AS (upper("the title")));
     CREATE INDEX note_title ON note ("the title");
     CREATE TABLE local (a, b);
   )sql");
@@ -30,7 +30,7 @@ TEST(SchemaTest, PicksKindsByDeclaredType) {
   ASSERT_NE(note, nullptr);
   EXPECT_EQ(schema->Find("local"), nullptr);
   EXPECT_EQ(note->key().name, "id");
-  ASSERT_EQ(note->columns.size(), 6U);  // not the generated one
+  ASSERT_EQ(note->columns.size(), 8U);  // not the generated one
   EXPECT_EQ(note->columns[1].name, "the title");
   EXPECT_EQ(note->columns[1].kind, ColumnKind::kScalar);
   EXPECT_EQ(note->columns[1].default_sql, "'untitled'");
@@ -39,6 +39,8 @@ TEST(SchemaTest, PicksKindsByDeclaredType) {
   EXPECT_EQ(note->columns[3].kind, ColumnKind::kCounter);
   EXPECT_EQ(note->columns[4].kind, ColumnKind::kList);
   EXPECT_EQ(note->columns[5].kind, ColumnKind::kMap);
+  EXPECT_EQ(note->columns[6].kind, ColumnKind::kMovableList);
+  EXPECT_EQ(note->columns[7].kind, ColumnKind::kTree);
 }
 
 struct BadSchema {
@@ -64,9 +66,6 @@ TEST(SchemaTest, RefusesWhatItCannotKeep) {
       {"CREATE TABLE t (id CRDT_TEXT PRIMARY KEY NOT NULL)", kInvalid, "cannot be the primary key"},
       {"CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, row CRDT_MAP)", kInvalid, "named row"},
       {"CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a CRDT_SET)", kInvalid, "no type CRDT_SET"},
-      {"CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a CRDT_TREE)", kUnsupported, "later release"},
-      {"CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a CRDT_MOVABLE_LIST)", kUnsupported,
-       "column a"},
       {"CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, b CRDT_TEXT, c TEXT DEFAULT "
        "CURRENT_TIMESTAMP)",
        kUnsupported, "must be a literal"},

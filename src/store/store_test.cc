@@ -592,6 +592,31 @@ TEST_F(StoreTest, NewTablesAndColumnsAreAddedAndFilledIn) {
   store.Reopen();
 }
 
+TEST_F(StoreTest, MovableListsAndTreesAreShownAsJson) {
+  store.options.schema_sql =
+      "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, title TEXT, cards CRDT_MOVABLE_LIST, "
+      "outline CRDT_TREE);";
+  store.Open();
+  loro::Document document(1);
+  const auto cards = loro::ContainerId::Root("cards", loro::ContainerKind::kMovableList);
+  const auto outline = loro::ContainerId::Root("outline", loro::ContainerKind::kTree);
+  const auto row = loro::ContainerId::Root("row", loro::ContainerKind::kMap);
+  Must(document.MapSet(row, "title", loro::Value("t")));
+  store.MustApply("t", "k", document.ExportUpdates({}));
+  EXPECT_THAT(Must(store->ReadRow("t", "k")), HasSubstr("\"cards\":[],\"outline\":[]"));
+  Must(document.ListInsert(cards, 0, loro::Value("a")));
+  Must(document.ListInsert(cards, 1, loro::Value("b")));
+  Must(document.MovableListMove(cards, 1, 0));
+  const loro::Id node = Must(document.TreeCreate(outline, std::nullopt, std::nullopt));
+  const auto data = loro::ContainerId::Normal(node, loro::ContainerKind::kMap);
+  Must(document.MapSet(data, "name", loro::Value("root")));
+  store.MustApply("t", "k", document.ExportUpdates({}));
+  EXPECT_EQ(store.Sql("SELECT cards FROM t"), "[\"b\",\"a\"]");
+  EXPECT_THAT(store.Sql("SELECT outline FROM t"), HasSubstr("{\"name\":\"root\"}"));
+  store.Reopen();
+  EXPECT_THAT(Must(store->ReadRow("t", "k")), HasSubstr("\"cards\":[\"b\",\"a\"]"));
+}
+
 TEST_F(StoreTest, OtherChangesOfTheSchemaAreRefused) {
   store.options.schema_sql =
       "CREATE TABLE t (id TEXT PRIMARY KEY NOT NULL, a TEXT, body CRDT_TEXT);"
