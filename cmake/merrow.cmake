@@ -27,6 +27,10 @@ if(MERROW_SANITIZE)
   endif()
 endif()
 
+if(MERROW_FUZZ)
+  target_compile_options(merrow_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 # merrow_library(<layer> SOURCES ... [DEPENDS ...]): the library of one layer, target merrow_<layer>.
 function(merrow_library layer)
   cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
@@ -40,4 +44,16 @@ function(merrow_test name)
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE merrow_options ${arg_DEPENDS} GTest::gmock_main)
   add_test(NAME ${name} COMMAND ${name})
+endfunction()
+
+# merrow_fuzz(<name> SOURCES ... [DEPENDS ...]): one libFuzzer program, whose sources define
+# LLVMFuzzerTestOneInput. Nothing without MERROW_FUZZ, so every compiler can configure the rest.
+function(merrow_fuzz name)
+  if(NOT MERROW_FUZZ)
+    return()
+  endif()
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE merrow_options ${arg_DEPENDS})
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
 endfunction()
