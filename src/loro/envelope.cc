@@ -9,6 +9,8 @@ namespace {
 constexpr BytesView kMagic = "loro";
 constexpr size_t kChecksumAt = 16;
 constexpr size_t kChecksumCoversFrom = 20;
+// The modes from before 1.0 have an MD5 in the place of zeros and checksum.
+constexpr uint16_t kOldModeLast = 2;
 
 }  // namespace
 
@@ -21,12 +23,12 @@ Result<Envelope> DecodeEnvelope(BytesView blob) {
   if (!blob.starts_with(kMagic)) return Corruption("blob does not start with 'loro'");
   ByteReader reader(blob.substr(kChecksumAt));
   MERROW_ASSIGN(const uint32_t expected, reader.U32Le());
+  MERROW_ASSIGN(const uint16_t mode, reader.U16Be());
   const uint32_t actual = Checksum(blob.substr(kChecksumCoversFrom));
-  if (actual != expected) {
+  if (actual != expected && (mode == 0 || mode > kOldModeLast)) {
     return Corruption("blob checksum is " + std::to_string(actual) + ", its envelope says " +
                       std::to_string(expected));
   }
-  MERROW_ASSIGN(const uint16_t mode, reader.U16Be());
   switch (static_cast<EncodeMode>(mode)) {
     case EncodeMode::kFastSnapshot:
     case EncodeMode::kFastUpdates:
