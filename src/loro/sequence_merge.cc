@@ -58,7 +58,11 @@ class Merger {
           if (found != replays_.end()) return Feed(&*found->second, lv, run, slice);
           if (lv < first_new_) return {};
           if (slice.op->kind == OpKind::kTreeMove) {
-            tree_moves_[slice.container()].push_back(TreeMoveOf(slice));
+            const ContainerId& tree = slice.container();
+            const TreeMove& move = tree_moves_[tree].emplace_back(TreeMoveOf(slice));
+            // Now, because later ops write to the node's data.
+            const bool is_create = move.node == move.id;
+            if (is_create && state_->OpenAs<TreeState>(tree)) state_->AdoptNode(move.node, tree);
             return {};
           }
           return state_->Apply(slice, history_);

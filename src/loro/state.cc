@@ -211,17 +211,12 @@ void State::MergeTree(const ContainerId& id, std::vector<TreeMove> moves, Histor
   auto* tree = OpenAs<TreeState>(id);
   if (tree == nullptr || moves.empty()) return;
   IdLp oldest = moves.front().key();
-  std::vector<Id> created;
-  for (const TreeMove& move : moves) {
-    oldest = std::min(oldest, move.key());
-    if (move.node == move.id) created.push_back(move.node);
-  }
+  for (const TreeMove& move : moves) oldest = std::min(oldest, move.key());
   if (tree->HasLogSince(oldest)) {
     tree->Merge(std::move(moves));
   } else {
     *tree = TreeState::Replay(history.TreeMoves(id));
   }
-  for (const Id& node : created) AdoptNode(node, id);
 }
 
 size_t State::MemoryBytes() const {

@@ -81,7 +81,8 @@ class State {
   Status DeleteAt(const ContainerId& id, uint32_t position, uint32_t length);
   /// Applies a move of a movable list's element at these positions instead of its own.
   Status MoveAt(const OpSlice& slice, std::optional<uint32_t> from, uint32_t to, History& history);
-  /// Applies ops of a tree that may be older than some that were applied before.
+  /// Applies ops of a tree that may be older than some that were applied before. The nodes that
+  /// they create are adopted by the caller, before any op on their data.
   void MergeTree(const ContainerId& id, std::vector<TreeMove> moves, History& history);
 
   /// Registers the containers that `value` creates as children of `parent`.
