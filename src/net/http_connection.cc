@@ -320,7 +320,7 @@ void HttpConnection::AbandonResponse() {
 void HttpConnection::Append(Bytes bytes) {
   if (!bytes.empty()) {
     output_bytes_ += bytes.size();
-    output_.push_back(std::move(bytes));
+    output_.push_back(std::make_unique<const Bytes>(std::move(bytes)));
   }
 }
 
@@ -332,7 +332,7 @@ void HttpConnection::Flush() {
   std::array<asio::const_buffer, kWriteBatch> batch;
   const size_t count = std::min(batch.size(), output_.size() - output_next_);
   for (size_t i = 0; i < count; ++i) {
-    batch[i] = asio::buffer(output_[output_next_ + i]);
+    batch[i] = asio::buffer(*output_[output_next_ + i]);
   }
   batch[0] += output_offset_;
   stream_.expires_after(server_->options.idle_timeout);
@@ -353,9 +353,9 @@ void HttpConnection::OnWritten(error_code error, size_t bytes) {
   }
   output_bytes_ -= bytes;
   output_offset_ += bytes;
-  while (output_next_ < output_.size() && output_offset_ >= output_[output_next_].size()) {
-    output_offset_ -= output_[output_next_].size();
-    output_[output_next_] = Bytes();
+  while (output_next_ < output_.size() && output_offset_ >= output_[output_next_]->size()) {
+    output_offset_ -= output_[output_next_]->size();
+    output_[output_next_].reset();
     ++output_next_;
   }
   if (output_next_ == output_.size()) {

@@ -90,7 +90,9 @@ class HttpConnection final : public Connection,
   bool keep_alive_ = false;
   bool is_head_request_ = false;
   bool is_http_1_0_ = false;
-  std::vector<Bytes> output_;  // from output_next_ on; the first of them from output_offset_ on
+  // From output_next_ on; the first of them from output_offset_ on. A write in progress points into
+  // the pieces, short ones included, so they stay where they are when the vector grows.
+  std::vector<std::unique_ptr<const Bytes>> output_;
   size_t output_next_ = 0;
   size_t output_offset_ = 0;
   size_t output_bytes_ = 0;
