@@ -71,8 +71,12 @@ Result<Value> ToValue(const Json& json, int depth = 0) {
       return Value();
     case Json::value_t::boolean:
       return Value(json.get<bool>());
-    case Json::value_t::number_integer:
     case Json::value_t::number_unsigned:
+      if (json.get<uint64_t>() > static_cast<uint64_t>(INT64_MAX)) {
+        return InvalidArgument(json.dump() + " does not fit 64 bits with sign");
+      }
+      [[fallthrough]];
+    case Json::value_t::number_integer:
       return Value(json.get<int64_t>());
     case Json::value_t::number_float:
       return Value(json.get<double>());
@@ -166,6 +170,15 @@ class Worker {
     if (command == "export") return Export(request, &doc, answer);
     if (command == "json") {
       raw_.push_back({"value", doc.ToJson()});
+      return {};
+    }
+    if (command == "delta") {
+      MERROW_ASSIGN(const std::string container, StringField(request, "container"));
+      MERROW_ASSIGN(const ContainerId id, ContainerId::Parse(container));
+      if (id.kind() != ContainerKind::kText) return InvalidArgument(container + " is not a Text");
+      std::string delta;
+      doc.AppendDelta(id, &delta);
+      raw_.push_back({"value", std::move(delta)});
       return {};
     }
     if (command == "version") return Version(&doc, answer);
@@ -269,6 +282,7 @@ class Worker {
 
   static Status EditText(Document* doc, const ContainerId& id, const std::string& name,
                          const Json& arguments) {
+    if (name == "mark" || name == "unmark") return EditMark(doc, id, name, arguments);
     if (name != "insert" && name != "delete") return NoSuchOp(id, name);
     MERROW_TRY(Expect(arguments, 2));
     MERROW_ASSIGN(const size_t position, Index(arguments[0]));
@@ -278,6 +292,27 @@ class Worker {
     }
     MERROW_ASSIGN(const size_t length, Index(arguments[1]));
     return doc->TextDelete(id, position, length);
+  }
+
+  // The styles that a client would configure: these are the contract's.
+  static Result<loro::StyleExpand> ExpandOf(const std::string& key) {
+    if (key == "bold") return loro::StyleExpand::kAfter;
+    if (key == "link") return loro::StyleExpand::kNone;
+    if (key == "note") return loro::StyleExpand::kBoth;
+    if (key == "head") return loro::StyleExpand::kBefore;
+    return InvalidArgument("no text style \"" + key + "\"; there are bold, link, note and head");
+  }
+
+  static Status EditMark(Document* doc, const ContainerId& id, const std::string& name,
+                         const Json& arguments) {
+    MERROW_TRY(Expect(arguments, name == "mark" ? 4 : 3));
+    MERROW_ASSIGN(const size_t start, Index(arguments[0]));
+    MERROW_ASSIGN(const size_t end, Index(arguments[1]));
+    MERROW_ASSIGN(const std::string key, Text(arguments[2]));
+    MERROW_ASSIGN(const loro::StyleExpand expand, ExpandOf(key));
+    if (name == "unmark") return doc->TextUnmark(id, start, end, key, expand);
+    MERROW_ASSIGN(const Value value, ToValue(arguments[3]));
+    return doc->TextMark(id, start, end, key, value, expand);
   }
 
   static Status EditList(Document* doc, const ContainerId& id, const std::string& name,

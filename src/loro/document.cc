@@ -101,6 +101,15 @@ Status CheckPlain(const Value& value, int depth = 0) {
   return {};
 }
 
+// DO NOT CHANGE: on the wire.
+uint8_t StyleInfo(StyleExpand expand) {
+  constexpr uint8_t kAlive = 0x80;
+  const bool before = expand == StyleExpand::kBefore || expand == StyleExpand::kBoth;
+  const bool after = expand == StyleExpand::kAfter || expand == StyleExpand::kBoth;
+  return static_cast<uint8_t>(kAlive | (before ? kTextStyleExpandBefore : 0) |
+                              (after ? kTextStyleExpandAfter : 0));
+}
+
 Error OutOfRange(const ContainerId& id, size_t position, size_t length) {
   return InvalidArgument("position " + std::to_string(position) + " is past the end " +
                          std::to_string(length) + " of " + id.ToString());
@@ -349,6 +358,31 @@ struct Document::Impl {
     return {};
   }
 
+  Status Mark(const ContainerId& id, size_t start, size_t end, std::string_view key,
+              const Value& value, uint8_t info, TextUnit unit) {
+    MERROW_ASSIGN(TextState * text, ForEdit<TextState>(id, ContainerKind::kText));
+    if (!IsUtf8(key)) return InvalidArgument("a mark's key is not UTF-8");
+    if (start >= end) {
+      return InvalidArgument("a mark from " + std::to_string(start) + " to " + std::to_string(end) +
+                             " is empty");
+    }
+    MERROW_ASSIGN(const uint32_t first, ToUnicode(id, *text, start, unit));
+    MERROW_ASSIGN(const uint32_t last, ToUnicode(id, *text, end, unit));
+    MERROW_ASSIGN(const uint32_t from, text->EntityIndexForInsert(first));
+    MERROW_ASSIGN(const uint32_t to, text->EntityIndexForInsert(last));
+    const TextState::StyleCover cover = text->CoverOf(from, to, key);
+    const bool has_it = cover.is_uniform && cover.value != nullptr && *cover.value == value;
+    if (has_it || (value.is_null() && !cover.has_key)) return {};
+    MERROW_TRY(CheckRoom(2));
+    const Id op = log.NextId();
+    const Lamport lamport = log.NextLamport();
+    MERROW_TRY(text->InsertStyleStart(from, op, lamport, key, value, info));
+    MERROW_CHECK(text->InsertStyleEnd(to + 1, op.Plus(1), lamport + 1).ok());
+    log.Builder().AddMark(id, from, to - from, key, value, info);
+    log.CountUncommitted(2);
+    return {};
+  }
+
   Status Increment(const ContainerId& id, double delta) {
     MERROW_ASSIGN(CounterState * counter, ForEdit<CounterState>(id, ContainerKind::kCounter));
     MERROW_TRY(CheckRoom(1));
@@ -447,6 +481,10 @@ std::string Document::ToJson() const {
   std::string json;
   AppendJson(&json);
   return json;
+}
+
+void Document::AppendDelta(const ContainerId& text, std::string* out) const {
+  AppendTextDelta(impl_->state, text, out);
 }
 
 bool Document::HasContainer(const ContainerId& container) const {
@@ -595,6 +633,22 @@ Status Document::TextDelete(const ContainerId& text, size_t position, size_t cou
   MERROW_ASSIGN(const std::vector<DeleteRun> runs, state->RunsForDelete(start, end - start));
   impl_->DeleteRuns(text, runs);
   return {};
+}
+
+Status Document::TextMark(const ContainerId& text, size_t start, size_t end, std::string_view key,
+                          const Value& value, StyleExpand expand, TextUnit unit) {
+  MERROW_TRY(CheckPlain(value));
+  return impl_->Mark(text, start, end, key, value, StyleInfo(expand), unit);
+}
+
+Status Document::TextUnmark(const ContainerId& text, size_t start, size_t end, std::string_view key,
+                            StyleExpand expand, TextUnit unit) {
+  // What is inserted at the edge of a mark that expands there belongs to it, so not to what is
+  // taken out of it.
+  const StyleExpand reversed = expand == StyleExpand::kNone   ? StyleExpand::kBoth
+                               : expand == StyleExpand::kBoth ? StyleExpand::kNone
+                                                              : expand;
+  return impl_->Mark(text, start, end, key, Value(), StyleInfo(reversed), unit);
 }
 
 Status Document::CounterIncrement(const ContainerId& counter, double delta) {

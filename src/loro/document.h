@@ -46,6 +46,9 @@ struct ImportStatus {
 /// Unit of a text position.
 enum class TextUnit { kUnicode, kUtf16 };
 
+/// At which edges a mark takes in what is inserted there.
+enum class StyleExpand { kNone, kBefore, kAfter, kBoth };
+
 class Document {
  public:
   /// An empty document whose local edits will be `peer`'s.
@@ -98,6 +101,9 @@ class Document {
   /// The same of one container; "null" if it does not exist.
   void AppendJson(const ContainerId& container, std::string* out) const;
   std::string ToJson() const;
+  /// Appends a text as a rich text delta: [{"attributes":{...},"insert":"..."},...]; "[]" if it
+  /// does not exist.
+  void AppendDelta(const ContainerId& text, std::string* out) const;
 
   bool HasContainer(const ContainerId& container) const;
   /// Root containers that history touches, sorted.
@@ -140,6 +146,13 @@ class Document {
                     TextUnit unit = TextUnit::kUnicode);
   Status TextDelete(const ContainerId& text, size_t position, size_t count,
                     TextUnit unit = TextUnit::kUnicode);
+  /// Gives the text in [start, end) an attribute. `expand` says whether text inserted at its edges
+  /// gets it too; all writers have to agree on it for a key. Nothing if the text has it already.
+  Status TextMark(const ContainerId& text, size_t start, size_t end, std::string_view key,
+                  const Value& value, StyleExpand expand, TextUnit unit = TextUnit::kUnicode);
+  /// Takes an attribute away. `expand` as it was marked. Nothing if no mark with the key is there.
+  Status TextUnmark(const ContainerId& text, size_t start, size_t end, std::string_view key,
+                    StyleExpand expand, TextUnit unit = TextUnit::kUnicode);
   Status CounterIncrement(const ContainerId& counter, double delta);
 
   /// Seals the local edits since the last commit as one change. Nothing if there are none.

@@ -250,6 +250,33 @@ void AppendContainerJson(const State& state, const ContainerId& id, std::string*
 
 void AppendDocumentJson(const State& state, std::string* out) { Writer(state, out).WriteRoots(); }
 
+void AppendTextDelta(const State& state, const ContainerId& id, std::string* out) {
+  out->push_back('[');
+  if (const auto* text = state.Get<TextState>(id)) {
+    bool is_first = true;
+    for (const TextSegment& segment : text->Segments()) {
+      *out += is_first ? "{" : ",{";
+      is_first = false;
+      if (!segment.attributes.empty()) {
+        char separator = '{';
+        *out += "\"attributes\":";
+        for (const auto& [key, value] : segment.attributes) {
+          out->push_back(separator);
+          separator = ',';
+          AppendJsonString(key, out);
+          out->push_back(':');
+          AppendValueJson(state, *value, out);
+        }
+        *out += "},";
+      }
+      *out += "\"insert\":";
+      AppendJsonString(segment.text, out);
+      out->push_back('}');
+    }
+  }
+  out->push_back(']');
+}
+
 void AppendValueJson(const State& state, const Value& value, std::string* out) {
   Writer(state, out).WriteValue(value);
 }

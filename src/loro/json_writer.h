@@ -28,6 +28,10 @@ void AppendContainerJson(const State& state, const ContainerId& id, std::string*
 /// one with the smaller kind is shown.
 void AppendDocumentJson(const State& state, std::string* out);
 
+/// Appends a Text as a delta: an array of {"attributes":{...},"insert":"..."}, without attributes
+/// where there are none; "[]" if it does not exist.
+void AppendTextDelta(const State& state, const ContainerId& id, std::string* out);
+
 /// Appends a value, with the deep values of the containers in it.
 void AppendValueJson(const State& state, const Value& value, std::string* out);
 

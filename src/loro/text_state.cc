@@ -149,6 +149,17 @@ class ActiveStyles {
 
   bool empty() const { return active_.empty(); }
 
+  /// The latest style with the key, perhaps one with a null value; null if none is active.
+  const TextStyle* Winner(std::string_view key) const {
+    const Active* winner = nullptr;
+    for (const Active& active : active_) {
+      if (active.style->key == key && (winner == nullptr || winner->order < active.order)) {
+        winner = &active;
+      }
+    }
+    return winner == nullptr ? nullptr : winner->style;
+  }
+
   /// Per key the value of the latest style, unless that is null; sorted by key.
   std::vector<std::pair<std::string_view, const Value*>> Attributes() const {
     std::map<std::string_view, const Active*> winners;
@@ -669,6 +680,42 @@ void TextState::ForEachChunk(const std::function<void(const TextChunk&)>& visit)
 }
 
 bool TextState::has_styles() const { return impl_->styles != nullptr && impl_->styles->size() > 0; }
+
+TextState::StyleCover TextState::CoverOf(uint32_t entity_from, uint32_t entity_to,
+                                         std::string_view key) const {
+  StyleCover cover;
+  if (!has_styles()) {
+    return cover;
+  }
+  // A style reaches from its start anchor to its end anchor, both included.
+  ActiveStyles active(impl_->styles.get(), impl_->peers);
+  uint32_t entity = 0;
+  impl_->WalkFrom(0, [&](const TextSpan& span) {
+    const uint32_t next = entity + span.entities();
+    const bool is_start = span.kind == TextSpan::kStart;
+    if (is_start) {
+      active.Pass(span);
+    }
+    if (next > entity_from) {
+      const TextStyle* const winner = active.Winner(key);
+      cover.has_key = cover.has_key || winner != nullptr;
+      if (entity <= entity_from) {
+        cover.value = winner == nullptr ? nullptr : &winner->value;
+      } else if (is_start) {
+        cover.is_uniform = false;
+      }
+    }
+    if (!is_start && !span.is_text()) {
+      active.Pass(span);
+      if (entity >= entity_from && next < entity_to) {
+        cover.is_uniform = false;
+      }
+    }
+    entity = next;
+    return entity < entity_to;
+  });
+  return cover;
+}
 
 std::vector<TextSegment> TextState::Segments() const {
   std::vector<TextSegment> segments;

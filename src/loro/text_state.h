@@ -107,6 +107,15 @@ class TextState {
   /// Every run of text and every anchor in order; neighbours that continue each other are one.
   void ForEachChunk(const std::function<void(const TextChunk&)>& visit) const;
   bool has_styles() const;
+  /// What styles with one key do to a range of entities.
+  struct StyleCover {
+    bool is_uniform = true;        // all of it has the same styles
+    bool has_key = false;          // a style with the key covers some of it, perhaps with null
+    const Value* value = nullptr;  // of the winning one at its start; null if there is none
+  };
+  /// REQUIRES: entity_from < entity_to <= entity_length(). Cost: the text's runs in front of
+  /// entity_to.
+  StyleCover CoverOf(uint32_t entity_from, uint32_t entity_to, std::string_view key) const;
   /// The text with its attributes, as a rich text delta has them: per key, the covering style with
   /// the largest (lamport, peer) wins; neighbours with equal attributes are one segment.
   std::vector<TextSegment> Segments() const;

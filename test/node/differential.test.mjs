@@ -31,25 +31,37 @@ function merrowWorker() {
   return [merrowBinary(), "doc", "worker"];
 }
 
+async function agreesOnRandomCases(t, features) {
+  const cases = Number(process.env.MERROW_CASES ?? 2000);
+  const firstSeed = seedFromEnvironment(1);
+  const started = Date.now();
+  const failure = await runCases({
+    openEngines: enginesOf(merrowWorker()),
+    firstSeed,
+    cases,
+    features,
+  });
+  if (failure) assert.fail(failure);
+  t.diagnostic(
+    `${cases} cases from seed ${firstSeed} in ${((Date.now() - started) / 1000).toFixed(1)} s`,
+  );
+}
+
 test(
   "the engine agrees with loro-crdt on random cases",
   { timeout: 1_200_000 },
-  async (t) => {
-    const cases = Number(process.env.MERROW_CASES ?? 2000);
-    const firstSeed = seedFromEnvironment(1);
-    const started = Date.now();
-    const failure = await runCases({
-      openEngines: enginesOf(merrowWorker()),
-      firstSeed,
-      cases,
-      features,
-    });
-    if (failure) assert.fail(failure);
-    t.diagnostic(
-      `${cases} cases from seed ${firstSeed} in ${((Date.now() - started) / 1000).toFixed(1)} s`,
-    );
-  },
+  (t) => agreesOnRandomCases(t, features),
 );
+
+// MERROW_FEATURES chooses what the test above does; by itself it is what server rows hold most.
+if (process.env.MERROW_FEATURES === undefined) {
+  test(
+    "the engine agrees with loro-crdt on random cases with marks, movable lists and trees",
+    { timeout: 1_200_000 },
+    (t) =>
+      agreesOnRandomCases(t, { marks: true, movable: true, tree: true }),
+  );
+}
 
 test(
   "the harness passes when loro-crdt is tested against itself",

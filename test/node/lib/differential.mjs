@@ -22,7 +22,7 @@ import { isDeepStrictEqual } from "node:util";
 import { Random } from "./random.mjs";
 import { WorkerDied } from "./doc_engines.mjs";
 
-// What this release of the engine edits. Each later kind is switched on by its name in MERROW_FEATURES.
+// What is edited besides Map, List, Text and Counter: each is switched on by its name in MERROW_FEATURES.
 export function featuresFromEnvironment() {
   const names = new Set(
     (process.env.MERROW_FEATURES ?? "").split(",").filter(Boolean),
@@ -36,6 +36,18 @@ export function featuresFromEnvironment() {
     movable: names.has("movable"),
     tree: names.has("tree"),
   };
+}
+
+// loro-crdt leaves pieces with equal attributes apart, depending on how the document came to be.
+function joinEqualNeighbours(delta) {
+  const joined = [];
+  for (const { insert, attributes = {} } of delta) {
+    const last = joined.at(-1);
+    if (last && isDeepStrictEqual(last.attributes, attributes))
+      last.insert += insert;
+    else joined.push({ insert, attributes });
+  }
+  return joined;
 }
 
 const rootsOf = (features) => [
@@ -527,7 +539,9 @@ class Run {
     const deltas = await Promise.all(
       ids.map((id) => doc.engine.delta(doc.name, id)),
     );
-    return Object.fromEntries(ids.map((id, index) => [id, deltas[index]]));
+    return Object.fromEntries(
+      ids.map((id, index) => [id, joinEqualNeighbours(deltas[index])]),
+    );
   }
 
   async #edit(peer, count, random) {
