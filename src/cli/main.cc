@@ -3,12 +3,15 @@
 // The `merrow` binary: parses the command line and hands over to one file per subcommand.
 
 #include <CLI/CLI.hpp>
+#include <exception>
 #include <iostream>
 
 #include "cli/doc_worker.h"
 #include "cli/serve.h"
 
-int main(int argc, char** argv) {
+namespace {
+
+int Run(int argc, char** argv) {
   CLI::App app{"Merrow makes rows mergeable."};
   app.require_subcommand(1);
   int exit_code = 0;
@@ -24,4 +27,16 @@ int main(int argc, char** argv) {
 
   CLI11_PARSE(app, argc, argv);
   return exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // What the standard library throws for lack of memory or threads.
+  try {
+    return Run(argc, argv);
+  } catch (const std::exception& error) {
+    std::cerr << "merrow: " << error.what() << std::endl;
+    return 1;
+  }
 }

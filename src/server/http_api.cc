@@ -29,7 +29,15 @@ void Refuse(const HttpRequest& request, ResponseWriter& response, const Error& e
 
 // The `update` of a body {"update":"<hex>"}.
 Result<Bytes> ParseUpdateBody(BytesView body) {
-  const nlohmann::json json = nlohmann::json::parse(body, nullptr, false);
+  // Nothing else is built: JSON in memory can be many times as large as its text.
+  using Json = nlohmann::json;
+  const auto keep = [](int depth, Json::parse_event_t event, const Json& parsed) {
+    if (event == Json::parse_event_t::key) return parsed == "update";
+    const bool opens =
+        event == Json::parse_event_t::array_start || event == Json::parse_event_t::object_start;
+    return !opens || (depth == 0 && event == Json::parse_event_t::object_start);
+  };
+  const Json json = Json::parse(body, keep, false);
   if (!json.is_object() || !json.contains("update") || !json["update"].is_string()) {
     return InvalidArgument(R"(the body is not like {"update":"<hex>"})");
   }

@@ -14,6 +14,8 @@ using Json = nlohmann::json;
 // Rows are sent in chunks of about this size.
 constexpr size_t kChunkBytes = 32 << 10;
 
+constexpr char kNotAParameter[] = "a parameter is null, true, false, a number or a string";
+
 Result<OwnedSqlValue> ToSqlValue(const Json& json) {
   switch (json.type()) {
     case Json::value_t::null:
@@ -32,7 +34,7 @@ Result<OwnedSqlValue> ToSqlValue(const Json& json) {
     case Json::value_t::string:
       return OwnedSqlValue(json.get<std::string>());
     default:
-      return InvalidArgument("a parameter is null, true, false, a number or a string");
+      return InvalidArgument(kNotAParameter);
   }
 }
 
@@ -117,7 +119,21 @@ int HttpStatusOf(ErrorCode code) {
 }
 
 Result<QueryRequest> ParseQueryRequest(BytesView body) {
-  const Json json = Json::parse(body, nullptr, false);
+  if (body.size() > kQueryBytesMax) {
+    return LimitReached("a query of " + std::to_string(body.size()) + " bytes; the limit is " +
+                        std::to_string(kQueryBytesMax));
+  }
+  // What is nested deeper than parameters are is not built, since a few bytes of it take much
+  // memory.
+  bool is_deep = false;
+  const auto keep = [&is_deep](int depth, Json::parse_event_t event, const Json&) {
+    const bool opens =
+        event == Json::parse_event_t::array_start || event == Json::parse_event_t::object_start;
+    is_deep = is_deep || (opens && depth > 1);
+    return !(opens && depth > 1);
+  };
+  const Json json = Json::parse(body, keep, false);
+  if (is_deep) return InvalidArgument(kNotAParameter);
   QueryRequest request;
   if (json.is_string()) {
     request.sql = json.get<std::string>();
@@ -138,20 +154,27 @@ Result<QueryRequest> ParseQueryRequest(BytesView body) {
 // One response on its way: filled by a pool thread, sent by the loop.
 class QueryPool::Stream : public std::enable_shared_from_this<QueryPool::Stream> {
  public:
-  Stream(net::EventLoop& loop, net::ResponseWriter response)
-      : loop_(loop), response_(std::move(response)) {}
+  // `wait_max`: how long to wait for a client to read. A query holds a thread and keeps the
+  // database's log from being reset, so no client may hold it for as long as it likes.
+  Stream(net::EventLoop& loop, net::ResponseWriter response, std::chrono::milliseconds wait_max)
+      : loop_(loop), response_(std::move(response)), wait_max_(wait_max) {}
 
   std::string& buffer() { return buffer_; }
-  bool started() const { return started_; }
 
-  // Sends what is buffered once it is large, and waits until the client has taken most of it.
-  // False if there is nobody to send to.
+  // Sends what is buffered once it is large, and waits until the client has taken most of it, or
+  // for `wait_max`. False if there is nobody to send to.
   bool Advance() {
-    if (buffer_.size() < kChunkBytes) return true;
+    if (buffer_.size() < kChunkBytes) return !closed();
     SendChunk();
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return drained_ || closed_; });
+    changed_.wait_for(lock, wait_max_, [this] { return drained_ || closed_; });
     return !closed_;
+  }
+
+  // The client is gone, or Cancel was called.
+  bool closed() {
+    const std::lock_guard lock(mutex_);
+    return closed_;
   }
 
   void Finish() {
@@ -208,6 +231,7 @@ class QueryPool::Stream : public std::enable_shared_from_this<QueryPool::Stream>
 
   net::EventLoop& loop_;
   net::ResponseWriter response_;  // loop only
+  const std::chrono::milliseconds wait_max_;
 
   // Filling thread only.
   std::string buffer_;
@@ -270,7 +294,9 @@ void QueryPool::Loop(store::Reader& reader) {
 }
 
 void QueryPool::Run(store::Reader& reader, Job job) {
-  const auto stream = std::make_shared<Stream>(loop_, std::move(job.response));
+  // The reader ends a query at its time limit, so waiting beyond that gains nothing.
+  const auto stream = std::make_shared<Stream>(
+      loop_, std::move(job.response), std::chrono::milliseconds(options_.limits.time_ms_max));
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return stream->Refuse(Cancelled("the server is stopping"));
@@ -291,7 +317,8 @@ void QueryPool::Run(store::Reader& reader, Job job) {
       AppendText(names[i], &buffer);
     }
     buffer += "]}\n";
-    return true;
+    // An interruption from before the query began is lost, but this is not.
+    return !stream->closed();
   };
   sink.row = [&](std::span<const store::SqlValue> values) {
     buffer += "{\"row\":[" + std::to_string(++row_number) + ",[";

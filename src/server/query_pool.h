@@ -9,10 +9,11 @@
 //   off
 //
 // A blob is {"blob":"<base64>"}. A slow client slows its query down: a thread waits until the
-// response has drained before it makes more rows.
+// response has drained before it makes more rows. The query's time limit covers that, too.
 
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <memory>
@@ -34,6 +35,9 @@ struct QueryRequest {
   std::string sql;
   std::vector<OwnedSqlValue> params;
 };
+
+/// Bytes of a request for a query, parameters included.
+inline constexpr size_t kQueryBytesMax = size_t{4} << 20;
 
 /// Reads `["SELECT ...", [1, "a"]]`, `["SELECT ..."]` or `"SELECT ..."`.
 Result<QueryRequest> ParseQueryRequest(BytesView body);

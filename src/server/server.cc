@@ -5,13 +5,12 @@
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
-#include <fstream>
-#include <iterator>
 #include <memory>
 
 #include "base/clock.h"
 #include "net/event_loop.h"
 #include "net/http_server.h"
+#include "server/file_bytes.h"
 #include "server/http_api.h"
 #include "server/query_pool.h"
 #include "server/static_files.h"
@@ -25,13 +24,7 @@ namespace {
 constexpr std::chrono::milliseconds kTickInterval{1000};
 // Room in a WebSocket message around an update of the largest size.
 constexpr size_t kFrameOverheadBytes = 8 << 10;
-
-Result<std::string> ReadFile(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  if (!in) return IoError("cannot read " + path);
-  return text;
-}
+constexpr size_t kSchemaBytesMax = size_t{16} << 20;
 
 // Every connection is a descriptor, so take as many as the system allows.
 void RaiseDescriptorLimit() {
@@ -64,7 +57,7 @@ class Server {
     }
     store::StoreOptions store_options;
     store_options.path = options.database_path;
-    MERROW_ASSIGN(store_options.schema_sql, ReadFile(options.schema_path));
+    MERROW_ASSIGN(store_options.schema_sql, ReadFileBytes(options.schema_path, kSchemaBytesMax));
     store_options.clock = &clock_;
     store_options.document_memory_bytes_max = options.document_memory_bytes_max;
     MERROW_ASSIGN(std::unique_ptr<store::Store> store, store::Store::Open(store_options));

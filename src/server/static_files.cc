@@ -4,9 +4,9 @@
 #include <xxhash.h>
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <system_error>
+
+#include "server/file_bytes.h"
 
 namespace merrow::server {
 namespace {
@@ -42,25 +42,30 @@ bool IsHidden(const fs::path& relative) {
 }  // namespace
 
 Result<StaticFiles> StaticFiles::Load(const std::string& directory) {
-  std::error_code failed;
   StaticFiles files;
   size_t bytes = 0;
-  fs::recursive_directory_iterator entries(directory, failed);
-  if (failed) return IoError("cannot read directory " + directory + ": " + failed.message());
-  for (const fs::directory_entry& entry : entries) {
-    const fs::path relative = entry.path().lexically_relative(directory);
-    if (IsHidden(relative) || entry.is_symlink() || !entry.is_regular_file()) continue;
-    std::ifstream in(entry.path(), std::ios::binary);
-    Bytes content((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-    if (!in) return IoError("cannot read " + entry.path().string());
-    bytes += content.size();
-    if (bytes > kBytesMax) {
-      return LimitReached("directory " + directory + " holds more than " +
-                          std::to_string(kBytesMax) + " bytes");
+  std::error_code failed;
+  fs::path at = directory;
+  const auto cannot_read = [&] {
+    return IoError("cannot read " + at.string() + ": " + failed.message());
+  };
+  fs::recursive_directory_iterator entry(directory, failed);
+  for (; !failed && entry != fs::recursive_directory_iterator(); entry.increment(failed)) {
+    at = entry->path();
+    const fs::path relative = at.lexically_relative(directory);
+    const fs::file_status status = entry->symlink_status(failed);
+    if (failed) return cannot_read();
+    if (IsHidden(relative)) {
+      entry.disable_recursion_pending();
+      continue;
     }
+    if (!fs::is_regular_file(status)) continue;
+    MERROW_ASSIGN(Bytes content, ReadFileBytes(at.string(), kBytesMax - bytes));
+    bytes += content.size();
     const std::string etag = "\"" + std::to_string(XXH64(content.data(), content.size(), 0)) + "\"";
     files.files_[relative.generic_string()] = {ContentTypeOf(relative), etag, std::move(content)};
   }
+  if (failed) return cannot_read();
   return files;
 }
 

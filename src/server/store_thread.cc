@@ -11,6 +11,10 @@ namespace {
 
 // How often late projections and folds are looked for when nothing else happens.
 constexpr std::chrono::seconds kUpkeepInterval{1};
+// What a waiting update takes besides its bytes, about.
+constexpr size_t kUpdateOverheadBytes = 512;
+
+size_t Cost(const Bytes& update) { return update.size() + kUpdateOverheadBytes; }
 
 }  // namespace
 
@@ -35,13 +39,13 @@ void StoreThread::Write(std::string table, std::string key, std::shared_ptr<cons
                         WriteDone done) {
   {
     const std::lock_guard lock(mutex_);
-    if (queue_bytes_ + update->size() > limits_.queue_bytes_max) {
+    if (queue_bytes_ + Cost(*update) > limits_.queue_bytes_max) {
       loop_.Post([done = std::move(done)] {
         done(Busy("the store has more updates waiting than it takes; try again"));
       });
       return;
     }
-    queue_bytes_ += update->size();
+    queue_bytes_ += Cost(*update);
     queue_.push_back({std::move(table), std::move(key), std::move(update), std::move(done), {}});
   }
   wake_.notify_one();
@@ -65,7 +69,6 @@ void StoreThread::Loop() {
       if (!more_upkeep) wake_.wait_for(lock, kUpkeepInterval, has_work);
       if (queue_.empty() && stopping_) break;
       jobs.swap(queue_);
-      queue_bytes_ = 0;
     }
     const bool was_idle = jobs.empty();
     WorkOff(std::move(jobs));
@@ -109,6 +112,10 @@ void StoreThread::ApplyWrites(std::vector<Job> jobs) {
   writes.reserve(jobs.size());
   for (const Job& job : jobs) writes.push_back({job.table, job.key, *job.update});
   std::vector<store::WriteResult> results = store_->ApplyBatch(writes);
+  {
+    const std::lock_guard lock(mutex_);
+    for (const Job& job : jobs) queue_bytes_ -= Cost(*job.update);
+  }
   loop_.Post([jobs = std::move(jobs), results = std::move(results)]() mutable {
     for (size_t i = 0; i < jobs.size(); ++i) jobs[i].done(std::move(results[i]));
   });

@@ -29,7 +29,8 @@
 namespace merrow::server {
 
 struct StoreThreadLimits {
-  /// Updates waiting for the store may hold this many bytes in all; more are refused with busy.
+  /// Updates that are not applied yet may hold this many bytes in all, some hundred for each update
+  /// included; more are refused with busy.
   size_t queue_bytes_max = size_t{256} << 20;
   /// One transaction takes at most this many updates and (but for a single larger one) bytes.
   size_t batch_updates_max = 1024;

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Metrics page: the text that Prometheus reads.
+
+#include "server/metrics_page.h"
+
+#include <gmock/gmock.h>
+
+#include <set>
+#include <sstream>
+
+namespace merrow::server {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(MetricsPage, HasTheCountersOfEveryLayer) {
+  net::NetCounters net;
+  net.connections_open = 3;
+  sync::Metrics sync;
+  sync.submits = 12345678901;
+  sync.errors["unknown_room"] = 2;
+  sync.errors["bad \"frame\"\n"] = 1;
+  store::StoreStats store;
+  store.documents_quarantined = 7;
+  const std::string page = MetricsPage(net, sync, store);
+  EXPECT_THAT(page, HasSubstr("\nmerrow_net_connections 3\n"));
+  EXPECT_THAT(page, HasSubstr("# TYPE merrow_net_connections gauge\n"));
+  EXPECT_THAT(page, HasSubstr("\nmerrow_sync_submits_total 12345678901\n"));
+  EXPECT_THAT(page, HasSubstr("# TYPE merrow_sync_submits_total counter\n"));
+  EXPECT_THAT(page, HasSubstr("\nmerrow_sync_errors_total{code=\"unknown_room\"} 2\n"));
+  EXPECT_THAT(page, HasSubstr("{code=\"bad \\\"frame\\\"\\n\"} 1\n"));
+  EXPECT_THAT(page, HasSubstr("\nmerrow_store_documents_quarantined_total 7\n"));
+  EXPECT_THAT(page, HasSubstr("\nprocess_resident_memory_bytes "));
+}
+
+TEST(MetricsPage, NamesEachFamilyOnceAndCountersEndInTotal) {
+  sync::Metrics sync;
+  sync.errors["a"] = 1;
+  sync.errors["b"] = 1;
+  std::istringstream page(MetricsPage({}, sync, {}));
+  std::set<std::string> names;
+  std::string line;
+  while (std::getline(page, line)) {
+    if (!line.starts_with("# TYPE ")) continue;
+    const std::string name = line.substr(7, line.find(' ', 7) - 7);
+    EXPECT_TRUE(names.insert(name).second) << name << " is there twice";
+    EXPECT_EQ(line.ends_with(" counter"), name.ends_with("_total")) << line;
+  }
+  EXPECT_GT(names.size(), 40U);
+}
+
+}  // namespace
+}  // namespace merrow::server
