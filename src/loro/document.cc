@@ -328,7 +328,6 @@ struct Document::Impl {
     if (index >= list->length()) return OutOfRange(id, index, list->length());
     MERROW_TRY(CheckRoom(1));
     const MovableListItem* item = list->Item(static_cast<uint32_t>(index));
-    if (item->value == value) return {};
     const IdLp element = item->element;
     const IdLp writer{log.NextLamport(), log.local_peer()};
     log.Builder().AddSet(id, element, value);
