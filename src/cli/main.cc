@@ -6,6 +6,7 @@
 #include <exception>
 #include <iostream>
 
+#include "cli/doc_tools.h"
 #include "cli/doc_worker.h"
 #include "cli/serve.h"
 
@@ -24,6 +25,9 @@ int Run(int argc, char** argv) {
         std::ios::sync_with_stdio(false);
         exit_code = merrow::cli::RunDocWorker(std::cin, std::cout);
       });
+
+  merrow::cli::DocIo io{std::cin, std::cout, std::cerr};
+  merrow::cli::AddDocTools(*doc, io, exit_code);
 
   CLI11_PARSE(app, argc, argv);
   return exit_code;
