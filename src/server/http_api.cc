@@ -114,9 +114,18 @@ void HttpApi::GetRow(const HttpRequest& request, ResponseWriter response) {
   const Status valid = parts_.rows.CheckRow(row);
   if (!valid.ok()) return Refuse(request, response, valid.error());
   parts_.store.Run([row, response](store::Store& store) -> std::function<void()> {
-    return [response, json = store.ReadRow(row.table, row.key)]() mutable {
-      response.Send(json.ok() ? HttpResponse::Json(200, std::move(json).value() + "\n")
-                              : ErrorResponse(json.error()));
+    Result<std::string> json = store.ReadRow(row.table, row.key);
+    if (!json.ok() && json.error().code() != ErrorCode::kNotFound) {
+      spdlog::error("row {}/{} cannot be read: {}", row.table, row.key, json.error().ToString());
+    }
+    return [response, json = std::move(json)]() mutable {
+      if (json.ok()) {
+        return response.Send(HttpResponse::Json(200, std::move(json).value() + "\n"));
+      }
+      HttpResponse answer = ErrorResponse(json.error());
+      // What is damaged is the stored document, not the request.
+      if (json.error().code() == ErrorCode::kCorruption) answer.status = 500;
+      response.Send(std::move(answer));
     };
   });
 }

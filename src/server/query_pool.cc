@@ -111,9 +111,8 @@ int HttpStatusOf(ErrorCode code) {
       return 413;
     case ErrorCode::kBusy:
     case ErrorCode::kCancelled:
-      return 503;
     case ErrorCode::kIo:
-      return 500;
+      return 503;
   }
   return 500;
 }
