@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // `merrow doc diff`: two documents compared, first as sets of ops, then as JSON, by path. Of two
-// lists or texts the equal start and end are left out, and what is between them is shown as one
-// difference (or, of lists of one length, item by item).
+// lists or long texts the equal start and end are left out, and what is between them is shown as
+// one difference (or, of lists of one length, item by item).
 //
 // Nesting is kept on an explicit stack, and below kDepthMax a subtree is compared as a whole.
 #include <algorithm>
@@ -17,6 +17,8 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr size_t kDepthMax = 64;
+// Of two texts no longer than this nothing is left out.
+constexpr size_t kWholeTextBytes = 40;
 constexpr loro::PeerId kReader = 0;
 
 // a == b, without recursion.
@@ -138,6 +140,10 @@ class JsonDiff {
   void CompareTexts(const Pair& pair) {
     const std::string_view a = pair.a->get_ref<const std::string&>();
     const std::string_view b = pair.b->get_ref<const std::string&>();
+    if (std::max(a.size(), b.size()) <= kWholeTextBytes) {
+      Report(pair.path, PreviewText(a) + " -> " + PreviewText(b));
+      return;
+    }
     const size_t shorter = std::min(a.size(), b.size());
     size_t start = 0;
     while (start < shorter && a[start] == b[start]) ++start;

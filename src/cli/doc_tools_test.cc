@@ -287,23 +287,26 @@ Bytes DocumentWith(const std::string& text, const std::vector<loro::Value>& item
 
 TEST_F(DocToolsTest, DiffShowsOpsAndPaths) {
   using loro::Value;
-  const std::string a =
-      Write("a", DocumentWith("one \xC3\xA9 two", {Value(int64_t{1}), Value(int64_t{2})}, 1));
-  const std::string b = Write(
-      "b",
-      DocumentWith("one \xC3\xA8 two", {Value(int64_t{1}), Value("new"), Value(int64_t{2})}, 2));
+  const std::string a = Write("a", DocumentWith(std::string(50, 'x') + "\xC3\xA9 two",
+                                                {Value(int64_t{1}), Value(int64_t{2})}, 1));
+  const std::string b =
+      Write("b", DocumentWith(std::string(50, 'x') + "\xC3\xA8 two",
+                              {Value(int64_t{1}), Value("new"), Value(int64_t{2})}, 2));
   const Outcome diff = Doc({"diff", a, b});
   EXPECT_EQ(diff.exit_code, 0) << diff.err;
   EXPECT_EQ(diff.out, "A: " + a + "\nB: " + b +
                           "\n"
-                          "only in A: 12 atoms: [0, 12) of peer 1\n"
-                          "only in B: 13 atoms: [0, 13) of peer 2\n"
+                          "only in A: 58 atoms: [0, 58) of peer 1\n"
+                          "only in B: 59 atoms: [0, 59) of peer 2\n"
                           "differences of the JSON, A -> B:\n"
                           "  /l/1  0 items [] -> 1 item [\"new\"]\n"
                           "  /m/only 1  only in A: true\n"
                           "  /m/only 2  only in B: true\n"
-                          "  /t  at 4: \"\xC3\xA9\" -> \"\xC3\xA8\"\n");
+                          "  /t  at 50: \"\xC3\xA9\" -> \"\xC3\xA8\"\n");
   EXPECT_THAT(Doc({"diff", a, b, "--limit", "1"}).out, HasSubstr("(3 more differences)"));
+  const std::string c = Write("c", DocumentWith("one", {}, 1));
+  const std::string d = Write("d", DocumentWith("two", {}, 2));
+  EXPECT_THAT(Doc({"diff", c, d}).out, HasSubstr("  /t  \"one\" -> \"two\"\n"));
   EXPECT_THAT(Doc({"diff", a, a}).out, HasSubstr("the JSON is equal"));
 }
 
