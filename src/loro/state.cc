@@ -34,6 +34,15 @@ Result<uint32_t> CheckedPosition(int64_t position) {
   return static_cast<uint32_t>(position);
 }
 
+// Loro's deletes go around style anchors, and a style end without its start cannot be stored.
+Status CheckNoAnchors(const TextState& text, uint32_t position, uint32_t length) {
+  if (!text.has_styles() || uint64_t{position} + length > text.entity_length()) return {};
+  MERROW_ASSIGN(const uint32_t from, text.EntityToUnicode(position));
+  MERROW_ASSIGN(const uint32_t to, text.EntityToUnicode(position + length));
+  if (to - from == length) return {};
+  return Corruption("a delete at entity " + std::to_string(position) + " covers a style anchor");
+}
+
 // The values of a slice of a list insert.
 Result<std::vector<Value>> SliceValues(const OpSlice& slice) {
   MERROW_ASSIGN(std::vector<Value> values, OpValues(*slice.block, *slice.op));
@@ -188,7 +197,10 @@ Status State::ApplyMarkEndAt(const OpSlice& slice, uint32_t position) {
 
 Status State::DeleteAt(const ContainerId& id, uint32_t position, uint32_t length) {
   Container::AnyState& state = Open(id).state;
-  if (auto* text = std::get_if<TextState>(&state)) return text->Delete(position, length);
+  if (auto* text = std::get_if<TextState>(&state)) {
+    MERROW_TRY(CheckNoAnchors(*text, position, length));
+    return text->Delete(position, length);
+  }
   if (auto* list = std::get_if<ListState>(&state)) return list->Delete(position, length);
   if (auto* list = std::get_if<MovableListState>(&state)) return list->DeleteAt(position, length);
   return {};
