@@ -281,10 +281,12 @@ Error DocFile::Within(const Block& block, const Error& error) const {
   return error.Within(name + ": change block at offset " + std::to_string(block.offset));
 }
 
-Result<loro::ChangeBlock> DocFile::Decode(const Block& block) const {
+Result<loro::ChangeBlock> DocFile::Decode(const Block& block, uint64_t* ops) const {
   Result<loro::ChangeBlock> decoded = loro::DecodeChangeBlock(block.bytes);
   if (!decoded.ok()) return Within(block, decoded.error());
-  return decoded;
+  *ops += decoded->ops.size();
+  if (*ops <= ops_max) return decoded;
+  return Within(block, LimitReached("more than " + std::to_string(ops_max) + " ops"));
 }
 
 namespace {
@@ -334,6 +336,7 @@ Result<DocFile> OpenDocBytes(std::string name, Bytes bytes) {
   opened.mode = envelope->mode;
   const Status status = opened.is_snapshot() ? OpenSnapshot(envelope->body, &opened)
                                              : OpenUpdates(envelope->body, &opened);
+  for (const DocFile::Block& block : opened.blocks) opened.ops_max += block.bytes.size();
   if (!status.ok()) {
     return status.error().Within(opened.name + ": body at offset " +
                                  std::to_string(loro::kEnvelopeBytes));
@@ -346,8 +349,9 @@ Result<DocFile> OpenDocBytes(std::string name, Bytes bytes) {
 Error Locate(std::string name, Bytes bytes, const Error& error) {
   const Result<DocFile> opened = OpenDocBytes(name, std::move(bytes));
   if (!opened.ok()) return opened.error();
+  uint64_t ops = 0;
   for (const DocFile::Block& block : opened->blocks) {
-    const Result<loro::ChangeBlock> decoded = opened->Decode(block);
+    const Result<loro::ChangeBlock> decoded = opened->Decode(block, &ops);
     if (!decoded.ok()) return decoded.error();
   }
   return error.Within(name);

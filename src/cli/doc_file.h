@@ -95,14 +95,17 @@ struct DocFile {
   std::shared_ptr<const Bytes> bytes;
   loro::EncodeMode mode = loro::EncodeMode::kFastUpdates;
   std::vector<Block> blocks;
-  loro::SnapshotParts parts;          // empty unless a snapshot
+  uint64_t ops_max = loro::kImportOpsFree;  // and one for each byte of the blocks
+  loro::SnapshotParts parts;                // empty unless a snapshot
   std::vector<size_t> section_bytes;  // of a snapshot: change store, state store, shallow root
 
   bool is_snapshot() const { return mode == loro::EncodeMode::kFastSnapshot; }
 
   /// `error` with the file and the block in front.
   Error Within(const Block& block, const Error& error) const;
-  Result<loro::ChangeBlock> Decode(const Block& block) const;
+  /// Adds the block's ops to `*ops`, the number of those decoded before. Limit if that is more than
+  /// an import of such a file takes: few bytes can state many ops.
+  Result<loro::ChangeBlock> Decode(const Block& block, uint64_t* ops) const;
 };
 
 /// Blocks are not looked into yet. Errors name the file and the place in it.

@@ -179,8 +179,9 @@ Result<Report> Inspect(const DocFile& file) {
   report.parts.push_back({"envelope", loro::kEnvelopeBytes});
   std::set<loro::Id> followed;
   uint64_t block_bytes = 0;
+  uint64_t ops = 0;
   for (const DocFile::Block& block : file.blocks) {
-    MERROW_ASSIGN(const loro::ChangeBlock decoded, file.Decode(block));
+    MERROW_ASSIGN(const loro::ChangeBlock decoded, file.Decode(block, &ops));
     AddChanges(decoded, &report, &followed);
     MERROW_TRY(AddBlockSections(block.bytes, &report.change_blocks));
     block_bytes += block.bytes.size();

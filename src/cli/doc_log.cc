@@ -170,9 +170,10 @@ Status DocLog(const std::string& file, std::optional<uint64_t> limit, DocIo& io)
   std::vector<size_t> left(opened.blocks.size());  // changes to print
   for (const Entry& entry : entries) ++left[entry.block];
   std::vector<std::unique_ptr<const ChangeBlock>> decoded(opened.blocks.size());
+  uint64_t ops = 0;
   for (const Entry& entry : entries) {
     if (decoded[entry.block] == nullptr) {
-      MERROW_ASSIGN(ChangeBlock block, opened.Decode(opened.blocks[entry.block]));
+      MERROW_ASSIGN(ChangeBlock block, opened.Decode(opened.blocks[entry.block], &ops));
       decoded[entry.block] = std::make_unique<const ChangeBlock>(std::move(block));
     }
     const ChangeBlock& block = *decoded[entry.block];

@@ -371,6 +371,24 @@ void ExpectCalm(const std::vector<std::string>& arguments, const Bytes& bytes) {
   ASSERT_FALSE(HasControls(outcome.out + outcome.err));
 }
 
+TEST_F(DocToolsTest, FewBytesThatStateManyOpsAreALimit) {
+  // 2,000 deletes of one key, again and again.
+  loro::ChangeBlockBuilder builder(1);
+  builder.BeginChange(0, 0, {}, 0, "");
+  const auto map = loro::ContainerId::Root("m", loro::ContainerKind::kMap);
+  for (int i = 0; i < 2000; ++i) builder.AddMapDelete(map, "k");
+  const Bytes block = builder.Encode();
+  ASSERT_LT(block.size(), size_t{200});
+  loro::EnvelopeWriter writer(loro::EncodeMode::kFastUpdates);
+  for (int i = 0; i < 200; ++i) writer.AppendBlock(block);
+  const Bytes bytes = writer.Finish();
+  for (const char* command : {"inspect", "log"}) {
+    const Outcome outcome = Doc({command, "-"}, bytes);
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_THAT(outcome.err, StartsWith("merrow: limit: standard input: change block at offset "));
+  }
+}
+
 TEST_F(DocToolsTest, TruncatedFilesAreErrors) {
   for (const Blob& blob : LoadBlobs()) {
     SCOPED_TRACE(blob.name);
