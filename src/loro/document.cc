@@ -130,9 +130,9 @@ struct Document::Impl {
       MERROW_ASSIGN(auto blocks, DecodeUpdates(envelope.body));
       return ImportBlocks(std::move(blocks));
     }
-    // Who made the snapshot may lie about the state. It follows from the ops, so it is not read.
-    MERROW_ASSIGN(const SnapshotParts parts,
-                  DecodeSnapshot(envelope.body, {.with_states = false, .limits = {}}));
+    // All of the snapshot has to be intact. But who made it may lie about the state, which follows
+    // from the ops, so that is not taken from there.
+    MERROW_ASSIGN(const SnapshotParts parts, DecodeSnapshot(envelope.body));
     if (parts.shallow.has_value()) {
       return Unsupported("a shallow snapshot: its history is trimmed");
     }

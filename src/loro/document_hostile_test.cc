@@ -55,6 +55,21 @@ TEST(HostileInput, ASnapshotsStateIsNotBelieved) {
   doc.CheckInvariants();
 }
 
+TEST(HostileInput, ASnapshotsStateIsIntactAllTheSame) {
+  Document honest(1);
+  ASSERT_TRUE(honest.TextInsert(kText, 0, "a text that stands in the state").ok());
+  const Bytes blob = honest.ExportSnapshot();
+  const size_t at = blob.find("stands in the state", blob.find("stands in the state") + 1);
+  ASSERT_NE(at, Bytes::npos);
+  Bytes body = blob.substr(kEnvelopeBytes);
+  body[at - kEnvelopeBytes] ^= 1;
+  Document doc(2);
+  const auto status = doc.Import(EncodeEnvelope(EncodeMode::kFastSnapshot, body));
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().code(), ErrorCode::kCorruption);
+  EXPECT_EQ(doc.ToJson(), "{}");
+}
+
 TEST(HostileInput, ALoadedLieBreaksTheDocumentAndNotTheProcess) {
   Document doc(2);
   ASSERT_TRUE(doc.Load(LyingSnapshot()).ok());
