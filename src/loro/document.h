@@ -64,7 +64,7 @@ class Document {
   // --- Exchange ---
 
   /// Merges a FastUpdates or FastSnapshot blob from anywhere. Of a snapshot only the history is
-  /// read: the state follows from it. Corruption or invalid argument if it does not decode or its
+  /// taken: the state follows from it. Corruption or invalid argument if it is not intact or its
   /// ops do not apply, limit if too much would be parked. Commits local edits first.
   /// A failure leaves the document as it was, except that ops parked before are forgotten, or else
   /// broken.
