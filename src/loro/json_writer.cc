@@ -92,7 +92,8 @@ class Writer {
 
   void BeginNodeData(Id node) {
     const Container* data = state_.Find(ContainerId::Normal(node, ContainerKind::kMap));
-    if (data != nullptr) {
+    // The data of a node that no op created is not known; a loaded snapshot has an empty map then.
+    if (data != nullptr && std::holds_alternative<MapState>(data->state)) {
       BeginContainer(data);
     } else {
       *out_ += "{}";
