@@ -227,6 +227,24 @@ struct Document::Impl {
 
   // --- Local edits ---
 
+  // An edit opens the root that it is about before it is known whether it can be made. If it was
+  // not, the root is gone again.
+  class EditGuard {
+   public:
+    explicit EditGuard(Impl& impl)
+        : impl_(impl), containers_(impl.state.containers().size()), next_(impl.log.NextId()) {}
+    ~EditGuard() {
+      if (impl_.log.NextId() == next_) impl_.state.Truncate(containers_);
+    }
+    EditGuard(const EditGuard&) = delete;
+    EditGuard& operator=(const EditGuard&) = delete;
+
+   private:
+    Impl& impl_;
+    const size_t containers_;
+    const Id next_;
+  };
+
   // The state of a container that is about to be edited.
   template <typename T>
   Result<T*> ForEdit(const ContainerId& id, ContainerKind kind) {
@@ -527,16 +545,19 @@ size_t Document::Length(const ContainerId& container, TextUnit unit) const {
 }
 
 Status Document::MapSet(const ContainerId& map, std::string_view key, const Value& value) {
+  const Impl::EditGuard guard(*impl_);
   MERROW_TRY(CheckPlain(value));
   return impl_->MapWrite(map, key, value);
 }
 
 Status Document::MapDelete(const ContainerId& map, std::string_view key) {
+  const Impl::EditGuard guard(*impl_);
   return impl_->MapWrite(map, key, std::nullopt);
 }
 
 Result<ContainerId> Document::MapSetContainer(const ContainerId& map, std::string_view key,
                                               ContainerKind kind) {
+  const Impl::EditGuard guard(*impl_);
   const ContainerId child = ContainerId::Normal(impl_->log.NextId(), kind);
   MERROW_TRY(impl_->MapWrite(map, key, Value(child)));
   MERROW_TRY(impl_->StartChild(child));
@@ -544,12 +565,14 @@ Result<ContainerId> Document::MapSetContainer(const ContainerId& map, std::strin
 }
 
 Status Document::ListInsert(const ContainerId& list, size_t index, const Value& value) {
+  const Impl::EditGuard guard(*impl_);
   MERROW_TRY(CheckPlain(value));
   return impl_->ListInsert(list, index, value);
 }
 
 Result<ContainerId> Document::ListInsertContainer(const ContainerId& list, size_t index,
                                                   ContainerKind kind) {
+  const Impl::EditGuard guard(*impl_);
   const ContainerId child = ContainerId::Normal(impl_->log.NextId(), kind);
   MERROW_TRY(impl_->ListInsert(list, index, Value(child)));
   MERROW_TRY(impl_->StartChild(child));
@@ -557,17 +580,20 @@ Result<ContainerId> Document::ListInsertContainer(const ContainerId& list, size_
 }
 
 Status Document::ListDelete(const ContainerId& list, size_t index, size_t count) {
+  const Impl::EditGuard guard(*impl_);
   return list.kind() == ContainerKind::kMovableList
              ? impl_->ListDelete<MovableListState>(list, index, count)
              : impl_->ListDelete<ListState>(list, index, count);
 }
 
 Status Document::MovableListSet(const ContainerId& list, size_t index, const Value& value) {
+  const Impl::EditGuard guard(*impl_);
   MERROW_TRY(CheckPlain(value));
   return impl_->MovableListSet(list, index, value);
 }
 
 Status Document::MovableListMove(const ContainerId& list, size_t from, size_t to) {
+  const Impl::EditGuard guard(*impl_);
   MERROW_ASSIGN(auto* state, impl_->ForEdit<MovableListState>(list, ContainerKind::kMovableList));
   const size_t length = state->length();
   if (from >= length || to >= length) return OutOfRange(list, std::max(from, to), length);
@@ -587,6 +613,7 @@ Status Document::MovableListMove(const ContainerId& list, size_t from, size_t to
 
 Result<Id> Document::TreeCreate(const ContainerId& tree, std::optional<Id> parent,
                                 std::optional<uint32_t> index) {
+  const Impl::EditGuard guard(*impl_);
   MERROW_ASSIGN(auto* state, impl_->ForEdit<TreeState>(tree, ContainerKind::kTree));
   const Id node = impl_->log.NextId();
   const TreePlace place = parent.has_value() ? TreePlace::Below(*parent) : TreePlace::Root();
@@ -596,18 +623,21 @@ Result<Id> Document::TreeCreate(const ContainerId& tree, std::optional<Id> paren
 
 Status Document::TreeMoveNode(const ContainerId& tree, Id node, std::optional<Id> parent,
                               std::optional<uint32_t> index) {
+  const Impl::EditGuard guard(*impl_);
   MERROW_ASSIGN(auto* state, impl_->ForEdit<TreeState>(tree, ContainerKind::kTree));
   const TreePlace place = parent.has_value() ? TreePlace::Below(*parent) : TreePlace::Root();
   return impl_->ApplyTreeEdits(tree, state->EditsForMove(node, place, index));
 }
 
 Status Document::TreeDelete(const ContainerId& tree, Id node) {
+  const Impl::EditGuard guard(*impl_);
   MERROW_ASSIGN(auto* state, impl_->ForEdit<TreeState>(tree, ContainerKind::kTree));
   return impl_->ApplyTreeEdits(tree, state->EditsForDelete(node));
 }
 
 Status Document::TextInsert(const ContainerId& text, size_t position, std::string_view utf8,
                             TextUnit unit) {
+  const Impl::EditGuard guard(*impl_);
   MERROW_ASSIGN(TextState * state, impl_->ForEdit<TextState>(text, ContainerKind::kText));
   if (!IsUtf8(utf8)) return InvalidArgument("text to insert is not UTF-8");
   MERROW_ASSIGN(const uint32_t at, Impl::ToUnicode(text, *state, position, unit));
@@ -623,6 +653,7 @@ Status Document::TextInsert(const ContainerId& text, size_t position, std::strin
 }
 
 Status Document::TextDelete(const ContainerId& text, size_t position, size_t count, TextUnit unit) {
+  const Impl::EditGuard guard(*impl_);
   MERROW_ASSIGN(TextState * state, impl_->ForEdit<TextState>(text, ContainerKind::kText));
   MERROW_ASSIGN(const uint32_t start, Impl::ToUnicode(text, *state, position, unit));
   if (count > SIZE_MAX - position) return OutOfRange(text, SIZE_MAX, state->unicode_length());
@@ -636,12 +667,14 @@ Status Document::TextDelete(const ContainerId& text, size_t position, size_t cou
 
 Status Document::TextMark(const ContainerId& text, size_t start, size_t end, std::string_view key,
                           const Value& value, StyleExpand expand, TextUnit unit) {
+  const Impl::EditGuard guard(*impl_);
   MERROW_TRY(CheckPlain(value));
   return impl_->Mark(text, start, end, key, value, StyleInfo(expand), unit);
 }
 
 Status Document::TextUnmark(const ContainerId& text, size_t start, size_t end, std::string_view key,
                             StyleExpand expand, TextUnit unit) {
+  const Impl::EditGuard guard(*impl_);
   // What is inserted at the edge of a mark that expands there belongs to it, so not to what is
   // taken out of it.
   const StyleExpand reversed = expand == StyleExpand::kNone   ? StyleExpand::kBoth
@@ -651,6 +684,7 @@ Status Document::TextUnmark(const ContainerId& text, size_t start, size_t end, s
 }
 
 Status Document::CounterIncrement(const ContainerId& counter, double delta) {
+  const Impl::EditGuard guard(*impl_);
   return impl_->Increment(counter, delta);
 }
 

@@ -211,7 +211,9 @@ TEST(Document, EditsOutOfRangeAreRefused) {
   EXPECT_FALSE(doc.TextInsert(kText, 0, "\xff").ok());
   const ContainerId absent = ContainerId::Normal({9, 9}, ContainerKind::kMap);
   EXPECT_FALSE(doc.MapSet(absent, "k", Value(true)).ok());
+  EXPECT_TRUE(doc.MapDelete(kMap, "k").ok());  // nothing to delete
   EXPECT_EQ(doc.op_count(), 0U);
+  EXPECT_EQ(doc.ToJson(), "{}");
   EXPECT_FALSE(doc.SetPeer(kNoPeer).ok());
 }
 

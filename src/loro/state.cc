@@ -79,6 +79,14 @@ Container& State::Open(const ContainerId& id) {
   return added;
 }
 
+void State::Truncate(size_t count) {
+  if (containers_.size() <= count) return;
+  while (containers_.size() > count) containers_.pop_back();
+  index_ = HashIndex();
+  index_.Added(containers_.size(),
+               [this](uint32_t i) { return ContainerIdHash()(containers_[i].id); });
+}
+
 void State::AdoptChildren(const Value& value, const ContainerId& parent) {
   if (const auto* child = value.If<ContainerId>()) {
     // A container that an op on it claims to create is none.

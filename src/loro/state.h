@@ -65,6 +65,8 @@ class State {
   T* OpenAs(const ContainerId& id) {
     return std::get_if<T>(&Open(id).state);
   }
+  /// Forgets the containers added after the first `count`. REQUIRES: nothing refers to them.
+  void Truncate(size_t count);
   /// Adds a container. REQUIRES: it does not exist.
   Container& Add(const ContainerId& id, std::optional<ContainerId> parent);
 
