@@ -505,6 +505,8 @@ class OpsReader {
     if (is_parent_null == 0) {
       if (!ReadId(&op.parent)) return Fail("malformed parent");
       op.parent_kind = op.parent == kDeletedTreeRoot ? TreeParent::kDeleted : TreeParent::kNode;
+      // No Loro writes it, and loro-crdt stops when it merges it with concurrent ops.
+      if (op.parent == op.target) return Fail("a tree node below itself");
     }
     // A delete's position is a placeholder.
     if (op.parent_kind == TreeParent::kDeleted) {

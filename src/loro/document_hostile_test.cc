@@ -55,6 +55,16 @@ TEST(HostileInput, ASnapshotsStateIsNotBelieved) {
   doc.CheckInvariants();
 }
 
+TEST(HostileInput, ATreeNodeIsNotBelowItself) {
+  const ContainerId tree = ContainerId::Root("tree", ContainerKind::kTree);
+  Document doc(2);
+  const Bytes update = Update({1, 0}, 0, {}, [&](ChangeBlockBuilder& builder) {
+    builder.AddTreeMove(tree, {1, 0}, TreeParent::kNode, {1, 0}, "\x80");
+  });
+  EXPECT_FALSE(doc.Import(update).ok());
+  EXPECT_EQ(doc.ToJson(), "{}");
+}
+
 TEST(HostileInput, ASnapshotsStateIsIntactAllTheSame) {
   Document honest(1);
   ASSERT_TRUE(honest.TextInsert(kText, 0, "a text that stands in the state").ok());
