@@ -85,10 +85,10 @@ struct MissingDependencies {
   loro::VersionVector version;  // empty if the row does not exist
 };
 
-/// Error codes: not found (no such document table), invalid argument (key), limit (sizes),
-/// corruption (the update does not decode, or the document is quarantined), conflict (the update
-/// contradicts the document, or the row would break a constraint of the table, named in the
-/// message), io (nothing of the batch is on disk).
+/// Error codes: not found (no such document table), invalid argument (the key, or an op that does
+/// not fit the version it was made at), limit (sizes), corruption (the update does not decode, or
+/// the document is quarantined), conflict (the row would break a constraint of the table, named in
+/// the message), io (nothing of the batch is on disk).
 using WriteResult = std::variant<Applied, MissingDependencies, Error>;
 
 /// What of a document somebody lacks.
