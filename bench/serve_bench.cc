@@ -27,9 +27,9 @@
 #include <sstream>
 #include <vector>
 
-#include "base/check.h"
+#include "merrow/check.h"
 #include "base/clock.h"
-#include "loro/document.h"
+#include "merrow/document.h"
 #include "serve_client.h"
 
 namespace merrow::bench {

@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "base/check.h"
+#include "merrow/check.h"
 
 namespace merrow::bench {
 

@@ -116,7 +116,7 @@ const selfCheck = [
   { path: "base/a.h", text: '#include "loro/doc.h"\n', bad: 1 },
   {
     path: "store/a.cc",
-    text: '#include "base/result.h"\n#include "sync/session.h"\n',
+    text: '#include "base/bytes.h"\n#include "sync/session.h"\n',
     bad: 1,
   },
   { path: "sync/a.cc", text: '#include "store/store.h"\n', bad: 1 },

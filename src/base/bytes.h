@@ -16,14 +16,10 @@
 #include <type_traits>
 #include <vector>
 
-#include "base/result.h"
+#include "merrow/bytes.h"
+#include "merrow/result.h"
 
 namespace merrow {
-
-/// Bytes that somebody else owns. Bytes are held as `char` so that text and bytes convert freely.
-using BytesView = std::string_view;
-/// Owned bytes.
-using Bytes = std::string;
 
 /// Lower-case hexadecimal of `bytes`.
 std::string ToHex(BytesView bytes);

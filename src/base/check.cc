@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/check.h"
+#include "merrow/check.h"
 
 #include <cstdio>
 #include <cstdlib>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/result.h"
+#include "merrow/result.h"
 
 namespace merrow {
 

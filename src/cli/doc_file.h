@@ -17,11 +17,11 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/result.h"
 #include "loro/change_block.h"
-#include "loro/document.h"
 #include "loro/envelope.h"
 #include "loro/snapshot.h"
+#include "merrow/document.h"
+#include "merrow/result.h"
 
 namespace merrow::cli {
 

@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
-#include "base/result.h"
 #include "cli/doc_file.h"
+#include "merrow/result.h"
 
 namespace CLI {
 class App;

@@ -9,7 +9,8 @@
 #include <ostream>
 #include <string>
 
-#include "loro/document.h"
+#include "base/bytes.h"
+#include "merrow/document.h"
 
 namespace merrow::cli {
 namespace {

@@ -5,7 +5,7 @@
 #include <queue>
 #include <unordered_set>
 
-#include "base/check.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 

@@ -25,8 +25,8 @@
 #include <span>
 #include <vector>
 
-#include "loro/ids.h"
-#include "loro/version_vector.h"
+#include "merrow/ids.h"
+#include "merrow/version_vector.h"
 
 namespace merrow::loro {
 

@@ -17,10 +17,10 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/result.h"
-#include "loro/ids.h"
-#include "loro/value.h"
-#include "loro/version_vector.h"
+#include "merrow/ids.h"
+#include "merrow/result.h"
+#include "merrow/value.h"
+#include "merrow/version_vector.h"
 
 namespace merrow::loro {
 

@@ -17,12 +17,12 @@
 #include <limits>
 #include <optional>
 
-#include "base/check.h"
 #include "loro/change_block.h"
 #include "loro/columns.h"
 #include "loro/op_tag.h"
 #include "loro/utf8.h"
 #include "loro/value_codec.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {

@@ -31,7 +31,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/result.h"
+#include "merrow/result.h"
 
 namespace merrow::loro {
 

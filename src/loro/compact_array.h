@@ -12,7 +12,7 @@
 #include <span>
 #include <type_traits>
 
-#include "base/check.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 

@@ -14,8 +14,8 @@
 #pragma once
 
 #include "base/bytes.h"
-#include "base/result.h"
-#include "loro/ids.h"
+#include "merrow/ids.h"
+#include "merrow/result.h"
 
 namespace merrow::loro {
 

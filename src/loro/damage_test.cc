@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "loro/document.h"
 #include "loro/envelope.h"
+#include "merrow/document.h"
 
 namespace merrow::loro {
 namespace {

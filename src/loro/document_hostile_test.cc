@@ -6,9 +6,9 @@
 #include <gmock/gmock.h>
 
 #include "loro/change_block.h"
-#include "loro/document.h"
 #include "loro/envelope.h"
 #include "loro/snapshot.h"
+#include "merrow/document.h"
 
 namespace merrow::loro {
 namespace {

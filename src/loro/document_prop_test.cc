@@ -12,7 +12,7 @@
 #include <deque>
 
 #include "base/clock.h"
-#include "loro/document.h"
+#include "merrow/document.h"
 
 namespace merrow::loro {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "loro/document.h"
+#include "merrow/document.h"
 
 #include <gmock/gmock.h>
 

@@ -16,7 +16,7 @@
 #include <span>
 
 #include "base/bytes.h"
-#include "base/result.h"
+#include "merrow/result.h"
 
 namespace merrow::loro {
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "base/check.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loro/history.h"
 
-#include "base/check.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 

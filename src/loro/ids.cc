@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "loro/ids.h"
+#include "merrow/ids.h"
 
 #include <array>
 #include <charconv>

@@ -22,7 +22,7 @@
 #include <memory>
 #include <utility>
 
-#include "base/check.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 

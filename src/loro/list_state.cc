@@ -8,9 +8,9 @@
 #include <string>
 #include <utility>
 
-#include "base/check.h"
 #include "loro/compact_array.h"
 #include "loro/leaf_tree.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {

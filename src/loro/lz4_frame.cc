@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "base/check.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {

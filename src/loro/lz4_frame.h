@@ -10,7 +10,7 @@
 #include <cstddef>
 
 #include "base/bytes.h"
-#include "base/result.h"
+#include "merrow/result.h"
 
 namespace merrow::loro {
 

@@ -11,10 +11,10 @@
 #include <iterator>
 #include <string>
 
-#include "base/check.h"
 #include "loro/state_codec.h"
 #include "loro/state_columns.h"
 #include "loro/value_codec.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 

@@ -4,7 +4,7 @@
 #include <functional>
 #include <utility>
 
-#include "base/check.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {

@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "loro/hash_index.h"
-#include "loro/ids.h"
-#include "loro/value.h"
+#include "merrow/ids.h"
+#include "merrow/value.h"
 
 namespace merrow::loro {
 

@@ -15,10 +15,10 @@
 #include <cstdint>
 #include <string>
 
-#include "base/check.h"
 #include "loro/state_codec.h"
 #include "loro/state_columns.h"
 #include "loro/value_codec.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {

@@ -7,9 +7,9 @@
 #include <unordered_map>
 #include <utility>
 
-#include "base/check.h"
 #include "loro/leaf_tree.h"
 #include "loro/state_codec.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {

@@ -29,10 +29,10 @@
 #include <optional>
 #include <vector>
 
-#include "base/result.h"
-#include "loro/ids.h"
 #include "loro/sequence_run.h"
-#include "loro/value.h"
+#include "merrow/ids.h"
+#include "merrow/result.h"
+#include "merrow/value.h"
 
 namespace merrow::loro {
 

@@ -14,13 +14,13 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/check.h"
 #include "loro/causal_graph.h"
 #include "loro/change_block.h"
 #include "loro/envelope.h"
 #include "loro/op_slice.h"
 #include "loro/snapshot.h"
 #include "loro/state_codec.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "loro/document.h"
+#include "merrow/document.h"
 
 namespace merrow::loro {
 namespace {

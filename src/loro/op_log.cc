@@ -6,7 +6,7 @@
 #include <set>
 #include <tuple>
 
-#include "base/check.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {

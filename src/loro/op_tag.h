@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-#include "loro/ids.h"
+#include "merrow/ids.h"
 
 namespace merrow::loro {
 

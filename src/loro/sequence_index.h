@@ -20,9 +20,9 @@
 #include <map>
 #include <vector>
 
-#include "base/check.h"
 #include "loro/hash_index.h"
-#include "loro/ids.h"
+#include "merrow/check.h"
+#include "merrow/ids.h"
 
 namespace merrow::loro {
 

@@ -17,7 +17,7 @@
 #include <set>
 #include <vector>
 
-#include "loro/ids.h"
+#include "merrow/ids.h"
 
 namespace merrow::loro {
 

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "loro/ids.h"
+#include "merrow/ids.h"
 
 namespace merrow::loro {
 

@@ -7,9 +7,9 @@
 #include <string>
 #include <utility>
 
-#include "base/check.h"
 #include "loro/leaf_tree.h"
 #include "loro/sequence_index.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {

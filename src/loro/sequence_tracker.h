@@ -27,8 +27,8 @@
 #include <memory>
 #include <vector>
 
-#include "base/result.h"
-#include "loro/ids.h"
+#include "merrow/ids.h"
+#include "merrow/result.h"
 
 namespace merrow::loro {
 

@@ -22,10 +22,10 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/result.h"
-#include "loro/ids.h"
 #include "loro/sstable.h"
-#include "loro/version_vector.h"
+#include "merrow/ids.h"
+#include "merrow/result.h"
+#include "merrow/version_vector.h"
 
 namespace merrow::loro {
 

@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/check.h"
 #include "loro/envelope.h"
-#include "loro/version_vector.h"
+#include "merrow/check.h"
+#include "merrow/version_vector.h"
 
 namespace merrow::loro {
 

@@ -5,9 +5,9 @@
 #include <limits>
 #include <utility>
 
-#include "base/check.h"
 #include "loro/envelope.h"
 #include "loro/lz4_frame.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loro/state.h"
 
-#include "base/check.h"
 #include "loro/history.h"
 #include "loro/utf8.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {

@@ -20,10 +20,10 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/result.h"
 #include "loro/change_block.h"
-#include "loro/ids.h"
-#include "loro/value.h"
+#include "merrow/ids.h"
+#include "merrow/result.h"
+#include "merrow/value.h"
 
 namespace merrow::loro {
 

@@ -16,9 +16,9 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/result.h"
 #include "loro/columns.h"
-#include "loro/ids.h"
+#include "merrow/ids.h"
+#include "merrow/result.h"
 
 namespace merrow::loro {
 

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <unordered_map>
 
-#include "base/check.h"
 #include "loro/state_codec.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {

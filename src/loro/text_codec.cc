@@ -16,11 +16,11 @@
 #include <string>
 #include <unordered_map>
 
-#include "base/check.h"
 #include "loro/state_codec.h"
 #include "loro/state_columns.h"
 #include "loro/utf8.h"
 #include "loro/value_codec.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {

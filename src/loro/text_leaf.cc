@@ -4,7 +4,7 @@
 
 #include <bit>
 
-#include "base/check.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {

@@ -13,8 +13,8 @@
 #include <string_view>
 
 #include "loro/compact_array.h"
-#include "loro/ids.h"
 #include "loro/leaf_tree.h"
+#include "merrow/ids.h"
 
 namespace merrow::loro {
 

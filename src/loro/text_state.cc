@@ -7,10 +7,10 @@
 #include <optional>
 #include <utility>
 
-#include "base/check.h"
 #include "loro/hash_index.h"
 #include "loro/leaf_tree.h"
 #include "loro/text_leaf.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {

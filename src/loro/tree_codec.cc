@@ -27,9 +27,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "base/check.h"
 #include "loro/state_codec.h"
 #include "loro/state_columns.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {

@@ -7,11 +7,11 @@
 #include <tuple>
 #include <utility>
 
-#include "base/check.h"
 #include "loro/fractional_index.h"
 #include "loro/hash_index.h"
 #include "loro/leaf_tree.h"
 #include "loro/state_codec.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {

@@ -32,10 +32,10 @@
 #include <string>
 #include <vector>
 
-#include "base/result.h"
 #include "loro/change_block.h"
-#include "loro/ids.h"
 #include "loro/op_slice.h"
+#include "merrow/ids.h"
+#include "merrow/result.h"
 
 namespace merrow::loro {
 

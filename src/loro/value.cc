@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "loro/value.h"
+#include "merrow/value.h"
 
 namespace merrow::loro {
 namespace {

@@ -25,9 +25,9 @@
 #include <string_view>
 
 #include "base/bytes.h"
-#include "base/result.h"
 #include "loro/columns.h"
-#include "loro/value.h"
+#include "merrow/result.h"
+#include "merrow/value.h"
 
 namespace merrow::loro {
 

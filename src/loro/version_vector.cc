@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "loro/version_vector.h"
+#include "merrow/version_vector.h"
 
 #include <algorithm>
+
+#include "base/bytes.h"
 
 namespace merrow::loro {
 namespace {

@@ -13,7 +13,7 @@
 #include <memory>
 #include <vector>
 
-#include "base/result.h"
+#include "merrow/result.h"
 
 namespace merrow::net {
 

@@ -9,7 +9,7 @@
 #include <charconv>
 #include <utility>
 
-#include "base/check.h"
+#include "merrow/check.h"
 #include "net/websocket_session.h"
 
 namespace merrow::net {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/result.h"
+#include "merrow/result.h"
 
 namespace merrow::net {
 

@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "base/check.h"
+#include "merrow/check.h"
 #include "net/http_connection.h"
 #include "net/server_state.h"
 

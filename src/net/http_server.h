@@ -22,7 +22,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/result.h"
+#include "merrow/result.h"
 #include "net/counters.h"
 #include "net/event_loop.h"
 #include "net/http_message.h"

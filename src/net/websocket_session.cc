@@ -4,7 +4,7 @@
 #include <boost/beast/core/error.hpp>
 #include <utility>
 
-#include "base/check.h"
+#include "merrow/check.h"
 
 namespace merrow::net {
 

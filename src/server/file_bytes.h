@@ -8,7 +8,7 @@
 #include <string>
 
 #include "base/bytes.h"
-#include "base/result.h"
+#include "merrow/result.h"
 
 namespace merrow::server {
 

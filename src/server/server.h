@@ -12,7 +12,7 @@
 #include <functional>
 #include <string>
 
-#include "base/result.h"
+#include "merrow/result.h"
 #include "net/listen_address.h"
 
 namespace merrow::server {

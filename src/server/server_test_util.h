@@ -14,7 +14,7 @@
 #include <string_view>
 
 #include "base/clock.h"
-#include "loro/document.h"
+#include "merrow/document.h"
 #include "net/testing/server_fixture.h"
 #include "store/store.h"
 

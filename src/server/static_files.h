@@ -8,7 +8,7 @@
 #include <map>
 #include <string>
 
-#include "base/result.h"
+#include "merrow/result.h"
 #include "net/http_message.h"
 
 namespace merrow::server {

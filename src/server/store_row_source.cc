@@ -3,9 +3,9 @@
 
 #include <utility>
 
-#include "base/check.h"
-#include "loro/document.h"
 #include "loro/envelope.h"
+#include "merrow/check.h"
+#include "merrow/document.h"
 
 namespace merrow::server {
 namespace {

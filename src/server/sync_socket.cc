@@ -3,7 +3,7 @@
 
 #include <spdlog/spdlog.h>
 
-#include "base/check.h"
+#include "merrow/check.h"
 
 namespace merrow::server {
 namespace {

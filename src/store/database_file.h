@@ -24,7 +24,7 @@
 #include <memory>
 #include <string>
 
-#include "base/result.h"
+#include "merrow/result.h"
 #include "store/schema.h"
 #include "store/sqlite.h"
 

@@ -5,7 +5,7 @@
 #include <iterator>
 #include <utility>
 
-#include "base/check.h"
+#include "merrow/check.h"
 
 namespace merrow::store {
 namespace {

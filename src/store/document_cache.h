@@ -23,7 +23,7 @@
 #include <unordered_map>
 #include <utility>
 
-#include "loro/document.h"
+#include "merrow/document.h"
 
 namespace merrow::store {
 

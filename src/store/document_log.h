@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/result.h"
+#include "merrow/result.h"
 #include "store/database_file.h"
 #include "store/sqlite.h"
 

@@ -8,7 +8,7 @@
 
 #include <string>
 
-#include "base/result.h"
+#include "merrow/result.h"
 
 namespace merrow::store {
 

@@ -47,8 +47,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/result.h"
-#include "loro/document.h"
+#include "merrow/document.h"
+#include "merrow/result.h"
 #include "store/schema.h"
 #include "store/sqlite.h"
 

@@ -20,7 +20,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
-#include "base/result.h"
+#include "merrow/result.h"
 
 namespace merrow::store {
 

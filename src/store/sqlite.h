@@ -17,7 +17,7 @@
 #include <unordered_map>
 
 #include "base/bytes.h"
-#include "base/result.h"
+#include "merrow/result.h"
 
 namespace merrow::store {
 

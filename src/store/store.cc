@@ -8,7 +8,7 @@
 #include <unordered_set>
 #include <utility>
 
-#include "loro/document.h"
+#include "merrow/document.h"
 #include "store/database_file.h"
 #include "store/document_cache.h"
 #include "store/document_log.h"

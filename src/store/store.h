@@ -29,8 +29,8 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
-#include "base/result.h"
-#include "loro/version_vector.h"
+#include "merrow/result.h"
+#include "merrow/version_vector.h"
 #include "store/schema.h"
 
 namespace merrow::store {

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "loro/document.h"
+#include "merrow/document.h"
 #include "store/reader.h"
 #include "store/store.h"
 

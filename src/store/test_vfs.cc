@@ -11,7 +11,7 @@
 #include <optional>
 #include <string>
 
-#include "base/check.h"
+#include "merrow/check.h"
 
 namespace merrow::store {
 namespace {

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/result.h"
+#include "merrow/result.h"
 
 namespace merrow::sync {
 

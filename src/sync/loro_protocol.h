@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/result.h"
+#include "merrow/result.h"
 #include "sync/limits.h"
 #include "sync/row_source.h"
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "loro/version_vector.h"
+#include "merrow/version_vector.h"
 
 namespace merrow::sync {
 

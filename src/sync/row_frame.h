@@ -18,8 +18,8 @@
 #include <string_view>
 
 #include "base/bytes.h"
-#include "base/result.h"
-#include "loro/version_vector.h"
+#include "merrow/result.h"
+#include "merrow/version_vector.h"
 #include "sync/limits.h"
 #include "sync/row_source.h"
 

@@ -24,8 +24,8 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/result.h"
-#include "loro/version_vector.h"
+#include "merrow/result.h"
+#include "merrow/version_vector.h"
 
 namespace merrow::sync {
 

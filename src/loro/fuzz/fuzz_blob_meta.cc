@@ -2,10 +2,10 @@
 //
 // What a blob says about itself without being imported.
 
-#include "base/check.h"
-#include "loro/document.h"
 #include "loro/fuzz/fuzz_repair.h"
 #include "loro/fuzz/fuzz_target.h"
+#include "merrow/check.h"
+#include "merrow/document.h"
 
 namespace merrow::loro {
 

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 
-#include "base/check.h"
 #include "loro/change_block.h"
 #include "loro/fuzz/fuzz_target.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {

@@ -3,10 +3,10 @@
 // Import of a blob of either mode. What is refused must leave no trace; what is taken must mean the
 // same after another export, whether of updates or of a snapshot.
 
-#include "base/check.h"
-#include "loro/document.h"
 #include "loro/fuzz/fuzz_repair.h"
 #include "loro/fuzz/fuzz_target.h"
+#include "merrow/check.h"
+#include "merrow/document.h"
 
 namespace merrow::loro {
 namespace {

@@ -2,9 +2,9 @@
 //
 // An LZ4 frame: never more than the limit, and the same content after being compressed again.
 
-#include "base/check.h"
 #include "loro/fuzz/fuzz_target.h"
 #include "loro/lz4_frame.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {

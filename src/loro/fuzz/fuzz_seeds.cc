@@ -4,12 +4,12 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "base/check.h"
 #include "loro/envelope.h"
 #include "loro/fuzz/fuzz_target.h"
 #include "loro/lz4_frame.h"
 #include "loro/snapshot.h"
 #include "loro/state_codec.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {

@@ -3,11 +3,11 @@
 // A snapshot's body, with and without its states, whose wrappers and contents are decoded too. What
 // decodes can be written again.
 
-#include "base/check.h"
 #include "loro/fuzz/fuzz_repair.h"
 #include "loro/fuzz/fuzz_target.h"
 #include "loro/snapshot.h"
 #include "loro/state_codec.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {

@@ -3,10 +3,10 @@
 // A key-value store of a snapshot. Its entries are in order, can be found, and make the same store
 // when they are written again.
 
-#include "base/check.h"
 #include "loro/fuzz/fuzz_repair.h"
 #include "loro/fuzz/fuzz_target.h"
 #include "loro/sstable.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {

@@ -4,9 +4,9 @@
 // written, read and written again, and both writings are equal. (Images are not compared, because
 // they may hold a NaN.)
 
-#include "base/check.h"
 #include "loro/fuzz/fuzz_target.h"
 #include "loro/state_codec.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {

@@ -2,9 +2,9 @@
 //
 // Version vectors and frontiers: what decodes is written and read again.
 
-#include "base/check.h"
 #include "loro/fuzz/fuzz_target.h"
-#include "loro/version_vector.h"
+#include "merrow/check.h"
+#include "merrow/version_vector.h"
 
 namespace merrow::loro {
 

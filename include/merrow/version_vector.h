@@ -17,8 +17,12 @@
 #include <utility>
 #include <vector>
 
-#include "base/result.h"
-#include "loro/ids.h"
+#include "merrow/ids.h"
+#include "merrow/result.h"
+
+namespace merrow {
+class ByteReader;
+}
 
 namespace merrow::loro {
 

@@ -14,7 +14,7 @@
 #include <utility>
 #include <variant>
 
-#include "base/check.h"
+#include "merrow/check.h"
 
 namespace merrow {
 

@@ -13,7 +13,8 @@
 #include <string>
 #include <string_view>
 
-#include "base/bytes.h"
+#include "merrow/bytes.h"
+#include "merrow/result.h"
 
 namespace merrow::loro {
 

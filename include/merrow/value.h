@@ -11,7 +11,7 @@
 #include <variant>
 #include <vector>
 
-#include "loro/ids.h"
+#include "merrow/ids.h"
 
 namespace merrow::loro {
 

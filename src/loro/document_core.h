@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Document core: what a document is made of, and how changes from elsewhere get in and out. Local
+// edits are LocalEditor's; the public face of both is Document.
+//
+// Invariants: those of Document.
+
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "loro/op_log.h"
+#include "loro/state.h"
+#include "merrow/document.h"
+
+namespace merrow::loro {
+
+struct SnapshotParts;
+
+class DocumentCore {
+ public:
+  explicit DocumentCore(PeerId peer) : log(peer) {}
+
+  OpLog log;
+  /// What all of the log means, whatever version is looked at.
+  State state;
+  bool is_broken = false;
+
+  // As in Document.
+  Result<ImportStatus> Import(BytesView blob);
+  Result<ImportStatus> Load(BytesView snapshot);
+  Bytes ExportUpdates(const VersionVector& from);
+  Bytes ExportSnapshot();
+
+ private:
+  using Blocks = std::vector<std::shared_ptr<const OpLog::Incoming>>;
+
+  Result<ImportStatus> ImportBlocks(Blocks blocks);
+  Result<ImportStatus> ImportWhole(const SnapshotParts& parts, Blocks blocks);
+  Status ApplyAdmitted(const std::vector<OpLog::Admitted>& admitted, std::vector<Lv> heads);
+  void Restore(const OpLog::Checkpoint& before);
+  ImportStatus StatusOf(OpLog::Admission admission, const VersionVector& before) const;
+};
+
+}  // namespace merrow::loro

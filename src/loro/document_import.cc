@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How changes from elsewhere get into a document: blobs are decoded and checked whole, the log
+// admits what is new, and the state follows.
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "loro/document_core.h"
+#include "loro/envelope.h"
+#include "loro/history.h"
+#include "loro/sequence_merge.h"
+#include "loro/snapshot.h"
+#include "loro/state_image.h"
+
+namespace merrow::loro {
+namespace {
+
+using Incoming = OpLog::Incoming;
+
+Result<std::shared_ptr<const Incoming>> DecodeIncoming(BytesView bytes) {
+  auto incoming = std::make_shared<Incoming>();
+  incoming->bytes = bytes;
+  MERROW_ASSIGN(incoming->block, DecodeChangeBlock(bytes));
+  return std::shared_ptr<const Incoming>(std::move(incoming));
+}
+
+// Decodes the blocks of one blob. Equal ops and tree positions take next to no bytes, so what they
+// expand to is limited by more than the blob's size.
+class BlockDecoder {
+ public:
+  /// Without limits.
+  BlockDecoder() = default;
+  explicit BlockDecoder(size_t blob_bytes)
+      : ops_left_(kImportOpsFree + blob_bytes),
+        bytes_left_(kImportBytesFree + kImportBytesFactor * blob_bytes) {}
+
+  Status Add(BytesView bytes) {
+    MERROW_ASSIGN(auto incoming, DecodeIncoming(bytes));
+    const size_t ops = incoming->block.ops.size();
+    if (ops > ops_left_) return LimitReached("a blob holds too many ops for its size");
+    ops_left_ -= ops;
+    const size_t table_bytes = TableBytes(incoming->block);
+    if (table_bytes > bytes_left_) return LimitReached("a blob expands to too much for its size");
+    bytes_left_ -= table_bytes;
+    blocks_.push_back(std::move(incoming));
+    return {};
+  }
+
+  std::vector<std::shared_ptr<const Incoming>> Take() { return std::move(blocks_); }
+
+ private:
+  size_t ops_left_ = SIZE_MAX;
+  size_t bytes_left_ = SIZE_MAX;
+  std::vector<std::shared_ptr<const Incoming>> blocks_;
+};
+
+Result<std::vector<std::shared_ptr<const Incoming>>> DecodeUpdates(BytesView body) {
+  BlockDecoder decoder(body.size());
+  MERROW_TRY(ForEachBlock(body, [&decoder](BytesView bytes) { return decoder.Add(bytes); }));
+  return decoder.Take();
+}
+
+// The blocks of a snapshot. Several blobs within the limits can make one that is not, so they do
+// not hold for what this library wrote.
+enum class Origin { kAnywhere, kOwn };
+Result<std::vector<std::shared_ptr<const Incoming>>> DecodeBlocks(const SnapshotParts& parts,
+                                                                  Origin origin) {
+  size_t bytes = 0;
+  for (const SnapshotParts::Block& block : parts.blocks) bytes += block.bytes.size();
+  BlockDecoder decoder = origin == Origin::kOwn ? BlockDecoder() : BlockDecoder(bytes);
+  for (const SnapshotParts::Block& block : parts.blocks) MERROW_TRY(decoder.Add(block.bytes));
+  return decoder.Take();
+}
+
+}  // namespace
+
+Result<ImportStatus> DocumentCore::Import(BytesView blob) {
+  if (is_broken) return Corruption("the document is broken: its ops do not apply");
+  log.Commit();
+  MERROW_ASSIGN(const Envelope envelope, DecodeEnvelope(blob));
+  if (envelope.mode == EncodeMode::kFastUpdates) {
+    MERROW_ASSIGN(auto blocks, DecodeUpdates(envelope.body));
+    return ImportBlocks(std::move(blocks));
+  }
+  // All of the snapshot has to be intact. But who made it may lie about the state, which follows
+  // from the ops, so that is not taken from there.
+  MERROW_ASSIGN(const SnapshotParts parts, DecodeSnapshot(envelope.body));
+  if (parts.shallow.has_value()) {
+    return Unsupported("a shallow snapshot: its history is trimmed");
+  }
+  MERROW_ASSIGN(auto blocks, DecodeBlocks(parts, Origin::kAnywhere));
+  return ImportBlocks(std::move(blocks));
+}
+
+Result<ImportStatus> DocumentCore::ImportBlocks(
+    std::vector<std::shared_ptr<const Incoming>> blocks) {
+  const OpLog::Checkpoint before = log.TakeCheckpoint();
+  MERROW_ASSIGN(OpLog::Admission admission, log.Admit(std::move(blocks)));
+  const Status applied = ApplyAdmitted(admission.admitted, before.graph.heads);
+  if (!applied.ok()) {
+    Restore(before);
+    return applied.error();
+  }
+  return StatusOf(std::move(admission), before.graph.version);
+}
+
+Result<ImportStatus> DocumentCore::Load(BytesView snapshot) {
+  if (log.graph().size() > 0 || log.HasUncommitted() || log.has_pending() || is_broken) {
+    return InvalidArgument("a snapshot can be loaded only into an empty document");
+  }
+  MERROW_ASSIGN(const Envelope envelope, DecodeEnvelope(snapshot));
+  if (envelope.mode != EncodeMode::kFastSnapshot) {
+    return InvalidArgument("what is loaded is not a snapshot");
+  }
+  MERROW_ASSIGN(const SnapshotParts parts, DecodeSnapshot(envelope.body));
+  if (parts.shallow.has_value() || parts.state_omitted) return Import(snapshot);
+  MERROW_ASSIGN(auto blocks, DecodeBlocks(parts, Origin::kOwn));
+  return ImportWhole(parts, std::move(blocks));
+}
+
+// Takes over a snapshot's state as it is. REQUIRES: the document is empty.
+Result<ImportStatus> DocumentCore::ImportWhole(
+    const SnapshotParts& parts, std::vector<std::shared_ptr<const Incoming>> blocks) {
+  OpLog fresh(log.local_peer());
+  MERROW_ASSIGN(OpLog::Admission admission, fresh.Admit(std::move(blocks)));
+  if (fresh.has_pending() || !(fresh.version() == parts.version)) {
+    return Corruption("a snapshot's changes do not add up to its version " +
+                      parts.version.ToString());
+  }
+  const Lamport lamport_after = fresh.graph().LamportAfter(fresh.graph().frontiers());
+  MERROW_ASSIGN(State image,
+                StateFromImage(parts.states, lamport_after == 0 ? 0 : lamport_after - 1));
+  log = std::move(fresh);
+  state = std::move(image);
+  return StatusOf(std::move(admission), VersionVector());
+}
+
+// `heads` is the version that the state shows.
+Status DocumentCore::ApplyAdmitted(const std::vector<OpLog::Admitted>& admitted,
+                                   std::vector<Lv> heads) {
+  History history(log);
+  for (const OpLog::Admitted& item : admitted) {
+    const CausalGraph::Run& run = log.graph().RunOf(item.lv);
+    const bool follows = item.lv > run.start ? heads.size() == 1 && heads[0] == item.lv - 1
+                                             : std::equal(heads.begin(), heads.end(),
+                                                          run.parents.begin(), run.parents.end());
+    if (!follows) return MergeInto(log, item.lv, &state);
+    const ChangeBlock& block = item.source->block;
+    MERROW_TRY(ForEachOpSlice(block, block.changes[item.change], item.from, item.to,
+                              run.LamportAt(item.lv),
+                              [&](const OpSlice& slice) { return state.Apply(slice, history); }));
+    heads.assign(1, item.lv + static_cast<Lv>(item.to - item.from) - 1);
+  }
+  return {};
+}
+
+// Goes back to an earlier version after an import failed half-way: the state is derived anew from
+// the log. That can fail, too, if a loaded state was not that of its ops, so that some fitted it
+// which do not fit each other.
+void DocumentCore::Restore(const OpLog::Checkpoint& before) {
+  log.RollBack(before);
+  state = State();
+  is_broken = !MergeInto(log, 0, &state).ok();
+}
+
+ImportStatus DocumentCore::StatusOf(OpLog::Admission admission, const VersionVector& before) const {
+  ImportStatus status;
+  status.success = log.version().SpansNotIn(before);
+  status.pending = std::move(admission.pending);
+  std::unordered_set<ContainerId, ContainerIdHash> seen;
+  for (const OpLog::Admitted& item : admission.admitted) {
+    const ChangeBlock& block = item.source->block;
+    const Change& change = block.changes[item.change];
+    for (uint32_t i = 0; i < change.op_count; ++i) {
+      const ContainerId& id = block.containers[block.ops[change.first_op + i].container];
+      if (seen.insert(id).second) status.changed.push_back(id);
+    }
+  }
+  return status;
+}
+
+}  // namespace merrow::loro
