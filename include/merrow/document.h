@@ -13,14 +13,17 @@
 
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "merrow/bytes.h"
+#include "merrow/delta.h"
 #include "merrow/ids.h"
 #include "merrow/result.h"
 #include "merrow/value.h"
@@ -49,6 +52,66 @@ enum class TextUnit { kUnicode, kUtf16 };
 /// At which edges a mark takes in what is inserted there.
 enum class StyleExpand { kNone, kBefore, kAfter, kBoth };
 
+/// How two versions relate.
+enum class VersionOrder { kEqual, kBefore, kAfter, kConcurrent };
+
+/// A change: a run of one peer's ops that were committed together, or merged later.
+struct ChangeInfo {
+  Id id;                // of its first op
+  uint32_t length = 0;  // in atoms
+  Lamport lamport = 0;
+  int64_t timestamp = 0;  // seconds since the Unix epoch; 0 if not recorded
+  std::string_view message;
+  std::span<const Id> deps;  // sorted
+};
+
+struct CommitOptions {
+  int64_t timestamp =
+      0;  // seconds since the Unix epoch; 0: none. Never less than the change before
+  std::string_view message;
+};
+
+/// What changed what is shown, once.
+struct DocumentEvent {
+  enum class Cause { kLocal, kImport, kCheckout };
+  Cause cause = Cause::kLocal;
+  Frontiers from;
+  Frontiers to;
+  const DocumentDelta& delta;  // what turns `from` into `to`
+};
+
+/// Which neighbour a cursor sticks to.
+enum class CursorSide : int8_t { kLeft = -1, kMiddle = 0, kRight = 1 };
+
+/// A place in a sequence, by the element next to it.
+struct Cursor {
+  ContainerId container;
+  std::optional<Id> element;  // nothing: the start (side left) or the end (side right)
+  CursorSide side = CursorSide::kMiddle;
+
+  Bytes Encode() const;
+  static Result<Cursor> Decode(BytesView bytes);
+  friend bool operator==(const Cursor&, const Cursor&) = default;
+};
+
+/// Ends a subscription when it goes.
+class Subscription {
+ public:
+  Subscription() = default;
+  explicit Subscription(std::function<void()> cancel) : cancel_(std::move(cancel)) {}
+  Subscription(Subscription&& other) noexcept : cancel_(std::exchange(other.cancel_, nullptr)) {}
+  Subscription& operator=(Subscription&& other) noexcept {
+    std::swap(cancel_, other.cancel_);
+    return *this;
+  }
+  ~Subscription() {
+    if (cancel_) cancel_();
+  }
+
+ private:
+  std::function<void()> cancel_;
+};
+
 class Document {
  public:
   /// An empty document whose local edits will be `peer`'s.
@@ -70,6 +133,12 @@ class Document {
   /// broken.
   Result<ImportStatus> Import(BytesView blob);
 
+  /// Merges several blobs as if they were one: all of them, or after an error none. Blobs may
+  /// depend on each other in any order.
+  Result<ImportStatus> ImportBatch(std::span<const BytesView> blobs);
+  /// Merges JSON updates (docs/format.md). Invalid argument with the place if they do not parse.
+  Result<ImportStatus> ImportJson(std::string_view json_updates);
+
   /// Takes over a snapshot that ExportSnapshot made, with its state as it is, which is faster.
   /// Corruption if it does not decode. REQUIRES: the document is empty; the snapshot is trusted.
   Result<ImportStatus> Load(BytesView snapshot);
@@ -82,15 +151,65 @@ class Document {
   Bytes ExportUpdates(const VersionVector& from);
   /// A FastSnapshot blob: history and state. Commits first.
   Bytes ExportSnapshot();
+  /// A FastUpdates blob with exactly the ops of `spans`, as far as they are here. Commits first.
+  Bytes ExportUpdatesInRange(std::span<const IdSpan> spans);
+  /// A FastSnapshot blob whose history starts at `at` or, if that is not critical (some later op
+  /// does not follow it), at the latest critical version before. What is older is not in it.
+  /// Commits first. Not found if `at` is not in the history.
+  Result<Bytes> ExportShallowSnapshot(const Frontiers& at);
+  /// The ops that `to` has and `from` lacks as JSON updates. Commits first.
+  std::string ExportJson(const VersionVector& from, const VersionVector& to);
+  std::string ExportJson() { return ExportJson({}, version()); }
   /// Some op was parked because its dependencies are missing.
   bool has_pending() const;
   /// Forgets parked ops.
   void DropPending();
 
+  // --- Versions ---
+
+  /// The version of the op log: all that was imported or committed, whatever is looked at.
   const VersionVector& version() const;
   Frontiers frontiers() const;
   /// Atoms in the op log.
   uint64_t op_count() const;
+
+  /// The history before `shallow_start` is trimmed: it cannot be looked at, and updates that depend
+  /// on it are refused. Both are empty if nothing is trimmed.
+  bool is_shallow() const;
+  VersionVector shallow_start() const;
+  Frontiers shallow_frontiers() const;
+
+  /// The ops that `frontiers` and all before them make up; nothing if one of them is unknown or in
+  /// trimmed history.
+  std::optional<VersionVector> VersionOf(const Frontiers& frontiers) const;
+  /// The heads of `version`, as far as it is in the history.
+  Frontiers FrontiersOf(const VersionVector& version) const;
+  /// Nothing if one of them is unknown or in trimmed history.
+  std::optional<VersionOrder> Compare(const Frontiers& a, const Frontiers& b) const;
+
+  /// Shows an earlier version to all that reads, until CheckoutToLatest. Imports go on and stay
+  /// unseen; edits are a conflict. Commits first. Not found if `frontiers` are not in the history.
+  /// Cost: replays the history, from the nearest version that is at hand.
+  Status Checkout(const Frontiers& frontiers);
+  void CheckoutToLatest();
+  bool is_checked_out() const;
+  /// The version that is shown.
+  Frontiers shown_frontiers() const;
+
+  /// How containers differ: what turns version `a` into version `b`. Not found as in Checkout.
+  Result<DocumentDelta> Diff(const Frontiers& a, const Frontiers& b) const;
+  /// Makes `delta` as local edits. New child containers get ids of their own; deltas of containers
+  /// that the delta itself brings along go to those. Changes nothing if it does not fit.
+  Status ApplyDelta(const DocumentDelta& delta);
+  /// Local edits after which the document looks as it did at `frontiers`. Not found as in Checkout.
+  Status RevertTo(const Frontiers& frontiers);
+  /// A document of `peer` with the history up to `frontiers`. Not found as in Checkout.
+  Result<Document> ForkAt(const Frontiers& frontiers, PeerId peer);
+  Result<Document> Fork(PeerId peer);
+
+  /// Calls visit for every change, dependencies first; of concurrent ones the order is that of
+  /// (lamport, peer).
+  void ForEachChange(const std::function<void(const ChangeInfo&)>& visit) const;
 
   // --- Reading ---
 
@@ -157,6 +276,32 @@ class Document {
 
   /// Seals the local edits since the last commit as one change. Nothing if there are none.
   void Commit();
+  /// The same with a timestamp and a message. Invalid argument if the message is not UTF-8.
+  Status Commit(const CommitOptions& options);
+
+  // --- Mergeable children ---
+
+  /// A child container of `map` at `key` that two sides may create concurrently: both get the same
+  /// one. It is made unless it is there; what else is at the key is overwritten.
+  Result<ContainerId> MapEnsureMergeable(const ContainerId& map, std::string_view key,
+                                         ContainerKind kind);
+
+  // --- Events ---
+
+  /// Called after each import, commit, checkout or undo step that changed what is shown, until the
+  /// subscription goes. It must not change the document. Without subscribers events cost nothing.
+  using EventCallback = std::function<void(const DocumentEvent&)>;
+  Subscription Subscribe(EventCallback callback);
+
+  // --- Cursors ---
+
+  /// A place in a Text, List or MovableList that stays with what it is next to. `side`: which
+  /// neighbour it sticks to. Invalid argument for a wrong kind or a position out of range.
+  Result<Cursor> CursorAt(const ContainerId& container, size_t position, CursorSide side,
+                          TextUnit unit = TextUnit::kUnicode) const;
+  /// Where a cursor is now; if what it stuck to was deleted, where that was. Not found if the
+  /// container does not exist or the element is in trimmed history.
+  Result<size_t> PositionOf(const Cursor& cursor, TextUnit unit = TextUnit::kUnicode) const;
 
   // --- Upkeep ---
 
