@@ -18,33 +18,35 @@ Document::~Document() = default;
 Document::Document(Document&&) noexcept = default;
 Document& Document::operator=(Document&&) noexcept = default;
 
-PeerId Document::peer() const { return impl_->core.log.local_peer(); }
+PeerId Document::peer() const { return impl_->core().log.local_peer(); }
 
 Status Document::SetPeer(PeerId peer) {
   if (peer == kNoPeer) return InvalidArgument("peer " + std::to_string(peer) + " is reserved");
   Commit();
-  if (peer != impl_->core.log.local_peer()) impl_->core.log.SetLocalPeer(peer);
+  if (peer != impl_->core().log.local_peer()) impl_->core().log.SetLocalPeer(peer);
   return {};
 }
 
-Result<ImportStatus> Document::Import(BytesView blob) { return impl_->core.Import(blob); }
+Result<ImportStatus> Document::Import(BytesView blob) { return impl_->core().Import(blob); }
 
-Result<ImportStatus> Document::Load(BytesView snapshot) { return impl_->core.Load(snapshot); }
-bool Document::is_broken() const { return impl_->core.is_broken; }
+Result<ImportStatus> Document::Load(BytesView snapshot) { return impl_->core().Load(snapshot); }
+bool Document::is_broken() const { return impl_->core().is_broken; }
 
-Bytes Document::ExportUpdates(const VersionVector& from) { return impl_->core.ExportUpdates(from); }
-Bytes Document::ExportSnapshot() { return impl_->core.ExportSnapshot(); }
+Bytes Document::ExportUpdates(const VersionVector& from) {
+  return impl_->core().ExportUpdates(from);
+}
+Bytes Document::ExportSnapshot() { return impl_->core().ExportSnapshot(); }
 
-bool Document::has_pending() const { return impl_->core.log.has_pending(); }
-void Document::DropPending() { impl_->core.log.DropPending(); }
-const VersionVector& Document::version() const { return impl_->core.log.version(); }
-Frontiers Document::frontiers() const { return impl_->core.log.graph().frontiers(); }
-uint64_t Document::op_count() const { return impl_->core.log.graph().size(); }
+bool Document::has_pending() const { return impl_->core().log.has_pending(); }
+void Document::DropPending() { impl_->core().log.DropPending(); }
+const VersionVector& Document::version() const { return impl_->core().log.version(); }
+Frontiers Document::frontiers() const { return impl_->core().log.graph().frontiers(); }
+uint64_t Document::op_count() const { return impl_->core().log.graph().size(); }
 
-void Document::AppendJson(std::string* out) const { AppendDocumentJson(impl_->core.state, out); }
+void Document::AppendJson(std::string* out) const { AppendDocumentJson(impl_->core().state, out); }
 
 void Document::AppendJson(const ContainerId& container, std::string* out) const {
-  AppendContainerJson(impl_->core.state, container, out);
+  AppendContainerJson(impl_->core().state, container, out);
 }
 
 std::string Document::ToJson() const {
@@ -54,16 +56,16 @@ std::string Document::ToJson() const {
 }
 
 void Document::AppendDelta(const ContainerId& text, std::string* out) const {
-  AppendTextDelta(impl_->core.state, text, out);
+  AppendTextDelta(impl_->core().state, text, out);
 }
 
 bool Document::HasContainer(const ContainerId& container) const {
-  return impl_->core.state.Find(container) != nullptr;
+  return impl_->core().state.Find(container) != nullptr;
 }
 
 std::vector<ContainerId> Document::Roots() const {
   std::vector<ContainerId> roots;
-  for (const Container& container : impl_->core.state.containers()) {
+  for (const Container& container : impl_->core().state.containers()) {
     if (container.id.is_root()) roots.push_back(container.id);
   }
   std::sort(roots.begin(), roots.end());
@@ -71,41 +73,42 @@ std::vector<ContainerId> Document::Roots() const {
 }
 
 std::optional<Value> Document::MapGet(const ContainerId& map, std::string_view key) const {
-  const auto* state = impl_->core.state.Get<MapState>(map);
+  const auto* state = impl_->core().state.Get<MapState>(map);
   const Value* value = state == nullptr ? nullptr : state->Get(key);
   return value == nullptr ? std::nullopt : std::optional(*value);
 }
 
 std::string Document::Text(const ContainerId& text) const {
   std::string plain;
-  if (const auto* state = impl_->core.state.Get<TextState>(text)) state->AppendText(&plain);
+  if (const auto* state = impl_->core().state.Get<TextState>(text)) state->AppendText(&plain);
   return plain;
 }
 
 double Document::CounterValue(const ContainerId& counter) const {
-  const auto* state = impl_->core.state.Get<CounterState>(counter);
+  const auto* state = impl_->core().state.Get<CounterState>(counter);
   return state == nullptr ? 0 : state->sum;
 }
 
 size_t Document::Length(const ContainerId& container, TextUnit unit) const {
-  if (const auto* text = impl_->core.state.Get<TextState>(container)) {
+  if (const auto* text = impl_->core().state.Get<TextState>(container)) {
     return unit == TextUnit::kUtf16 ? text->utf16_length() : text->unicode_length();
   }
-  if (const auto* list = impl_->core.state.Get<ListState>(container)) return list->length();
-  if (const auto* list = impl_->core.state.Get<MovableListState>(container)) return list->length();
-  if (const auto* map = impl_->core.state.Get<MapState>(container)) return map->size();
+  if (const auto* list = impl_->core().state.Get<ListState>(container)) return list->length();
+  if (const auto* list = impl_->core().state.Get<MovableListState>(container))
+    return list->length();
+  if (const auto* map = impl_->core().state.Get<MapState>(container)) return map->size();
   return 0;
 }
 
-void Document::Commit() { impl_->core.log.Commit(); }
+void Document::Commit() { impl_->core().log.Commit(); }
 
 size_t Document::MemoryBytes() const {
-  return sizeof(Impl) + impl_->core.log.MemoryBytes() + impl_->core.state.MemoryBytes();
+  return sizeof(Impl) + impl_->core().log.MemoryBytes() + impl_->core().state.MemoryBytes();
 }
 
 void Document::CheckInvariants() const {
-  impl_->core.log.CheckInvariants();
-  impl_->core.state.CheckInvariants();
+  impl_->core().log.CheckInvariants();
+  impl_->core().state.CheckInvariants();
 }
 
 Result<BlobMeta> ReadBlobMeta(BytesView blob) {

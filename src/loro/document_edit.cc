@@ -268,19 +268,19 @@ class LocalEdit {
 }  // namespace
 
 Status Document::MapSet(const ContainerId& map, std::string_view key, const Value& value) {
-  LocalEdit edit(impl_->core);
+  LocalEdit edit(impl_->core());
   MERROW_TRY(CheckPlain(value));
   return edit.MapWrite(map, key, value);
 }
 
 Status Document::MapDelete(const ContainerId& map, std::string_view key) {
-  LocalEdit edit(impl_->core);
+  LocalEdit edit(impl_->core());
   return edit.MapWrite(map, key, std::nullopt);
 }
 
 Result<ContainerId> Document::MapSetContainer(const ContainerId& map, std::string_view key,
                                               ContainerKind kind) {
-  LocalEdit edit(impl_->core);
+  LocalEdit edit(impl_->core());
   const ContainerId child = ContainerId::Normal(edit.log.NextId(), kind);
   MERROW_TRY(edit.MapWrite(map, key, Value(child)));
   MERROW_TRY(edit.StartChild(child));
@@ -288,14 +288,14 @@ Result<ContainerId> Document::MapSetContainer(const ContainerId& map, std::strin
 }
 
 Status Document::ListInsert(const ContainerId& list, size_t index, const Value& value) {
-  LocalEdit edit(impl_->core);
+  LocalEdit edit(impl_->core());
   MERROW_TRY(CheckPlain(value));
   return edit.ListInsert(list, index, value);
 }
 
 Result<ContainerId> Document::ListInsertContainer(const ContainerId& list, size_t index,
                                                   ContainerKind kind) {
-  LocalEdit edit(impl_->core);
+  LocalEdit edit(impl_->core());
   const ContainerId child = ContainerId::Normal(edit.log.NextId(), kind);
   MERROW_TRY(edit.ListInsert(list, index, Value(child)));
   MERROW_TRY(edit.StartChild(child));
@@ -303,20 +303,20 @@ Result<ContainerId> Document::ListInsertContainer(const ContainerId& list, size_
 }
 
 Status Document::ListDelete(const ContainerId& list, size_t index, size_t count) {
-  LocalEdit edit(impl_->core);
+  LocalEdit edit(impl_->core());
   return list.kind() == ContainerKind::kMovableList
              ? edit.ListDelete<MovableListState>(list, index, count)
              : edit.ListDelete<ListState>(list, index, count);
 }
 
 Status Document::MovableListSet(const ContainerId& list, size_t index, const Value& value) {
-  LocalEdit edit(impl_->core);
+  LocalEdit edit(impl_->core());
   MERROW_TRY(CheckPlain(value));
   return edit.MovableListSet(list, index, value);
 }
 
 Status Document::MovableListMove(const ContainerId& list, size_t from, size_t to) {
-  LocalEdit edit(impl_->core);
+  LocalEdit edit(impl_->core());
   MERROW_ASSIGN(auto* state, edit.ForEdit<MovableListState>(list, ContainerKind::kMovableList));
   const size_t length = state->length();
   if (from >= length || to >= length) return OutOfRange(list, std::max(from, to), length);
@@ -336,7 +336,7 @@ Status Document::MovableListMove(const ContainerId& list, size_t from, size_t to
 
 Result<Id> Document::TreeCreate(const ContainerId& tree, std::optional<Id> parent,
                                 std::optional<uint32_t> index) {
-  LocalEdit edit(impl_->core);
+  LocalEdit edit(impl_->core());
   MERROW_ASSIGN(auto* state, edit.ForEdit<TreeState>(tree, ContainerKind::kTree));
   const Id node = edit.log.NextId();
   const TreePlace place = parent.has_value() ? TreePlace::Below(*parent) : TreePlace::Root();
@@ -346,21 +346,21 @@ Result<Id> Document::TreeCreate(const ContainerId& tree, std::optional<Id> paren
 
 Status Document::TreeMoveNode(const ContainerId& tree, Id node, std::optional<Id> parent,
                               std::optional<uint32_t> index) {
-  LocalEdit edit(impl_->core);
+  LocalEdit edit(impl_->core());
   MERROW_ASSIGN(auto* state, edit.ForEdit<TreeState>(tree, ContainerKind::kTree));
   const TreePlace place = parent.has_value() ? TreePlace::Below(*parent) : TreePlace::Root();
   return edit.ApplyTreeEdits(tree, state->EditsForMove(node, place, index));
 }
 
 Status Document::TreeDelete(const ContainerId& tree, Id node) {
-  LocalEdit edit(impl_->core);
+  LocalEdit edit(impl_->core());
   MERROW_ASSIGN(auto* state, edit.ForEdit<TreeState>(tree, ContainerKind::kTree));
   return edit.ApplyTreeEdits(tree, state->EditsForDelete(node));
 }
 
 Status Document::TextInsert(const ContainerId& text, size_t position, std::string_view utf8,
                             TextUnit unit) {
-  LocalEdit edit(impl_->core);
+  LocalEdit edit(impl_->core());
   MERROW_ASSIGN(TextState * state, edit.ForEdit<TextState>(text, ContainerKind::kText));
   if (!IsUtf8(utf8)) return InvalidArgument("text to insert is not UTF-8");
   MERROW_ASSIGN(const uint32_t at, LocalEdit::ToUnicode(text, *state, position, unit));
@@ -375,7 +375,7 @@ Status Document::TextInsert(const ContainerId& text, size_t position, std::strin
 }
 
 Status Document::TextDelete(const ContainerId& text, size_t position, size_t count, TextUnit unit) {
-  LocalEdit edit(impl_->core);
+  LocalEdit edit(impl_->core());
   MERROW_ASSIGN(TextState * state, edit.ForEdit<TextState>(text, ContainerKind::kText));
   MERROW_ASSIGN(const uint32_t start, LocalEdit::ToUnicode(text, *state, position, unit));
   if (count > SIZE_MAX - position) return OutOfRange(text, SIZE_MAX, state->unicode_length());
@@ -389,14 +389,14 @@ Status Document::TextDelete(const ContainerId& text, size_t position, size_t cou
 
 Status Document::TextMark(const ContainerId& text, size_t start, size_t end, std::string_view key,
                           const Value& value, StyleExpand expand, TextUnit unit) {
-  LocalEdit edit(impl_->core);
+  LocalEdit edit(impl_->core());
   MERROW_TRY(CheckPlain(value));
   return edit.Mark(text, start, end, key, value, StyleInfo(expand), unit);
 }
 
 Status Document::TextUnmark(const ContainerId& text, size_t start, size_t end, std::string_view key,
                             StyleExpand expand, TextUnit unit) {
-  LocalEdit edit(impl_->core);
+  LocalEdit edit(impl_->core());
   // What is inserted at the edge of a mark that expands there belongs to it, so not to what is
   // taken out of it.
   const StyleExpand reversed = expand == StyleExpand::kNone   ? StyleExpand::kBoth
@@ -406,7 +406,7 @@ Status Document::TextUnmark(const ContainerId& text, size_t start, size_t end, s
 }
 
 Status Document::CounterIncrement(const ContainerId& counter, double delta) {
-  LocalEdit edit(impl_->core);
+  LocalEdit edit(impl_->core());
   return edit.Increment(counter, delta);
 }
 

@@ -5,14 +5,19 @@
 
 #pragma once
 
+#include <memory>
+
 #include "loro/document_core.h"
 
 namespace merrow::loro {
 
 struct Document::Impl {
-  explicit Impl(PeerId peer) : core(peer) {}
+  explicit Impl(PeerId peer) : core_(std::make_unique<DocumentCore>(peer)) {}
 
-  DocumentCore core;
+  DocumentCore& core() { return *core_; }
+
+ private:
+  std::unique_ptr<DocumentCore> core_;
 };
 
 }  // namespace merrow::loro
