@@ -43,10 +43,12 @@ const VersionVector& Document::version() const { return impl_->core().log.versio
 Frontiers Document::frontiers() const { return impl_->core().log.graph().frontiers(); }
 uint64_t Document::op_count() const { return impl_->core().log.graph().size(); }
 
-void Document::AppendJson(std::string* out) const { AppendDocumentJson(impl_->core().state, out); }
+void Document::AppendJson(std::string* out) const {
+  AppendDocumentJson(impl_->core().shown(), out);
+}
 
 void Document::AppendJson(const ContainerId& container, std::string* out) const {
-  AppendContainerJson(impl_->core().state, container, out);
+  AppendContainerJson(impl_->core().shown(), container, out);
 }
 
 std::string Document::ToJson() const {
@@ -56,16 +58,16 @@ std::string Document::ToJson() const {
 }
 
 void Document::AppendDelta(const ContainerId& text, std::string* out) const {
-  AppendTextDelta(impl_->core().state, text, out);
+  AppendTextDelta(impl_->core().shown(), text, out);
 }
 
 bool Document::HasContainer(const ContainerId& container) const {
-  return impl_->core().state.Find(container) != nullptr;
+  return impl_->core().shown().Find(container) != nullptr;
 }
 
 std::vector<ContainerId> Document::Roots() const {
   std::vector<ContainerId> roots;
-  for (const Container& container : impl_->core().state.containers()) {
+  for (const Container& container : impl_->core().shown().containers()) {
     if (container.id.is_root()) roots.push_back(container.id);
   }
   std::sort(roots.begin(), roots.end());
@@ -73,30 +75,30 @@ std::vector<ContainerId> Document::Roots() const {
 }
 
 std::optional<Value> Document::MapGet(const ContainerId& map, std::string_view key) const {
-  const auto* state = impl_->core().state.Get<MapState>(map);
+  const auto* state = impl_->core().shown().Get<MapState>(map);
   const Value* value = state == nullptr ? nullptr : state->Get(key);
   return value == nullptr ? std::nullopt : std::optional(*value);
 }
 
 std::string Document::Text(const ContainerId& text) const {
   std::string plain;
-  if (const auto* state = impl_->core().state.Get<TextState>(text)) state->AppendText(&plain);
+  if (const auto* state = impl_->core().shown().Get<TextState>(text)) state->AppendText(&plain);
   return plain;
 }
 
 double Document::CounterValue(const ContainerId& counter) const {
-  const auto* state = impl_->core().state.Get<CounterState>(counter);
+  const auto* state = impl_->core().shown().Get<CounterState>(counter);
   return state == nullptr ? 0 : state->sum;
 }
 
 size_t Document::Length(const ContainerId& container, TextUnit unit) const {
-  if (const auto* text = impl_->core().state.Get<TextState>(container)) {
+  if (const auto* text = impl_->core().shown().Get<TextState>(container)) {
     return unit == TextUnit::kUtf16 ? text->utf16_length() : text->unicode_length();
   }
-  if (const auto* list = impl_->core().state.Get<ListState>(container)) return list->length();
-  if (const auto* list = impl_->core().state.Get<MovableListState>(container))
+  if (const auto* list = impl_->core().shown().Get<ListState>(container)) return list->length();
+  if (const auto* list = impl_->core().shown().Get<MovableListState>(container))
     return list->length();
-  if (const auto* map = impl_->core().state.Get<MapState>(container)) return map->size();
+  if (const auto* map = impl_->core().shown().Get<MapState>(container)) return map->size();
   return 0;
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -27,6 +28,10 @@ class DocumentCore {
   /// What all of the log means, whatever version is looked at.
   State state;
   bool is_broken = false;
+  /// An earlier version that is shown instead.
+  std::optional<State> view;
+  /// What reading sees.
+  const State& shown() const { return view.has_value() ? *view : state; }
 
   // As in Document.
   Result<ImportStatus> Import(BytesView blob);
