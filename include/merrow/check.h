@@ -5,11 +5,15 @@
 
 #pragma once
 
+#pragma GCC visibility push(default)
+
 namespace merrow::internal {
 
 [[noreturn]] void CheckFailed(const char* expression, const char* file, int line);
 
 }  // namespace merrow::internal
+
+#pragma GCC visibility pop
 
 #define MERROW_CHECK(expression)                      \
   (__builtin_expect(static_cast<bool>(expression), 1) \

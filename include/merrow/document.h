@@ -29,6 +29,8 @@
 #include "merrow/value.h"
 #include "merrow/version_vector.h"
 
+#pragma GCC visibility push(default)
+
 namespace merrow::loro {
 
 /// A blob may hold this many ops, and one more for each of its bytes.
@@ -326,3 +328,5 @@ struct BlobMeta {
 Result<BlobMeta> ReadBlobMeta(BytesView blob);
 
 }  // namespace merrow::loro
+
+#pragma GCC visibility pop

@@ -16,6 +16,8 @@
 #include "merrow/bytes.h"
 #include "merrow/result.h"
 
+#pragma GCC visibility push(default)
+
 namespace merrow::loro {
 
 /// 64 random bits that name a peer. All values but kNoPeer are allowed; compared as unsigned.
@@ -127,3 +129,5 @@ struct ContainerIdHash {
 };
 
 }  // namespace merrow::loro
+
+#pragma GCC visibility pop

@@ -16,6 +16,8 @@
 
 #include "merrow/check.h"
 
+#pragma GCC visibility push(default)
+
 namespace merrow {
 
 enum class ErrorCode : unsigned char {
@@ -126,6 +128,8 @@ class [[nodiscard]] Result<void> {
 using Status = Result<void>;
 
 }  // namespace merrow
+
+#pragma GCC visibility pop
 
 #define MERROW_CONCAT_INNER(a, b) a##b
 #define MERROW_CONCAT(a, b) MERROW_CONCAT_INNER(a, b)

@@ -13,6 +13,8 @@
 
 #include "merrow/ids.h"
 
+#pragma GCC visibility push(default)
+
 namespace merrow::loro {
 
 /// How deep lists and maps may nest inside one value; deeper ones are refused when decoded.
@@ -67,3 +69,5 @@ class Value {
 };
 
 }  // namespace merrow::loro
+
+#pragma GCC visibility pop

@@ -20,6 +20,8 @@
 #include "merrow/ids.h"
 #include "merrow/result.h"
 
+#pragma GCC visibility push(default)
+
 namespace merrow {
 class ByteReader;
 }
@@ -74,3 +76,5 @@ Bytes EncodeFrontiers(const Frontiers& frontiers);
 Result<Frontiers> DecodeFrontiers(BytesView bytes);
 
 }  // namespace merrow::loro
+
+#pragma GCC visibility pop
