@@ -118,7 +118,7 @@ class LocalEdit {
       builder.AddMapDelete(id, key);
     }
     log.CountUncommitted(1);
-    state.OpenAs<MapState>(id)->Write(key, std::move(value), writer);
+    state.WriteMap(id, state.OpenAs<MapState>(id), key, std::move(value), writer);
     return {};
   }
 
@@ -144,10 +144,7 @@ class LocalEdit {
     state.AdoptChildren(value, id);
     std::vector<Value> values;
     values.push_back(std::move(value));
-    if (auto* list = state.OpenAs<ListState>(id)) {
-      return list->Insert(at, op, lamport, std::move(values));
-    }
-    return state.OpenAs<MovableListState>(id)->InsertAt(at, op, lamport, std::move(values));
+    return state.InsertValues(id, at, op, lamport, std::move(values));
   }
 
   template <typename T>
@@ -174,7 +171,7 @@ class LocalEdit {
     log.Builder().AddSet(id, element, value);
     log.CountUncommitted(1);
     state.AdoptChildren(value, id);
-    state.OpenAs<MovableListState>(id)->Set(element, std::move(value), writer);
+    state.SetElement(id, state.OpenAs<MovableListState>(id), element, std::move(value), writer);
     return {};
   }
 
@@ -192,7 +189,7 @@ class LocalEdit {
       log.CountUncommitted(1);
       const bool is_create = move.node == move.id;
       const Id node = move.node;
-      state.OpenAs<TreeState>(id)->ApplyLatest(std::move(move));
+      state.MoveNode(id, state.OpenAs<TreeState>(id), std::move(move));
       if (is_create) state.AdoptNode(node, id);
     }
     return {};
@@ -216,8 +213,8 @@ class LocalEdit {
     MERROW_TRY(CheckRoom(2));
     const Id op = log.NextId();
     const Lamport lamport = log.NextLamport();
-    MERROW_TRY(text->InsertStyleStart(from, op, lamport, key, value, info));
-    MERROW_CHECK(text->InsertStyleEnd(to + 1, op.Plus(1), lamport + 1).ok());
+    MERROW_TRY(state.InsertStyleStart(id, text, from, op, lamport, key, value, info));
+    MERROW_CHECK(state.InsertStyleEnd(id, text, to + 1, op.Plus(1), lamport + 1).ok());
     log.Builder().AddMark(id, from, to - from, key, value, info);
     log.CountUncommitted(2);
     return {};
@@ -228,7 +225,7 @@ class LocalEdit {
     MERROW_TRY(CheckRoom(1));
     log.Builder().AddCounter(id, delta);
     log.CountUncommitted(1);
-    counter->sum += delta;
+    state.AddToCounter(id, counter, delta);
     return {};
   }
 
@@ -331,7 +328,7 @@ Status Document::MovableListMove(const ContainerId& list, size_t from, size_t to
                                     .element = op->element};
   edit.log.Builder().AddMove(list, op->from, op->to, op->element);
   edit.log.CountUncommitted(1);
-  return state->MoveAt(move, nullptr);
+  return edit.state.MoveElement(list, state, move, nullptr);
 }
 
 Result<Id> Document::TreeCreate(const ContainerId& tree, std::optional<Id> parent,
@@ -368,7 +365,8 @@ Status Document::TextInsert(const ContainerId& text, size_t position, std::strin
   MERROW_TRY(edit.CheckRoom(utf8.size()));
   MERROW_ASSIGN(const uint32_t entity, state->EntityIndexForInsert(at));
   const uint32_t length = CountScalars(utf8);
-  MERROW_TRY(state->InsertText(entity, edit.log.NextId(), edit.log.NextLamport(), utf8, length));
+  MERROW_TRY(edit.state.InsertText(text, state, entity, edit.log.NextId(), edit.log.NextLamport(),
+                                   utf8, length));
   edit.log.Builder().AddTextInsert(text, entity, utf8, length);
   edit.log.CountUncommitted(length);
   return {};

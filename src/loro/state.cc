@@ -124,7 +124,9 @@ Status State::Apply(const OpSlice& slice, History& history) {
     case OpKind::kMapDelete:
       return ApplyMap(slice);
     case OpKind::kCounterAdd: {
-      if (auto* counter = OpenAs<CounterState>(slice.container())) counter->sum += op.delta;
+      if (auto* counter = OpenAs<CounterState>(slice.container())) {
+        AddToCounter(slice.container(), counter, op.delta);
+      }
       return {};
     }
     case OpKind::kMove: {
@@ -135,7 +137,8 @@ Status State::Apply(const OpSlice& slice, History& history) {
       MERROW_ASSIGN(Value value, OpValue(*slice.block, op));
       AdoptChildren(value, slice.container());
       if (auto* list = OpenAs<MovableListState>(slice.container())) {
-        list->Set(op.element, std::move(value), {slice.lamport, slice.block->peer});
+        SetElement(slice.container(), list, op.element, std::move(value),
+                   {slice.lamport, slice.block->peer});
       }
       return {};
     }
@@ -144,7 +147,7 @@ Status State::Apply(const OpSlice& slice, History& history) {
       if (tree == nullptr) return {};
       TreeMove move = TreeMoveOf(slice);
       const Id node = move.node;
-      tree->ApplyLatest(std::move(move));
+      MoveNode(slice.container(), tree, std::move(move));
       if (node == slice.id()) AdoptNode(node, slice.container());
       return {};
     }
@@ -164,7 +167,7 @@ Status State::ApplyMap(const OpSlice& slice) {
   }
   if (auto* map = OpenAs<MapState>(slice.container())) {
     const std::string_view key = slice.block->keys[static_cast<size_t>(slice.op->prop)];
-    map->Write(key, std::move(value), {slice.lamport, slice.block->peer});
+    WriteMap(slice.container(), map, key, std::move(value), {slice.lamport, slice.block->peer});
   }
   return {};
 }
@@ -174,14 +177,7 @@ Status State::ApplyInsertAt(const OpSlice& slice, uint32_t position) {
   if (op.kind == OpKind::kListInsert) {
     MERROW_ASSIGN(std::vector<Value> values, SliceValues(slice));
     for (const Value& value : values) AdoptChildren(value, slice.container());
-    Container::AnyState& state = Open(slice.container()).state;
-    if (auto* list = std::get_if<ListState>(&state)) {
-      return list->Insert(position, slice.id(), slice.lamport, std::move(values));
-    }
-    if (auto* list = std::get_if<MovableListState>(&state)) {
-      return list->InsertAt(position, slice.id(), slice.lamport, std::move(values));
-    }
-    return {};
+    return InsertValues(slice.container(), position, slice.id(), slice.lamport, std::move(values));
   }
   auto* text = OpenAs<TextState>(slice.container());
   if (text == nullptr) return {};
@@ -189,18 +185,19 @@ Status State::ApplyInsertAt(const OpSlice& slice, uint32_t position) {
     const bool whole = slice.length == op.length;
     const std::string_view utf8 =
         whole ? op.payload : SliceScalars(op.payload, slice.skip, slice.length);
-    return text->InsertText(position, slice.id(), slice.lamport, utf8, slice.length);
+    return InsertText(slice.container(), text, position, slice.id(), slice.lamport, utf8,
+                      slice.length);
   }
   MERROW_CHECK(op.kind == OpKind::kTextMarkStart);
   MERROW_ASSIGN(Value value, OpValue(*slice.block, op));
-  return text->InsertStyleStart(position, slice.id(), slice.lamport, slice.block->keys[op.mark_key],
-                                std::move(value), op.mark_info);
+  return InsertStyleStart(slice.container(), text, position, slice.id(), slice.lamport,
+                          slice.block->keys[op.mark_key], std::move(value), op.mark_info);
 }
 
 Status State::ApplyMarkEndAt(const OpSlice& slice, uint32_t position) {
   auto* text = OpenAs<TextState>(slice.container());
   if (text == nullptr) return {};
-  return text->InsertStyleEnd(position, slice.id().Plus(1), slice.lamport + 1);
+  return InsertStyleEnd(slice.container(), text, position, slice.id().Plus(1), slice.lamport + 1);
 }
 
 Status State::DeleteAt(const ContainerId& id, uint32_t position, uint32_t length) {
@@ -224,7 +221,58 @@ Status State::MoveAt(const OpSlice& slice, std::optional<uint32_t> from, uint32_
                                     .id = slice.id(),
                                     .lamport = slice.lamport,
                                     .element = slice.op->element};
-  return list->MoveAt(move, [&](IdLp element) { return history.Element(id, element); });
+  return MoveElement(id, list, move, [&](IdLp element) { return history.Element(id, element); });
+}
+
+bool State::WriteMap(const ContainerId&, MapState* map, std::string_view key,
+                     std::optional<Value> value, IdLp writer) {
+  return map->Write(key, std::move(value), writer);
+}
+
+Status State::InsertText(const ContainerId&, TextState* text, uint32_t entity_index, Id first,
+                         Lamport lamport, std::string_view utf8, uint32_t unicode_length) {
+  return text->InsertText(entity_index, first, lamport, utf8, unicode_length);
+}
+
+Status State::InsertStyleStart(const ContainerId&, TextState* text, uint32_t entity_index,
+                               Id anchor, Lamport lamport, std::string_view key, Value value,
+                               uint8_t info) {
+  return text->InsertStyleStart(entity_index, anchor, lamport, key, std::move(value), info);
+}
+
+Status State::InsertStyleEnd(const ContainerId&, TextState* text, uint32_t entity_index, Id anchor,
+                             Lamport lamport) {
+  return text->InsertStyleEnd(entity_index, anchor, lamport);
+}
+
+Status State::InsertValues(const ContainerId& id, uint32_t position, Id first, Lamport lamport,
+                           std::vector<Value> values) {
+  Container::AnyState& state = Open(id).state;
+  if (auto* list = std::get_if<ListState>(&state)) {
+    return list->Insert(position, first, lamport, std::move(values));
+  }
+  if (auto* list = std::get_if<MovableListState>(&state)) {
+    return list->InsertAt(position, first, lamport, std::move(values));
+  }
+  return {};
+}
+
+void State::SetElement(const ContainerId&, MovableListState* list, IdLp element, Value value,
+                       IdLp writer) {
+  list->Set(element, std::move(value), writer);
+}
+
+Status State::MoveElement(const ContainerId&, MovableListState* list,
+                          const MovableListState::Move& move, const ElementResolver& resolve) {
+  return list->MoveAt(move, resolve);
+}
+
+void State::MoveNode(const ContainerId&, TreeState* tree, TreeMove move) {
+  tree->ApplyLatest(std::move(move));
+}
+
+void State::AddToCounter(const ContainerId&, CounterState* counter, double delta) {
+  counter->sum += delta;
 }
 
 void State::MergeTree(const ContainerId& id, std::vector<TreeMove> moves, History& history) {

@@ -87,6 +87,27 @@ class State {
   /// they create are adopted by the caller, before any op on their data.
   void MergeTree(const ContainerId& id, std::vector<TreeMove> moves, History& history);
 
+  // --- What Apply and local edits do, to a state that OpenAs gave ---
+
+  /// False if a later write is there already.
+  bool WriteMap(const ContainerId& id, MapState* map, std::string_view key,
+                std::optional<Value> value, IdLp writer);
+  Status InsertText(const ContainerId& id, TextState* text, uint32_t entity_index, Id first,
+                    Lamport lamport, std::string_view utf8, uint32_t unicode_length);
+  Status InsertStyleStart(const ContainerId& id, TextState* text, uint32_t entity_index, Id anchor,
+                          Lamport lamport, std::string_view key, Value value, uint8_t info);
+  Status InsertStyleEnd(const ContainerId& id, TextState* text, uint32_t entity_index, Id anchor,
+                        Lamport lamport);
+  /// Into a List or a MovableList; nothing if it is neither. The children are adopted.
+  Status InsertValues(const ContainerId& id, uint32_t position, Id first, Lamport lamport,
+                      std::vector<Value> values);
+  void SetElement(const ContainerId& id, MovableListState* list, IdLp element, Value value,
+                  IdLp writer);
+  Status MoveElement(const ContainerId& id, MovableListState* list,
+                     const MovableListState::Move& move, const ElementResolver& resolve);
+  void MoveNode(const ContainerId& id, TreeState* tree, TreeMove move);
+  void AddToCounter(const ContainerId& id, CounterState* counter, double delta);
+
   /// Registers the containers that `value` creates as children of `parent`.
   void AdoptChildren(const Value& value, const ContainerId& parent);
   /// Registers the map that holds a tree node's data.
