@@ -333,6 +333,16 @@ const MovableListItem* MovableListState::Find(IdLp element) const {
   return spot.has_value() ? &spot->item() : nullptr;
 }
 
+std::optional<uint32_t> MovableListState::OpIndexOfElement(IdLp element) {
+  const std::optional<Spot> spot = impl_->FindForOp(element);
+  if (!spot.has_value()) return std::nullopt;
+  return impl_->OpIndexOf(*spot);
+}
+
+const MovableListItem* MovableListState::ItemAtOpIndex(uint32_t op_index) const {
+  return op_index < item_count() ? &impl_->At(op_index).item() : nullptr;
+}
+
 Result<uint32_t> MovableListState::OpIndexOf(uint32_t index) const {
   if (index > length()) return OutOfRange(index, length());
   if (index == length()) return item_count();

@@ -111,6 +111,10 @@ class MovableListState {
 
   /// The visible item that an element stands at, null if it is not visible.
   const MovableListItem* Find(IdLp element) const;
+  /// Op index of that item. Cost: as an op on the element.
+  std::optional<uint32_t> OpIndexOfElement(IdLp element);
+  /// Null if out of range. Valid until the list changes.
+  const MovableListItem* ItemAtOpIndex(uint32_t op_index) const;
 
   /// Op index of the visible item; of the length, that of the end. Invalid argument if larger.
   Result<uint32_t> OpIndexOf(uint32_t index) const;

@@ -453,6 +453,32 @@ std::optional<Id> TreeState::LastMove(Id node) const {
   return impl_->nodes[*found].at.move;
 }
 
+std::optional<IdLp> TreeState::LastMoveKey(Id node) const {
+  const std::optional<NodeIndex> found = impl_->Find(node);
+  if (!found.has_value()) return std::nullopt;
+  const Placement& at = impl_->nodes[*found].at;
+  return IdLp{at.lamport, at.move.peer};
+}
+
+std::vector<Id> TreeState::NodesMovedSince(IdLp key) const {
+  MERROW_CHECK(HasLogSince(key));
+  std::vector<Id> nodes;
+  for (auto entry = impl_->log.rbegin(); entry != impl_->log.rend() && entry->move.key() >= key;
+       ++entry) {
+    nodes.push_back(entry->move.node);
+  }
+  return nodes;
+}
+
+std::vector<Id> TreeState::Nodes() const {
+  std::vector<Id> nodes;
+  nodes.reserve(impl_->born);
+  for (const Node& node : impl_->nodes) {
+    if (node.at.parent != kUnborn) nodes.push_back(node.id);
+  }
+  return nodes;
+}
+
 std::optional<uint32_t> TreeState::IndexOf(Id node) const {
   const std::optional<NodeIndex> found = impl_->Find(node);
   if (!found.has_value()) return std::nullopt;

@@ -106,6 +106,13 @@ class TreeState {
   std::optional<Bytes> Position(Id node) const;
   /// Id of the op that moved it last.
   std::optional<Id> LastMove(Id node) const;
+  /// Key of that op: it orders siblings with equal positions.
+  std::optional<IdLp> LastMoveKey(Id node) const;
+  /// The nodes that ops with this key or a larger one are about, some of them several times; what a
+  /// merge from there on may move. REQUIRES: HasLogSince(key)
+  std::vector<Id> NodesMovedSince(IdLp key) const;
+  /// Every node that exists, in no special order.
+  std::vector<Id> Nodes() const;
   /// Its place among its siblings; nothing also if it is directly below the deleted root.
   std::optional<uint32_t> IndexOf(Id node) const;
 
