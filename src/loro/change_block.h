@@ -202,6 +202,14 @@ class ChangeBlockBuilder {
   /// REQUIRES: !empty()
   Bytes Encode() const;
 
+  // Of the last change. REQUIRES: !empty()
+  std::string_view LastMessage() const;
+  int64_t LastTimestamp() const;
+  void SetLastMeta(int64_t timestamp, std::string_view message);
+  /// Makes what the last change has from `at` on a change of its own, with the same timestamp and
+  /// message; nothing if that is where it starts. Cost: the whole block.
+  void SplitLastChange(Counter at);
+
   /// A decoded view of what was added so far; valid until the next call that adds.
   ChangeBlock View() const;
 

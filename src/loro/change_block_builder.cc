@@ -817,6 +817,30 @@ Status ChangeBlockBuilder::AppendSlice(const ChangeBlock& block, size_t index, C
   return {};
 }
 
+std::string_view ChangeBlockBuilder::LastMessage() const { return impl_->changes.back().message; }
+
+int64_t ChangeBlockBuilder::LastTimestamp() const { return impl_->changes.back().change.timestamp; }
+
+void ChangeBlockBuilder::SetLastMeta(int64_t timestamp, std::string_view message) {
+  Impl::BuiltChange& last = impl_->changes.back();
+  last.change.timestamp = timestamp;
+  impl_->other_bytes += message.size() - last.message.size();
+  last.message = message;
+}
+
+void ChangeBlockBuilder::SplitLastChange(Counter at) {
+  if (at == impl_->changes.back().change.counter) return;
+  const ChangeBlock view = View();
+  const size_t last = view.changes.size() - 1;
+  ChangeBlockBuilder split(impl_->peer);
+  for (size_t i = 0; i <= last; ++i) {
+    const Change& change = view.changes[i];
+    MERROW_CHECK(split.AppendSlice(view, i, change.counter, i == last ? at : change.end()).ok());
+  }
+  MERROW_CHECK(split.AppendSlice(view, last, at, view.changes[last].end()).ok());
+  *this = std::move(split);
+}
+
 Bytes ChangeBlockBuilder::Encode() const {
   MERROW_CHECK(!empty());
   return impl_->Encode();

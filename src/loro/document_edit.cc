@@ -408,4 +408,10 @@ Status Document::CounterIncrement(const ContainerId& counter, double delta) {
   return edit.Increment(counter, delta);
 }
 
+Status Document::Commit(const CommitOptions& options) {
+  if (!IsUtf8(options.message)) return InvalidArgument("a commit message is not UTF-8");
+  impl_->core().log.Commit(options.timestamp, options.message);
+  return {};
+}
+
 }  // namespace merrow::loro

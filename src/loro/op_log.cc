@@ -256,6 +256,7 @@ Status OpLog::CheckMarks(const Pending& item, Counter from) {
 void OpLog::RollBack(const Checkpoint& checkpoint) {
   MERROW_CHECK(uncommitted_ == 0);
   graph_.RollBack(checkpoint.graph);
+  heads_timestamp_.reset();
   open_marks_ = checkpoint.open_marks;
   pending_.clear();
   for (auto it = blocks_.begin(); it != blocks_.end();) {
@@ -267,7 +268,11 @@ void OpLog::RollBack(const Checkpoint& checkpoint) {
 
 void OpLog::StoreAdmitted(const std::vector<Admitted>& admitted) {
   std::map<PeerId, std::vector<const Admitted*>> by_peer;
-  for (const Admitted& item : admitted) by_peer[PeerOf(item)].push_back(&item);
+  for (const Admitted& item : admitted) {
+    by_peer[PeerOf(item)].push_back(&item);
+    timestamp_max_ = std::max(timestamp_max_, item.source->block.changes[item.change].timestamp);
+  }
+  if (!admitted.empty()) heads_timestamp_.reset();
   for (auto& [peer, items] : by_peer) {
     if (peer == local_peer_) SealOpenBlock();
     // Admission was causal, so the items of one peer are in counter order and without gaps.
@@ -312,9 +317,10 @@ ChangeBlockBuilder& OpLog::Builder() {
   if (open_ != nullptr && (open_->full() || open_->EstimatedBytes() >= kBlockBytesTarget)) {
     SealOpenBlock();
   }
-  // A change that only follows the peer's own last one continues it: one change, longer runs.
-  const bool continues =
-      open_ != nullptr && uncommitted_deps_.size() == 1 && uncommitted_deps_[0] == next.Plus(-1);
+  // A change that only follows the peer's own last one continues it: one change, longer runs. Should
+  // it turn out to have a message or a later timestamp, Commit cuts it off.
+  const bool continues = open_ != nullptr && open_->LastMessage().empty() &&
+                         uncommitted_deps_.size() == 1 && uncommitted_deps_[0] == next.Plus(-1);
   if (open_ == nullptr) {
     open_ = std::make_unique<ChangeBlockBuilder>(local_peer_);
     open_start_ = next.counter;
@@ -325,11 +331,34 @@ ChangeBlockBuilder& OpLog::Builder() {
   return *open_;
 }
 
-void OpLog::Commit() {
+void OpLog::Commit(int64_t timestamp, std::string_view message) {
   if (uncommitted_ == 0) return;
   const Id first{local_peer_, version().End(local_peer_)};
+  timestamp = std::max(timestamp, TimestampOfHeads());
+  if (open_->LastTimestamp() != timestamp || open_->LastMessage() != message) {
+    open_->SplitLastChange(first.counter);
+    open_->SetLastMeta(timestamp, message);
+  }
+  timestamp_max_ = std::max(timestamp_max_, timestamp);
+  heads_timestamp_ = timestamp;
   graph_.Append(first, uncommitted_, uncommitted_lamport_, uncommitted_deps_);
   uncommitted_ = 0;
+}
+
+int64_t OpLog::TimestampOfHeads() {
+  if (!heads_timestamp_.has_value()) {
+    heads_timestamp_ = 0;
+    Reader reader(*this);
+    // Most documents record no timestamps.
+    for (const Id& head : timestamp_max_ > 0 ? graph_.frontiers() : Frontiers()) {
+      const std::vector<Change>& changes = reader.BlockAt(head).changes;
+      const auto after = std::upper_bound(
+          changes.begin(), changes.end(), head.counter,
+          [](Counter counter, const Change& change) { return counter < change.counter; });
+      heads_timestamp_ = std::max(*heads_timestamp_, (after - 1)->timestamp);
+    }
+  }
+  return *heads_timestamp_;
 }
 
 void OpLog::SealOpenBlock() {

@@ -108,8 +108,9 @@ class OpLog {
   bool LocalMarkIsOpen() const { return open_marks_.count(local_peer_) > 0; }
   /// REQUIRES: that many atoms were just added to Builder()
   void CountUncommitted(uint32_t atoms) { uncommitted_ += atoms; }
-  /// Makes the open change part of the log. Nothing if there is none.
-  void Commit();
+  /// Makes the open change part of the log. Nothing if there is none. Its timestamp is at least that
+  /// of the changes it follows. REQUIRES: `message` is UTF-8.
+  void Commit(int64_t timestamp = 0, std::string_view message = {});
 
   // --- Reading ---
 
@@ -160,6 +161,7 @@ class OpLog {
   static void MergeBlocks(PeerId peer, std::span<const StoredBlock> blocks, PeerBlocks* merged);
   void SealOpenBlock();
   bool InOpenBlock(Id id) const;
+  int64_t TimestampOfHeads();
 
   PeerId local_peer_;
   CausalGraph graph_;
@@ -174,6 +176,9 @@ class OpLog {
   uint32_t uncommitted_ = 0;  // atoms of the open change
   Lamport uncommitted_lamport_ = 0;
   std::vector<Id> uncommitted_deps_;
+  int64_t timestamp_max_ = 0;  // of all changes
+  /// The latest timestamp of the changes at the heads; nothing if not known at the moment.
+  std::optional<int64_t> heads_timestamp_ = 0;
 };
 
 }  // namespace merrow::loro
