@@ -6,90 +6,17 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <map>
 #include <random>
 #include <set>
 
-#include "loro/fractional_index.h"
 #include "loro/state_codec.h"
+#include "loro/tree_model.h"
 #include "loro/tree_state.h"
 
 namespace merrow::loro {
 namespace {
 
-/// The plain tree.
-class Model {
- public:
-  struct Node {
-    TreePlace parent;
-    Bytes position;
-    IdLp move;
-    Id move_id;
-  };
-
-  explicit Model(std::vector<TreeMove> moves) {
-    std::sort(moves.begin(), moves.end(),
-              [](const TreeMove& a, const TreeMove& b) { return a.key() < b.key(); });
-    for (const TreeMove& move : moves) {
-      if (move.parent.kind == TreeParent::kNode && !nodes_.contains(move.parent.node)) continue;
-      if (IsWithin(move.parent, move.node)) {
-        ++cycles_;
-        continue;
-      }
-      nodes_[move.node] = {move.parent, move.position, move.key(), move.id};
-    }
-  }
-
-  bool IsWithin(TreePlace place, Id node) const {
-    while (place.kind == TreeParent::kNode) {
-      if (place.node == node) return true;
-      place = nodes_.at(place.node).parent;
-    }
-    return false;
-  }
-
-  bool IsAlive(Id node) const {
-    TreePlace place = TreePlace::Below(node);
-    while (place.kind == TreeParent::kNode) place = nodes_.at(place.node).parent;
-    return place.kind == TreeParent::kRoot;
-  }
-
-  std::vector<Id> Children(const TreePlace& parent) const {
-    std::vector<std::tuple<Bytes, IdLp, Id>> sorted;
-    for (const auto& [id, node] : nodes_) {
-      if (node.parent == parent) sorted.emplace_back(node.position, node.move, id);
-    }
-    std::sort(sorted.begin(), sorted.end());
-    std::vector<Id> children;
-    for (const auto& [position, move, id] : sorted) children.push_back(id);
-    return children;
-  }
-
-  std::string Json(const TreePlace& parent) const {
-    std::string json = "[";
-    const std::vector<Id> children = Children(parent);
-    for (size_t i = 0; i < children.size(); ++i) {
-      const Id id = children[i];
-      if (i > 0) json += ",";
-      json += "{\"children\":" + Json(TreePlace::Below(id)) + ",\"fractional_index\":\"";
-      AppendFractionalIndexHex(nodes_.at(id).position, &json);
-      json += "\",\"id\":\"" + ToString(id) + "\",\"index\":" + std::to_string(i) +
-              ",\"meta\":{},\"parent\":";
-      json += parent.kind == TreeParent::kRoot ? "null" : "\"" + ToString(parent.node) + "\"";
-      json += "}";
-    }
-    return json + "]";
-  }
-
-  const std::map<Id, Node>& nodes() const { return nodes_; }
-  size_t cycles() const { return cycles_; }
-
- private:
-  std::map<Id, Node> nodes_;
-  size_t cycles_ = 0;
-};
-
-void ExpectSame(const TreeState& tree, const Model& model) {
+void ExpectSame(const TreeState& tree, const TreeModel& model) {
   tree.CheckInvariants();
   ASSERT_EQ(tree.node_count(), model.nodes().size());
   for (const auto& [id, node] : model.nodes()) {
@@ -109,7 +36,8 @@ void ExpectSame(const TreeState& tree, const Model& model) {
     ASSERT_TRUE(model.IsAlive(*node));
     json += "{}";
   }
-  ASSERT_EQ(json, model.Json(TreePlace::Root()));
+  const auto append_empty = [](Id, std::string* out) { *out += "{}"; };
+  ASSERT_EQ(json, model.Json(TreePlace::Root(), append_empty));
 }
 
 class Peer {
@@ -252,7 +180,7 @@ Counts RunCase(uint64_t seed, const Options& options) {
       peer.tree().CheckInvariants();
       continue;
     }
-    const Model model(peer.moves());
+    const TreeModel model(peer.moves());
     counts.cycles += model.cycles();
     ExpectSame(peer.tree(), model);
     if (testing::Test::HasFatalFailure()) return counts;
