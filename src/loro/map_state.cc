@@ -4,6 +4,7 @@
 #include <functional>
 #include <utility>
 
+#include "loro/tie_break.h"
 #include "merrow/check.h"
 
 namespace merrow::loro {
@@ -27,7 +28,7 @@ bool MapState::Write(std::string_view key, std::optional<Value> value, IdLp writ
     return true;
   }
   Entry& entry = entries_[*found];
-  if (writer < entry.writer) return false;
+  if (!SlotWriteWins(writer, entry.writer)) return false;
   live_count_ += value.has_value() ? 1 : 0;
   live_count_ -= entry.value.has_value() ? 1 : 0;
   entry.value = std::move(value);

@@ -9,6 +9,7 @@
 
 #include "loro/leaf_tree.h"
 #include "loro/state_codec.h"
+#include "loro/tie_break.h"
 #include "merrow/check.h"
 
 namespace merrow::loro {
@@ -314,7 +315,7 @@ Status MovableListState::MoveAt(const Move& move, const ElementResolver& resolve
 
 void MovableListState::Set(IdLp element, Value value, IdLp writer) {
   const std::optional<Spot> spot = impl_->FindForOp(element);
-  if (!spot.has_value() || writer < spot->item().last_set) return;
+  if (!spot.has_value() || !ElementSetWins(writer, spot->item().last_set)) return;
   spot->item().last_set = writer;
   spot->item().value = std::move(value);
 }

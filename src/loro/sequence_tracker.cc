@@ -9,6 +9,7 @@
 
 #include "loro/leaf_tree.h"
 #include "loro/sequence_index.h"
+#include "loro/tie_break.h"
 #include "merrow/check.h"
 
 namespace merrow::loro {
@@ -322,13 +323,13 @@ class SequenceTracker::Impl {
       const Run& other = next.Get();
       if (other.origin_left == fresh.origin_left) {
         if (other.origin_right == fresh.origin_right) {
-          if (index_.peer_id(other.first.peer) > peer) {
+          if (SiblingStandsBefore(peer, index_.peer_id(other.first.peer))) {
             break;
           }
           scanning = false;
         } else {
           const int order = Compare(ParentRight(other), parent_right);
-          if (order == 0 && index_.peer_id(other.first.peer) > peer) {
+          if (order == 0 && SiblingStandsBefore(peer, index_.peer_id(other.first.peer))) {
             break;
           }
           scanning = order < 0;

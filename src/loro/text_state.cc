@@ -10,6 +10,7 @@
 #include "loro/hash_index.h"
 #include "loro/leaf_tree.h"
 #include "loro/text_leaf.h"
+#include "loro/tie_break.h"
 #include "merrow/check.h"
 
 namespace merrow::loro {
@@ -153,7 +154,8 @@ class ActiveStyles {
   const TextStyle* Winner(std::string_view key) const {
     const Active* winner = nullptr;
     for (const Active& active : active_) {
-      if (active.style->key == key && (winner == nullptr || winner->order < active.order)) {
+      if (active.style->key == key &&
+          (winner == nullptr || MarkWins(active.order, winner->order))) {
         winner = &active;
       }
     }
@@ -165,7 +167,7 @@ class ActiveStyles {
     std::map<std::string_view, const Active*> winners;
     for (const Active& active : active_) {
       const Active*& winner = winners[active.style->key];
-      if (winner == nullptr || winner->order < active.order) {
+      if (winner == nullptr || MarkWins(active.order, winner->order)) {
         winner = &active;
       }
     }

@@ -11,6 +11,7 @@
 #include "loro/hash_index.h"
 #include "loro/leaf_tree.h"
 #include "loro/state_codec.h"
+#include "loro/tie_break.h"
 #include "merrow/check.h"
 
 namespace merrow::loro {
@@ -143,7 +144,7 @@ struct LogEntry {
   Placement before;
 };
 
-bool KeyLess(const TreeMove& a, const TreeMove& b) { return a.key() < b.key(); }
+bool KeyLess(const TreeMove& a, const TreeMove& b) { return TreeOpAppliesBefore(a.key(), b.key()); }
 
 size_t IdHash(const Id& id) {
   const uint64_t mixed =
