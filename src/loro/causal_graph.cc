@@ -200,26 +200,79 @@ CausalGraph::Difference CausalGraph::Diff(std::span<const Lv> a, std::span<const
   return difference;
 }
 
-std::optional<Lv> CausalGraph::CriticalVersionBefore(Lv limit) const {
-  // Walk back from all heads. When a single Lv is left to visit, every atom visited so far follows
-  // it and every other atom precedes it.
-  std::priority_queue<Lv> queue;
-  for (const Lv head : heads_) queue.push(head);
+std::optional<std::vector<Lv>> CausalGraph::HeadsOf(std::span<const Id> ids) const {
+  struct Entry {
+    Lv lv;
+    bool is_given;  // not reached from another
+    bool operator<(const Entry& other) const {
+      return std::pair(lv, !is_given) < std::pair(other.lv, !other.is_given);
+    }
+  };
+  std::vector<Lv> given;
+  for (const Id& id : ids) {
+    const std::optional<Lv> lv = LvOf(id);
+    if (!lv.has_value()) return std::nullopt;
+    given.push_back(*lv);
+  }
+  std::sort(given.begin(), given.end());
+  given.erase(std::unique(given.begin(), given.end()), given.end());
+  if (given.size() < 2) return given;
+
+  std::vector<Lv> heads;
+  std::priority_queue<Entry> queue;
+  for (const Lv lv : given) queue.push({lv, true});
+  for (size_t given_left = given.size(); given_left > 0;) {
+    const Entry entry = queue.top();
+    queue.pop();
+    const Run& run = RunOf(entry.lv);
+    if (entry.is_given) {
+      heads.push_back(entry.lv);
+      --given_left;
+    }
+    // What else lies on this run precedes the entry, or was reached already if it is the same.
+    while (!queue.empty() && queue.top().lv >= run.start) {
+      if (queue.top().is_given) --given_left;
+      queue.pop();
+    }
+    for (const Lv parent : run.parents) queue.push({parent, false});
+  }
+  std::reverse(heads.begin(), heads.end());
+  return heads;
+}
+
+std::vector<LvSpan> CausalGraph::AtomsOf(std::span<const Lv> heads) const {
+  std::vector<LvSpan> atoms = Diff(heads, {}).only_a;
+  std::reverse(atoms.begin(), atoms.end());
+  return atoms;
+}
+
+std::vector<LvSpan> CausalGraph::CriticalAtoms(std::span<const Lv> heads, Lv from) const {
+  // Walk back from all heads. When a single atom is left to visit, every atom visited so far
+  // follows it and every other one precedes it; and so it is with those before it on its run.
+  std::vector<LvSpan> critical;
+  std::priority_queue<Lv> queue(heads.begin(), heads.end());
   while (!queue.empty()) {
     const Lv lv = queue.top();
     while (!queue.empty() && queue.top() == lv) queue.pop();
     const Run& run = RunOf(lv);
     if (queue.empty()) {
-      if (lv < limit) return lv;
-      // The run is a chain, so each of its atoms below `lv` is critical as well.
-      if (limit > run.start) return limit - 1;
+      const Lv enough = std::min(lv, from == 0 ? 0 : from - 1);
+      const Lv first = std::max(run.start, enough);
+      if (!critical.empty() && critical.back().start == lv + 1) {
+        critical.back().start = first;
+      } else {
+        critical.push_back({first, lv + 1});
+      }
+      if (first < from) break;
+    } else if (queue.top() >= run.start) {
+      continue;
     }
-    if (!queue.empty() && queue.top() >= run.start) continue;
-    // An atom without parents follows nothing: only the empty version is before it and the others.
-    if (run.parents.empty()) return std::nullopt;
+    // An atom without parents follows nothing, so nothing before it can be critical.
+    if (run.parents.empty()) break;
     for (const Lv parent : run.parents) queue.push(parent);
   }
-  return std::nullopt;
+  std::reverse(critical.begin(), critical.end());
+  return critical;
 }
 
 std::optional<VersionVector> CausalGraph::VersionOf(std::span<const Id> frontiers) const {

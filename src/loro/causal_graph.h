@@ -97,10 +97,17 @@ class CausalGraph {
   };
   Difference Diff(std::span<const Lv> a, std::span<const Lv> b) const;
 
-  /// The latest critical version at or before every atom below `limit`: an Lv less than `limit`
-  /// that all later atoms follow. Nothing if only the empty version is critical. REQUIRES: `limit`
-  /// <= size(); atoms below `limit` are a version (arrival order makes them one).
-  std::optional<Lv> CriticalVersionBefore(Lv limit) const;
+  /// The heads, ascending, of the version that consists of `ids` and all before them; nothing if
+  /// one is unknown.
+  std::optional<std::vector<Lv>> HeadsOf(std::span<const Id> ids) const;
+
+  /// The atoms that a version consists of, ascending. REQUIRES: `heads` are its heads, ascending.
+  std::vector<LvSpan> AtomsOf(std::span<const Lv> heads) const;
+
+  /// Critical atoms of a version: each other atom of it either precedes or follows them. Ascending
+  /// spans of all that are not less than `from`, and the latest one that is less, if there is one.
+  /// Cost: the runs after that one.
+  std::vector<LvSpan> CriticalAtoms(std::span<const Lv> heads, Lv from) const;
 
   /// The version that the ids in `frontiers` and all their ancestors make up; nothing if one is
   /// unknown.

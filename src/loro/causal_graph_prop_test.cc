@@ -109,23 +109,82 @@ TEST(CausalGraph, DiffEqualsTheModel) {
   }
 }
 
-TEST(CausalGraph, CriticalVersionEqualsTheModel) {
+// A random version: its heads, and the atoms it has by the model.
+struct Version {
+  std::vector<Lv> heads;
+  std::set<Lv> atoms;
+};
+
+Version PickVersion(const Built& built, SeededRandom& random) {
+  std::set<Lv> atoms;
+  for (uint64_t i = random.Below(4); i > 0; --i) {
+    const auto& past = built.model.past[random.Below(built.graph.size())];
+    atoms.insert(past.begin(), past.end());
+  }
+  Version version{{}, atoms};
+  for (const Lv lv : atoms) {
+    const bool is_head = std::none_of(atoms.begin(), atoms.end(), [&](Lv other) {
+      return other != lv && built.model.past[other].count(lv) > 0;
+    });
+    if (is_head) version.heads.push_back(lv);
+  }
+  return version;
+}
+
+TEST(CausalGraph, AtomsOfAVersionEqualTheModel) {
   for (uint64_t seed = 0; seed < 400; ++seed) {
     const Built built = BuildRandom(seed);
-    const Lv size = built.graph.size();
-    for (Lv limit = 0; limit <= size; ++limit) {
-      std::optional<Lv> expected;
-      for (Lv lv = 0; lv < limit; ++lv) {
-        // Critical: everything is either in its past or follows it.
-        bool critical = true;
-        for (Lv other = 0; other < size; ++other) {
-          critical = critical && (built.model.past[lv].count(other) > 0 ||
-                                  built.model.past[other].count(lv) > 0);
-        }
-        if (critical) expected = lv;
+    SeededRandom random(seed + 2000);
+    for (int i = 0; i < 10; ++i) {
+      const Version version = PickVersion(built, random);
+      const std::vector<LvSpan> atoms = built.graph.AtomsOf(version.heads);
+      ASSERT_EQ(Flatten(atoms), version.atoms) << "seed " << seed;
+      for (size_t k = 1; k < atoms.size(); ++k) ASSERT_LT(atoms[k - 1].end, atoms[k].start);
+    }
+  }
+}
+
+TEST(CausalGraph, HeadsEqualTheModel) {
+  for (uint64_t seed = 0; seed < 400; ++seed) {
+    const Built built = BuildRandom(seed);
+    SeededRandom random(seed + 4000);
+    for (int i = 0; i < 10; ++i) {
+      const Version version = PickVersion(built, random);
+      std::vector<Id> ids;
+      for (const Lv lv : version.heads) ids.push_back(built.graph.IdOf(lv));
+      for (const Lv lv : version.atoms) {
+        if (random.Below(3) == 0) ids.push_back(built.graph.IdOf(lv));
       }
-      ASSERT_EQ(built.graph.CriticalVersionBefore(limit), expected)
-          << "seed " << seed << " limit " << limit;
+      ASSERT_EQ(built.graph.HeadsOf(ids), version.heads) << "seed " << seed;
+    }
+  }
+  EXPECT_FALSE(BuildRandom(1).graph.HeadsOf(std::vector<Id>{{77, 0}}).has_value());
+}
+
+TEST(CausalGraph, CriticalAtomsEqualTheModel) {
+  for (uint64_t seed = 0; seed < 400; ++seed) {
+    const Built built = BuildRandom(seed);
+    SeededRandom random(seed + 3000);
+    const auto check = [&](const Version& version, Lv from) {
+      std::set<Lv> expected;
+      std::optional<Lv> before;
+      for (const Lv lv : version.atoms) {
+        const bool critical =
+            std::all_of(version.atoms.begin(), version.atoms.end(), [&](Lv other) {
+              return built.model.past[lv].count(other) > 0 || built.model.past[other].count(lv) > 0;
+            });
+        if (critical && lv >= from) expected.insert(lv);
+        if (critical && lv < from) before = lv;
+      }
+      if (before.has_value()) expected.insert(*before);
+      ASSERT_EQ(Flatten(built.graph.CriticalAtoms(version.heads, from)), expected)
+          << "seed " << seed << " from " << from;
+    };
+    std::set<Lv> all;
+    for (Lv lv = 0; lv < built.graph.size(); ++lv) all.insert(lv);
+    for (Lv from = 0; from <= built.graph.size(); ++from) {
+      check({built.graph.heads(), all}, from);
+      check(PickVersion(built, random), from);
     }
   }
 }

@@ -35,14 +35,17 @@ class DocumentCore {
 
   // As in Document.
   Result<ImportStatus> Import(BytesView blob);
+  using Blocks = std::vector<std::shared_ptr<const OpLog::Incoming>>;
+  Result<ImportStatus> ImportBlocks(Blocks blocks);
   Result<ImportStatus> Load(BytesView snapshot);
   Bytes ExportUpdates(const VersionVector& from);
   Bytes ExportSnapshot();
 
- private:
-  using Blocks = std::vector<std::shared_ptr<const OpLog::Incoming>>;
+  /// The state at a version. Not found if one of `version` is not in the history. REQUIRES: the
+  /// document is not broken. Cost: replays the history of the version.
+  Result<State> StateAt(const Frontiers& version) const;
 
-  Result<ImportStatus> ImportBlocks(Blocks blocks);
+ private:
   Result<ImportStatus> ImportWhole(const SnapshotParts& parts, Blocks blocks);
   Status ApplyAdmitted(const std::vector<OpLog::Admitted>& admitted, std::vector<Lv> heads);
   void Restore(const OpLog::Checkpoint& before);

@@ -15,16 +15,17 @@
 
 namespace merrow::loro {
 
-/// Calls visit(lv, run, slice) -> Status for every op from `start` on, in order of arrival. No
-/// slice reaches across `cut`. `reader` keeps the blocks alive that slices refer to.
+/// Calls visit(lv, run, slice) -> Status for the ops of `span` in order of arrival. Ops are cut at
+/// its ends. `reader` keeps the blocks alive that slices refer to.
 template <typename Visit>
-Status ForEachSliceSince(const OpLog& log, OpLog::Reader& reader, Lv start, Lv cut, Visit&& visit) {
+Status ForEachSlice(const OpLog& log, OpLog::Reader& reader, LvSpan span, Visit&& visit) {
+  if (span.start >= span.end) return {};
   const CausalGraph& graph = log.graph();
-  if (start >= graph.size()) return {};
-  for (size_t i = graph.RunIndexOf(start); i < graph.runs().size(); ++i) {
-    const CausalGraph::Run& run = graph.runs()[i];
-    for (Lv lv = std::max(start, run.start); lv < run.end;) {
-      const Lv limit = lv < cut ? std::min(cut, run.end) : run.end;
+  const auto& runs = graph.runs();
+  for (size_t i = graph.RunIndexOf(span.start); i < runs.size() && runs[i].start < span.end; ++i) {
+    const CausalGraph::Run& run = runs[i];
+    const Lv limit = std::min(span.end, run.end);
+    for (Lv lv = std::max(span.start, run.start); lv < limit;) {
       const Id id = run.IdAt(lv, graph);
       const ChangeBlock& block = reader.BlockAt(id);
       const Counter to = std::min(block.end(), id.counter + static_cast<Counter>(limit - lv));
@@ -41,17 +42,25 @@ Status ForEachSliceSince(const OpLog& log, OpLog::Reader& reader, Lv start, Lv c
 
 class History {
  public:
-  /// `log` must outlive this and not change meanwhile.
-  explicit History(const OpLog& log) : reader_(log), log_(log) {}
+  /// Of all ops in `log`, which must outlive this and not change meanwhile.
+  explicit History(const OpLog& log) : History(log, {{0, log.graph().size()}}) {}
+  /// Of the ops that make up one version.
+  History(const OpLog& log, std::vector<LvSpan> atoms)
+      : reader_(log), log_(log), atoms_(std::move(atoms)) {}
 
-  /// Where and what an element of a movable list is, by all ops in the log.
+  /// From now on TreeMoves leaves out ops that arrived later.
+  void set_end(Lv end) { end_ = end; }
+
+  /// Where and what an element of a movable list is, by all ops of the version.
   Result<ElementHistory> Element(const ContainerId& list, IdLp element);
-  /// All ops of a tree in the log, in order of arrival.
+  /// The ops of a tree, in order of arrival.
   std::vector<TreeMove> TreeMoves(const ContainerId& tree);
 
  private:
   OpLog::Reader reader_;
   const OpLog& log_;
+  const std::vector<LvSpan> atoms_;  // ascending
+  Lv end_ = UINT32_MAX;
   std::unordered_map<ContainerId, MovableListHistory, ContainerIdHash> lists_;
 };
 

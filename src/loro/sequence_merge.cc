@@ -25,55 +25,91 @@ struct Replay {
 
 class Merger {
  public:
-  Merger(const OpLog& log, Lv first_new, State* state)
+  /// `atoms`: of the version to be reached, ascending.
+  Merger(const OpLog& log, std::vector<LvSpan> atoms, State* state)
       : log_(log),
         graph_(log.graph()),
+        atoms_(std::move(atoms)),
         reader_(log),
-        history_(log),
-        first_new_(first_new),
+        history_(log, atoms_),
         state_(state) {}
 
-  Status Run() {
-    MERROW_TRY(ForEachSliceSince(log_, reader_, first_new_, first_new_,
-                                 [this](Lv, const CausalGraph::Run&, const OpSlice& slice) {
-                                   if (IsSequence(slice.container().kind()))
-                                     replays_.try_emplace(slice.container());
-                                   return Status();
-                                 }));
-    Lv start = first_new_;
+  Status Run(std::span<const Lv> heads, Lv first_new) {
     std::optional<Lv> base;
-    if (!replays_.empty()) {
-      base = graph_.CriticalVersionBefore(first_new_);
-      start = base.has_value() ? *base + 1 : 0;
+    Lv done = first_new;
+    for (const LvSpan& critical : graph_.CriticalAtoms(heads, first_new)) {
+      if (done < critical.start) MERROW_TRY(MergeConcurrent(base, {done, critical.start}));
+      done = std::max(done, critical.start);
+      MERROW_TRY(ApplyFollowing({done, critical.end}));
+      done = std::max(done, critical.end);
+      base = critical.end - 1;
     }
+    return MergeConcurrent(base, {done, graph_.size()});
+  }
+
+ private:
+  // Visits the atoms of the version that lie in `range`.
+  template <typename Visit>
+  Status ForEachSliceIn(LvSpan range, Visit&& visit) {
+    auto span = std::upper_bound(atoms_.begin(), atoms_.end(), range.start,
+                                 [](Lv lv, const LvSpan& other) { return lv < other.end; });
+    for (; span != atoms_.end() && span->start < range.end; ++span) {
+      MERROW_TRY(ForEachSlice(log_, reader_,
+                              {std::max(span->start, range.start), std::min(span->end, range.end)},
+                              visit));
+    }
+    return {};
+  }
+
+  // Each op of `range` follows everything before it.
+  Status ApplyFollowing(LvSpan range) {
+    return ForEachSliceIn(range, [this](Lv, const CausalGraph::Run&, const OpSlice& slice) {
+      return state_->Apply(slice, history_);
+    });
+  }
+
+  // Applies the ops of `range`. They and all others after `base` follow it; without a base, it is
+  // the empty version.
+  Status MergeConcurrent(std::optional<Lv> base, LvSpan range) {
+    first_new_ = range.start;
+    history_.set_end(range.end);
+    replays_.clear();
+    tree_moves_.clear();
+    MERROW_TRY(ForEachSliceIn(range, [this](Lv, const CausalGraph::Run&, const OpSlice& slice) {
+      if (IsSequence(slice.container().kind())) replays_.try_emplace(slice.container());
+      return Status();
+    }));
+    if (!replays_.empty()) range.start = base.has_value() ? *base + 1 : 0;
     const uint32_t base_length = base.has_value() ? kUnknownBaseLength : 0;
     for (auto& [container, replay] : replays_) {
       replay.emplace(base_length);
       if (base.has_value()) replay->version.assign(1, *base);
     }
-    MERROW_TRY(ForEachSliceSince(
-        log_, reader_, start, first_new_,
-        [this](Lv lv, const CausalGraph::Run& run, const OpSlice& slice) -> Status {
-          const auto found = replays_.find(slice.container());
-          if (found != replays_.end()) return Feed(&*found->second, lv, run, slice);
-          if (lv < first_new_) return {};
-          if (slice.op->kind == OpKind::kTreeMove) {
-            const ContainerId& tree = slice.container();
-            const TreeMove& move = tree_moves_[tree].emplace_back(TreeMoveOf(slice));
-            // Now, because later ops write to the node's data.
-            const bool is_create = move.node == move.id;
-            if (is_create && state_->OpenAs<TreeState>(tree)) state_->AdoptNode(move.node, tree);
-            return {};
-          }
-          return state_->Apply(slice, history_);
-        }));
+    // An op that is known in part is cut where the new one starts.
+    const auto apply = [this](Lv lv, const CausalGraph::Run& run, const OpSlice& slice) {
+      return ApplyConcurrent(lv, run, slice);
+    };
+    MERROW_TRY(ForEachSliceIn({range.start, first_new_}, apply));
+    MERROW_TRY(ForEachSliceIn({first_new_, range.end}, apply));
     for (auto& [tree, moves] : tree_moves_) {
       state_->MergeTree(tree, std::move(moves), history_);
     }
     return {};
   }
 
- private:
+  Status ApplyConcurrent(Lv lv, const CausalGraph::Run& run, const OpSlice& slice) {
+    const auto found = replays_.find(slice.container());
+    if (found != replays_.end()) return Feed(&*found->second, lv, run, slice);
+    if (lv < first_new_) return {};
+    if (slice.op->kind != OpKind::kTreeMove) return state_->Apply(slice, history_);
+    const ContainerId& tree = slice.container();
+    const TreeMove& move = tree_moves_[tree].emplace_back(TreeMoveOf(slice));
+    // Now, because later ops write to the node's data.
+    const bool is_create = move.node == move.id;
+    if (is_create && state_->OpenAs<TreeState>(tree)) state_->AdoptNode(move.node, tree);
+    return {};
+  }
+
   // Moves the replay to the version that the op at `lv` was made at.
   void MoveTo(Replay* replay, Lv lv, const CausalGraph::Run& run) {
     const Lv before = lv - 1;
@@ -150,10 +186,13 @@ class Merger {
 
   const OpLog& log_;
   const CausalGraph& graph_;
+  const std::vector<LvSpan> atoms_;
   OpLog::Reader reader_;
   History history_;
-  const Lv first_new_;
   State* const state_;
+
+  // Of one stretch of concurrent ops:
+  Lv first_new_ = 0;
   std::unordered_map<ContainerId, std::optional<Replay>, ContainerIdHash> replays_;
   std::unordered_map<ContainerId, std::vector<TreeMove>, ContainerIdHash> tree_moves_;
   std::vector<SequenceTracker::Deleted> deleted_;
@@ -162,7 +201,14 @@ class Merger {
 }  // namespace
 
 Status MergeInto(const OpLog& log, Lv first_new, State* state) {
-  return Merger(log, first_new, state).Run();
+  const CausalGraph& graph = log.graph();
+  return Merger(log, {{0, graph.size()}}, state).Run(graph.heads(), first_new);
+}
+
+Result<State> DeriveState(const OpLog& log, std::span<const Lv> heads) {
+  State state;
+  MERROW_TRY(Merger(log, log.graph().AtomsOf(heads), &state).Run(heads, 0));
+  return state;
 }
 
 }  // namespace merrow::loro

@@ -3,6 +3,10 @@
 // Sequence merge: applies ops that are concurrent with what the state shows. Maps and counters
 // merge by comparing; sequences (text, lists) by replaying their ops from the latest critical
 // version on (sequence_tracker.h), which turns each new op into an edit of the state.
+//
+// A history is a chain of critical ops, which follow everything before them and so are applied as
+// they are, and between them stretches of concurrent ops, each of which is replayed by itself from
+// the critical op before it.
 
 #pragma once
 
@@ -14,5 +18,9 @@ namespace merrow::loro {
 /// Applies all ops from `first_new` on to `state`, which shows the version of the ops before it.
 /// Corruption if an op does not fit its version; `state` is then unusable and has to be rebuilt.
 Status MergeInto(const OpLog& log, Lv first_new, State* state);
+
+/// The state at the version with these heads (ascending). Corruption if an op does not fit its
+/// version. Cost: replays the whole history of the version.
+Result<State> DeriveState(const OpLog& log, std::span<const Lv> heads);
 
 }  // namespace merrow::loro
