@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/bytes.h"
+#include "cells/packed_key.h"
+#include "changeset/changeset_file.h"
+#include "changeset/changeset_format.h"
+#include "changeset/changeset_test_util.h"
+#include "changeset/decoder.h"
+#include "changeset/encoder.h"
+
+namespace merrow::changeset {
+namespace {
+
+using cells::Value;
+
+Bytes Key(std::initializer_list<cells::ValueView> columns) {
+  return cells::PackColumns(std::vector<cells::ValueView>(columns));
+}
+
+// Columns of one new row with contiguous seqs, as an INSERT makes them.
+Changeset Insert(const std::vector<TableNames>& tables, cells::DbVersion version) {
+  Changeset changeset;
+  changeset.cells.site = SiteNamed(0xA1);
+  changeset.cells.authors = {SiteNamed(0xA1)};
+  changeset.cells.version = version;
+  changeset.cells.previous = version - 1;
+  changeset.cells.tables = {{tables[0].name, tables[0].columns}};
+  changeset.timestamp.ms = 1700000000000 + version;
+  return changeset;
+}
+
+void AddRow(Changeset* changeset, Bytes key, const std::vector<Value>& values,
+            cells::ColVersion col_version = 1) {
+  cells::RowChange row;
+  row.key = std::move(key);
+  cells::Seq seq = 0;
+  for (const cells::RowChange& other : changeset->cells.rows) {
+    seq += static_cast<cells::Seq>(other.cells.size());
+  }
+  for (uint32_t i = 0; i < values.size(); ++i) {
+    row.cells.push_back({i, col_version, values[i], {changeset->cells.version, seq++, 0}});
+  }
+  changeset->cells.rows.push_back(std::move(row));
+}
+
+std::string DescribeAll(const std::vector<Changeset>& changesets) {
+  std::string text;
+  for (const Changeset& changeset : changesets) text += Describe(changeset);
+  return text;
+}
+
+TEST(Changeset, EveryKindOfRowComesBackOverALinkThatRemembers) {
+  std::mt19937 random(7);
+  for (int link = 0; link < 300; ++link) {
+    Encoder encoder;
+    Decoder decoder;
+    std::map<unsigned char, cells::DbVersion> versions;
+    for (int frame = 0; frame < 8; ++frame) {
+      std::vector<Changeset> sent;
+      for (unsigned i = random() % 4; i > 0; --i) {
+        const auto site = static_cast<unsigned char>(random() % 3);
+        sent.push_back(RandomChangeset(random, SiteNamed(site), versions[site]));
+        versions[site] = sent.back().cells.version + random() % 2;
+        ASSERT_TRUE(CheckChangeset(sent.back()).ok());
+      }
+      const auto bytes = encoder.Encode(sent);
+      ASSERT_TRUE(bytes.ok()) << bytes.error().ToString();
+      ByteReport report;
+      const auto received = decoder.Decode(*bytes, &report);
+      ASSERT_TRUE(received.ok()) << received.error().ToString();
+      ASSERT_EQ(DescribeAll(*received), DescribeAll(sent)) << "link " << link;
+      ASSERT_EQ(report.framing + report.headers + report.names + report.keys + report.clocks +
+                    report.values + report.documents,
+                bytes->size());
+    }
+  }
+}
+
+TEST(Changeset, TheBytesOfTheDocumentedExample) {
+  const std::vector<TableNames> tables = {{"note", 1, {"title", "stars"}}};
+  Changeset changeset = Insert(tables, 1);
+  AddRow(&changeset, Key({cells::ValueView::Integer(7)}), {Value::Text("Hi"), Value::Integer(5)});
+  const auto bytes = Encoder().Encode({&changeset, 1});
+  ASSERT_TRUE(bytes.ok());
+  // docs/format.md explains each of them. DO NOT CHANGE.
+  EXPECT_EQ(ToHex(*bytes),
+            "14"                                  // version 1, first frame of its stream
+            "00"                                  // nothing about this changeset is unexpected
+            "00a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1"  // a new site
+            "82a0abfef962"                        // milliseconds
+            "01"                                  // one group
+            "00046e6f7465"                        // a new table, "note"
+            "01"                                  // one key column
+            "02057469746c65057374617273"          // two columns
+            "01"                                  // one row
+            "00"                                  // all columns, as expected
+            "18"                                  // key 7
+            "424869"                              // "Hi"
+            "16"                                  // 5
+            "11b8e282");
+  ASSERT_TRUE(Decoder().Decode(*bytes).ok());
+}
+
+TEST(Changeset, WhatBothSidesKnowIsNotSent) {
+  const std::vector<TableNames> tables = {{"todos", 1, {"title", "completed_at", "done", "user"}}};
+  Encoder encoder{Context(tables)};
+  Decoder decoder{Context(tables)};
+  const Bytes key = Key({cells::ValueView::Text("0123456789abcd")});
+  Changeset first = Insert(tables, 1);
+  AddRow(&first, key,
+         {Value::Text("tomatoes, carrot, greens"), Value::Integer(1700000000), Value::Text("0"),
+          Value::Text("fly")});
+  const auto first_bytes = encoder.Encode({&first, 1});
+  ASSERT_TRUE(first_bytes.ok());
+  EXPECT_LE(first_bytes->size(), 85U);
+  Changeset second = Insert(tables, 2);
+  AddRow(&second, key, {Value::Text("tomatoes, carrot, onions")}, 2);
+  const auto second_bytes = encoder.Encode({&second, 1});
+  ASSERT_TRUE(second_bytes.ok());
+  EXPECT_LE(second_bytes->size(), 56U);
+  ASSERT_TRUE(decoder.Decode(*first_bytes).ok());
+  const auto received = decoder.Decode(*second_bytes);
+  ASSERT_TRUE(received.ok());
+  EXPECT_EQ(DescribeAll(*received), Describe(second));
+}
+
+TEST(Changeset, PartsAreCutBetweenRowsAndJoinToTheSame) {
+  std::mt19937 random(11);
+  for (int i = 0; i < 300; ++i) {
+    const Changeset whole = RandomChangeset(random, SiteNamed(1), 5);
+    std::vector<Changeset> parts = SplitChangeset(whole, 40);
+    for (const Changeset& part : parts) {
+      ASSERT_TRUE(CheckChangeset(part).ok());
+      ASSERT_EQ(part.parts, parts.size());
+    }
+    // Each by a frame of its own, in any order.
+    Encoder encoder;
+    Decoder decoder;
+    std::shuffle(parts.begin(), parts.end(), random);
+    std::vector<Changeset> received;
+    for (const Changeset& part : parts) {
+      const auto frame = encoder.Encode({&part, 1});
+      ASSERT_TRUE(frame.ok());
+      auto decoded = decoder.Decode(*frame);
+      ASSERT_TRUE(decoded.ok()) << decoded.error().ToString();
+      received.push_back(std::move((*decoded)[0]));
+    }
+    std::vector<Changeset> incomplete(received.begin() + 1, received.end());
+    ASSERT_FALSE(JoinParts(std::move(incomplete)).ok());
+    const auto joined = JoinParts(std::move(received));
+    ASSERT_TRUE(joined.ok()) << joined.error().ToString();
+    ASSERT_EQ(Describe(*joined), Describe(whole));
+  }
+}
+
+TEST(Changeset, FilesStandAlone) {
+  std::mt19937 random(3);
+  std::vector<Changeset> changesets;
+  for (int i = 0; i < 200; ++i) changesets.push_back(RandomChangeset(random, SiteNamed(1), 10 * i));
+  for (const int level : {0, 3}) {
+    FrameOptions options;
+    options.zstd_level = level;
+    const auto file = EncodeFile(changesets, options);
+    ASSERT_TRUE(file.ok()) << file.error().ToString();
+    const auto read = DecodeFile(*file);
+    ASSERT_TRUE(read.ok()) << read.error().ToString();
+    EXPECT_EQ(DescribeAll(*read), DescribeAll(changesets));
+  }
+  EXPECT_EQ(DecodeFile("something else").error().code(), ErrorCode::kCorruption);
+}
+
+TEST(Changeset, CompressionIsUsedWhereItSavesBytes) {
+  const std::vector<TableNames> tables = {{"t", 1, {"c"}}};
+  Changeset changeset = Insert(tables, 1);
+  for (int i = 0; i < 100; ++i) {
+    AddRow(&changeset, Key({cells::ValueView::Integer(i)}), {Value::Text("the same text again")});
+  }
+  FrameOptions zstd;
+  zstd.zstd_level = 3;
+  const auto plain = Encoder().Encode({&changeset, 1});
+  const auto packed = Encoder({}, zstd).Encode({&changeset, 1});
+  ASSERT_TRUE(plain.ok() && packed.ok());
+  EXPECT_LT(packed->size() * 4, plain->size());
+  const auto received = Decoder().Decode(*packed);
+  ASSERT_TRUE(received.ok()) << received.error().ToString();
+  EXPECT_EQ(DescribeAll(*received), Describe(changeset));
+
+  Changeset small = Insert(tables, 1);
+  AddRow(&small, Key({cells::ValueView::Integer(1)}), {Value::Integer(1)});
+  EXPECT_EQ(Encoder({}, zstd).Encode({&small, 1})->size(), Encoder().Encode({&small, 1})->size());
+}
+
+TEST(Changeset, AStreamCannotBeJoinedInTheMiddle) {
+  const std::vector<TableNames> tables = {{"t", 1, {"c"}}};
+  Encoder encoder;
+  std::vector<Bytes> frames;
+  for (int version = 1; version <= 2; ++version) {
+    Changeset changeset = Insert(tables, version);
+    AddRow(&changeset, Key({cells::ValueView::Integer(1)}), {Value::Integer(version)});
+    frames.push_back(*encoder.Encode({&changeset, 1}));
+  }
+  EXPECT_EQ(Decoder().Decode(frames[1]).error().code(), ErrorCode::kCorruption);
+  Decoder decoder;
+  ASSERT_TRUE(decoder.Decode(frames[0]).ok());
+  EXPECT_EQ(decoder.Decode(frames[0]).error().code(), ErrorCode::kCorruption);
+  EXPECT_TRUE(decoder.Decode(frames[1]).ok());
+}
+
+TEST(Changeset, WhatMakesNoSenseIsNotEncodedAndLeavesTheStreamAsItWas) {
+  const std::vector<TableNames> tables = {{"t", 1, {"c"}}};
+  Encoder encoder;
+  Changeset bad = Insert(tables, 1);
+  AddRow(&bad, Key({cells::ValueView::Integer(1)}), {Value::Integer(1)});
+  AddRow(&bad, Key({cells::ValueView::Integer(1), cells::ValueView::Integer(2)}),
+         {Value::Integer(1)});
+  EXPECT_EQ(encoder.Encode({&bad, 1}).error().code(), ErrorCode::kInvalidArgument);
+  bad.cells.rows.pop_back();
+  bad.cells.rows[0].cells[0].clock.db_version = 2;
+  EXPECT_EQ(encoder.Encode({&bad, 1}).error().code(), ErrorCode::kInvalidArgument);
+  bad.cells.rows[0].cells[0].clock.db_version = 1;
+  const auto frame = encoder.Encode({&bad, 1});
+  ASSERT_TRUE(frame.ok());
+  EXPECT_TRUE(Decoder().Decode(*frame).ok());
+}
+
+}  // namespace
+}  // namespace merrow::changeset
