@@ -13,7 +13,6 @@
 //   (2) Every change has at least one op. One that was begun and has none is kept aside.
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <optional>
 
@@ -26,9 +25,6 @@
 
 namespace merrow::loro {
 namespace {
-
-/// Counter deltas below this that are whole are written as integers. DO NOT CHANGE: Loro's rule.
-constexpr double kIntegerDeltaMax = 2 << 26;
 
 /// For EstimatedBytes: what an op, a change, a container and the block cost besides their payloads.
 constexpr size_t kOpBytes = 6;
@@ -721,8 +717,7 @@ void ChangeBlockBuilder::AddMapDelete(const ContainerId& container, std::string_
 }
 
 void ChangeBlockBuilder::AddCounter(const ContainerId& container, double delta) {
-  const bool is_integer =
-      std::isfinite(delta) && std::trunc(delta) == delta && std::abs(delta) < kIntegerDeltaMax;
+  const bool is_integer = IsIntegerDelta(delta);
   Op op = impl_->NewOp(container, OpKind::kCounterAdd, is_integer ? OpTag::kI64 : OpTag::kF64);
   op.delta = delta;
   const size_t payload_at = impl_->arena.size();

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "loro/document_impl.h"
+#include "loro/mergeable.h"
 #include "loro/utf8.h"
 #include "merrow/check.h"
 
@@ -81,9 +82,21 @@ class LocalEdit {
     if (!id.is_root() && state.Find(id) == nullptr) {
       return NotFound("container " + id.ToString() + " does not exist");
     }
+    MERROW_TRY(CheckMergeable(id));
     T* const typed = state.OpenAs<T>(id);
     if (typed == nullptr) return Unsupported(id.ToString() + " cannot be edited");
     return typed;
+  }
+
+  // A mergeable child can be edited while it is shown; its name is nobody else's.
+  Status CheckMergeable(const ContainerId& id) const {
+    if (!id.is_root() || !id.name().starts_with(kMergeableNamePrefix)) return {};
+    const std::optional<MergeablePlace> place = PlaceOfMergeable(id);
+    if (!place.has_value()) return InvalidArgument(id.ToString() + " has a reserved name");
+    const auto* map = state.Get<MapState>(place->map);
+    const Value* slot = map == nullptr ? nullptr : map->Get(place->key);
+    if (slot != nullptr && MergeableShownBy(place->map, place->key, *slot) == id) return {};
+    return NotFound("container " + id.ToString() + " is not at its place");
   }
 
   Status CheckRoom(size_t atoms) const {
@@ -120,6 +133,24 @@ class LocalEdit {
     log.CountUncommitted(1);
     state.WriteMap(id, state.OpenAs<MapState>(id), key, std::move(value), writer);
     return {};
+  }
+
+  Result<ContainerId> EnsureMergeable(const ContainerId& id, std::string_view key,
+                                      ContainerKind kind) {
+    MERROW_ASSIGN(const MapState* map, ForEdit<MapState>(id, ContainerKind::kMap));
+    if (!IsUtf8(key)) return InvalidArgument("a map key is not UTF-8");
+    if (!IsKnown(kind)) return InvalidArgument("no container of " + ContainerKindName(kind));
+    const std::optional<ContainerId> child = MergeableChild(id, key, kind);
+    if (!child.has_value() || child->name().size() > kRootNameBytesMax) {
+      return InvalidArgument("a mergeable child of " + id.ToString() + " cannot be named");
+    }
+    const Value* slot = map->Get(key);
+    if (slot != nullptr && !slot->is_null() && !MergeableShownBy(id, key, *slot).has_value()) {
+      return InvalidArgument("key \"" + std::string(key) + "\" of " + id.ToString() +
+                             " holds something else");
+    }
+    MERROW_TRY(MapWrite(id, key, Value(Value::Binary{MergeableMarker(id, key, kind)})));
+    return *child;
   }
 
   // Where a value goes that is inserted at a user's `index` of a list of either kind.
@@ -282,6 +313,12 @@ Result<ContainerId> Document::MapSetContainer(const ContainerId& map, std::strin
   MERROW_TRY(edit.MapWrite(map, key, Value(child)));
   MERROW_TRY(edit.StartChild(child));
   return child;
+}
+
+Result<ContainerId> Document::MapEnsureMergeable(const ContainerId& map, std::string_view key,
+                                                 ContainerKind kind) {
+  LocalEdit edit(impl_->core());
+  return edit.EnsureMergeable(map, key, kind);
 }
 
 Status Document::ListInsert(const ContainerId& list, size_t index, const Value& value) {

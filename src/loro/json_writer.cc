@@ -6,6 +6,8 @@
 #include <cmath>
 #include <vector>
 
+#include "loro/mergeable.h"
+
 namespace merrow::loro {
 namespace {
 
@@ -31,7 +33,7 @@ class Writer {
   void WriteRoots() {
     Frame frame{.items = {}, .is_object = true};
     for (const Container& container : state_.containers()) {
-      if (!container.id.is_root()) continue;
+      if (!container.id.is_root() || IsMergeable(container.id)) continue;
       frame.items.push_back({container.id.name(), nullptr, &container});
     }
     std::sort(frame.items.begin(), frame.items.end(), [](const auto& a, const auto& b) {
@@ -111,7 +113,7 @@ class Writer {
     } else if (const auto* map = std::get_if<MapState>(&container->state)) {
       Frame frame{.items = {}, .is_object = true};
       for (const MapState::Entry& entry : map->entries()) {
-        if (entry.value.has_value()) frame.items.push_back({entry.key, &*entry.value, nullptr});
+        if (entry.value.has_value()) frame.items.push_back(ItemAt(container->id, entry));
       }
       std::sort(frame.items.begin(), frame.items.end(),
                 [](const auto& a, const auto& b) { return a.key > b.key; });
@@ -141,6 +143,33 @@ class Writer {
       AppendJsonNumber(counter->sum, out_);
     } else {
       *out_ += "null";
+    }
+  }
+
+  // What a map shows at a key: the value, or the mergeable child that it is the marker of.
+  Frame::Item ItemAt(const ContainerId& map, const MapState::Entry& entry) const {
+    const std::optional<ContainerId> child = MergeableShownBy(map, entry.key, *entry.value);
+    if (!child.has_value()) return {entry.key, &*entry.value, nullptr};
+    const Container* found = state_.Find(*child);
+    if (found != nullptr) return {entry.key, nullptr, found};
+    return {entry.key, &EmptyOf(child->kind()), nullptr};
+  }
+
+  // What a container without ops looks like.
+  static const Value& EmptyOf(ContainerKind kind) {
+    static const Value kText{std::string()};
+    static const Value kMap{Value::Map()};
+    static const Value kList{Value::List()};
+    static const Value kCounter{int64_t{0}};
+    switch (kind) {
+      case ContainerKind::kText:
+        return kText;
+      case ContainerKind::kMap:
+        return kMap;
+      case ContainerKind::kCounter:
+        return kCounter;
+      default:
+        return kList;
     }
   }
 

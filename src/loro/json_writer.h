@@ -24,7 +24,8 @@ void AppendJsonNumber(double number, std::string* out);
 /// Appends the deep value of one container; "null" if it does not exist.
 void AppendContainerJson(const State& state, const ContainerId& id, std::string* out);
 
-/// Appends an object with all root containers. If two roots of different kinds share a name, the
+/// Appends an object with all root containers but mergeable children, which are shown where they
+/// belong. If two roots of different kinds share a name, the
 /// one with the smaller kind is shown.
 void AppendDocumentJson(const State& state, std::string* out);
 

@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include "merrow/ids.h"
@@ -37,8 +38,14 @@ enum class OpTag : uint8_t {
 inline constexpr uint8_t kOpTagFutureFlag = 0x80;
 inline constexpr uint8_t kOpTagKnownMax = 16;
 
-/// The value tag of a list, which is what the payload of a list insert is.
+/// The value tag of a list, which is what the payload of a list insert is, and that of a map.
 inline constexpr uint8_t kListValueTag = 7;
+inline constexpr uint8_t kMapValueTag = 8;
+
+/// Whether a counter's delta is written as kI64: whole, and below 2^27. DO NOT CHANGE: Loro's rule.
+inline bool IsIntegerDelta(double delta) {
+  return std::isfinite(delta) && std::trunc(delta) == delta && std::abs(delta) < 2 << 26;
+}
 
 /// The parent of a deleted tree node. DO NOT CHANGE: on the wire and on disk.
 inline constexpr Id kDeletedTreeRoot = {kNoPeer, INT32_MAX};

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loro/json_updates.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/bytes.h"
+#include "loro/change_block.h"
+#include "loro/envelope.h"
+#include "merrow/document.h"
+
+namespace merrow::loro {
+namespace {
+
+using Json = nlohmann::json;
+
+ContainerId Root(std::string_view name, ContainerKind kind) {
+  return ContainerId::Root(name, kind);
+}
+
+// A document with every kind of op of every container that this release knows.
+Document Everything() {
+  Document doc(5);
+  const ContainerId text = Root("text", ContainerKind::kText);
+  const ContainerId map = Root("map", ContainerKind::kMap);
+  const ContainerId list = Root("list", ContainerKind::kList);
+  const ContainerId movable = Root("movable", ContainerKind::kMovableList);
+  const ContainerId tree = Root("tree", ContainerKind::kTree);
+  const ContainerId counter = Root("counter", ContainerKind::kCounter);
+  EXPECT_TRUE(doc.TextInsert(text, 0, "Hello 𝄞 \"w\\orld\"\n\x01").ok());
+  EXPECT_TRUE(doc.TextMark(text, 0, 5, "bold", Value(true), StyleExpand::kAfter).ok());
+  EXPECT_TRUE(doc.TextUnmark(text, 1, 2, "bold", StyleExpand::kAfter).ok());
+  EXPECT_TRUE(doc.TextDelete(text, 3, 2).ok());
+  EXPECT_TRUE(doc.TextDelete(text, 2, 1).ok());
+  EXPECT_TRUE(doc.TextDelete(text, 1, 1).ok());
+  EXPECT_TRUE(doc.Commit({.timestamp = 1700000000, .message = "a \"message\""}).ok());
+  EXPECT_TRUE(doc.SetPeer(0xFFFFFFFFFFFFFFFE).ok());
+  EXPECT_TRUE(doc.MapSet(map, "integer", Value(INT64_MIN)).ok());
+  EXPECT_TRUE(doc.MapSet(map, "double", Value(3.0)).ok());
+  EXPECT_TRUE(doc.MapSet(map, "tiny", Value(5e-324)).ok());
+  EXPECT_TRUE(doc.MapSet(map, "huge", Value(1e300)).ok());
+  EXPECT_TRUE(doc.MapSet(map, "minus zero", Value(-0.0)).ok());
+  EXPECT_TRUE(doc.MapSet(map, "𝄞", Value(Value::Map{{"", Value()}, {"k", Value(false)}})).ok());
+  EXPECT_TRUE(doc.MapDelete(map, "tiny").ok());
+  const ContainerId child = *doc.MapSetContainer(map, "child", ContainerKind::kList);
+  EXPECT_TRUE(doc.ListInsert(child, 0, Value(Value::List{Value(), Value("x")})).ok());
+  EXPECT_TRUE(doc.ListInsert(list, 0, Value("one")).ok());
+  EXPECT_TRUE(doc.ListInsert(list, 1, Value("two")).ok());
+  EXPECT_TRUE(doc.ListInsertContainer(list, 1, ContainerKind::kMap).ok());
+  EXPECT_TRUE(doc.ListDelete(list, 0, 1).ok());
+  EXPECT_TRUE(doc.ListInsert(movable, 0, Value(int64_t{1})).ok());
+  EXPECT_TRUE(doc.ListInsert(movable, 1, Value(int64_t{2})).ok());
+  EXPECT_TRUE(doc.MovableListMove(movable, 0, 1).ok());
+  EXPECT_TRUE(doc.MovableListSet(movable, 0, Value("set")).ok());
+  EXPECT_TRUE(doc.ListDelete(movable, 1, 1).ok());
+  const Id node = *doc.TreeCreate(tree, std::nullopt, std::nullopt);
+  const Id leaf = *doc.TreeCreate(tree, node, std::nullopt);
+  EXPECT_TRUE(doc.TreeMoveNode(tree, leaf, std::nullopt, 0).ok());
+  EXPECT_TRUE(doc.TreeDelete(tree, leaf).ok());
+  EXPECT_TRUE(doc.CounterIncrement(counter, 2.5).ok());
+  EXPECT_TRUE(doc.CounterIncrement(counter, -3).ok());
+  const ContainerId body = *doc.MapEnsureMergeable(map, "body", ContainerKind::kText);
+  EXPECT_TRUE(doc.TextInsert(body, 0, "mergeable").ok());
+  doc.Commit();
+  return doc;
+}
+
+Document Imported(const std::string& json) {
+  Document doc(9);
+  const Result<ImportStatus> status = doc.ImportJson(json);
+  EXPECT_TRUE(status.ok()) << (status.ok() ? "" : status.error().ToString());
+  return doc;
+}
+
+TEST(JsonUpdatesTest, AreTheSameOps) {
+  Document doc = Everything();
+  const std::string json = doc.ExportJson();
+  Document copy = Imported(json);
+  EXPECT_EQ(copy.ExportJson(), json);
+  EXPECT_EQ(copy.ToJson(), doc.ToJson());
+  EXPECT_EQ(copy.version(), doc.version());
+  EXPECT_EQ(copy.frontiers(), doc.frontiers());
+  // The blocks decode to the same, too: a document that has both has each op once.
+  ASSERT_TRUE(copy.Import(doc.ExportSnapshot()).ok());
+  EXPECT_EQ(copy.ExportJson(), json);
+  copy.CheckInvariants();
+
+  Document from_binary(10);
+  ASSERT_TRUE(from_binary.Import(copy.ExportUpdates({})).ok());
+  EXPECT_EQ(from_binary.ExportJson(), json);
+  EXPECT_EQ(from_binary.ToJson(), doc.ToJson());
+}
+
+TEST(JsonUpdatesTest, AnyRangeCanBeCutOut) {
+  Document doc = Everything();
+  const VersionVector whole = doc.version();
+  const auto entries = whole.entries();
+  for (const VersionVector::Entry& entry : entries) {
+    for (Counter cut = 1; cut < entry.end; ++cut) {
+      VersionVector at;
+      // Peer 5 wrote first, the other after all of it.
+      if (entry.peer != 5) at.Set(5, whole.End(5));
+      at.Set(entry.peer, cut);
+      Document part = Imported(doc.ExportJson({}, at));
+      EXPECT_EQ(part.version(), at);
+      Document expected(9);
+      // A mark's start and end travel together or not at all, as far as edits go.
+      ASSERT_TRUE(part.ImportJson(doc.ExportJson(at, whole)).ok()) << cut << "@" << entry.peer;
+      EXPECT_EQ(part.ToJson(), doc.ToJson());
+      EXPECT_EQ(part.version(), whole);
+    }
+  }
+}
+
+TEST(JsonUpdatesTest, TextOfOneSmallUpdate) {
+  Document doc(7);
+  ASSERT_TRUE(doc.MapSet(Root("m", ContainerKind::kMap), "k", Value(1.0)).ok());
+  ASSERT_TRUE(doc.Commit({.timestamp = 3, .message = "hi"}).ok());
+  EXPECT_EQ(doc.ExportJson(),
+            R"({"schema_version":1,"start_version":{},"peers":["7"],"changes":[)"
+            R"({"id":"0@0","timestamp":3,"deps":[],"lamport":0,"msg":"hi","ops":[)"
+            R"({"container":"cid:root-m:Map","content":{"type":"insert","key":"k","value":1.0},)"
+            R"("counter":0}]}]})");
+  VersionVector known = doc.version();
+  EXPECT_EQ(doc.ExportJson(known, known),
+            R"({"schema_version":1,"start_version":{"7":0},"peers":[],"changes":[]})");
+}
+
+// One op on one container, as JSON updates of peer 7.
+std::string OneOp(const std::string& container, const std::string& content) {
+  return R"({"schema_version":1,"start_version":{},"peers":["7"],"changes":[{"id":"0@0",)"
+         R"("timestamp":0,"deps":[],"lamport":0,"msg":null,"ops":[{"container":")" +
+         container + R"(","content":)" + content + R"(,"counter":0}]}]})";
+}
+
+std::string MapSet(const std::string& value) {
+  return OneOp("cid:root-m:Map", R"({"type":"insert","key":"k","value":)" + value + "}");
+}
+
+TEST(JsonUpdatesTest, WhatLoroAcceptsIsAccepted) {
+  const auto shown = [](const std::string& json) { return Imported(json).ToJson(); };
+  EXPECT_EQ(shown(MapSet("18446744073709551615")), R"({"m":{"k":18446744073709551616}})");
+  EXPECT_EQ(shown(MapSet(R"("🦜hello")")), R"({"m":{"k":"🦜hello"}})");
+  EXPECT_EQ(shown(MapSet(R"("🦜:cid:0@0:Map")")), R"({"m":{"k":{}}})");
+  EXPECT_EQ(shown(MapSet(R"({"a":1,"a":2})")), R"({"m":{"k":{"a":2}}})");
+  for (const char* content : {R"({"type":"counter","value_type":"f64","value":1.5,"prop":0})",
+                              R"({"type":"unknown","value_type":"f64","value":1.5,"prop":0})",
+                              R"({"value_type":"f64","value":1.5})"}) {
+    EXPECT_EQ(shown(OneOp("cid:root-c:Counter", content)), R"({"c":1.5})");
+  }
+  EXPECT_EQ(
+      shown(OneOp("cid:root-t:Tree", R"({"type":"create","target":"0@0","parent":null})")),
+      shown(OneOp("cid:root-t:Tree",
+                  R"({"type":"move","target":"0@0","parent":null,"fractional_index":"80"})")));
+  // Without a table, peers are written out.
+  std::string plain = MapSet("1");
+  plain.replace(plain.find(R"(["7"])"), 5, "null");
+  plain.replace(plain.find("0@0"), 3, "0@7");
+  EXPECT_EQ(Imported(plain).version().End(7), 1);
+  // Other fields are for other programs.
+  std::string more = MapSet("1");
+  more.insert(1, R"("comment":"x",)");
+  EXPECT_EQ(shown(more), R"({"m":{"k":1}})");
+}
+
+TEST(JsonUpdatesTest, WhatLoroRefusesIsRefused) {
+  const auto refusal = [](const std::string& json) {
+    Document doc(9);
+    const Result<ImportStatus> status = doc.ImportJson(json);
+    EXPECT_FALSE(status.ok()) << json;
+    EXPECT_EQ(doc.op_count(), 0u);
+    return status.ok() ? std::string() : status.error().ToString();
+  };
+  EXPECT_EQ(refusal(MapSet("1e400")), "invalid_argument: JSON updates: not JSON at byte 210");
+  EXPECT_EQ(refusal("{"), "invalid_argument: JSON updates: not JSON at byte 2");
+  EXPECT_EQ(refusal(MapSet(R"("🦜:cid:1@0:Map")")),
+            "invalid_argument: JSON updates: changes[0]: ops[0]: content: container cid:1@7:Map is "
+            "not named after the op that creates it");
+  refusal("[]");
+  refusal("");
+  refusal(MapSet("1") + "x");
+  refusal(MapSet(R"("\ud800")"));
+  refusal(MapSet(R"("🦜:hello")"));
+  refusal(MapSet(R"("🦜:cid:root-x:Map")"));
+  refusal(MapSet(R"(["🦜:cid:0@0:Map"])"));
+  refusal(MapSet(std::string(200, '[') + std::string(200, ']')));
+  refusal(OneOp("cid:root-m:Map", R"({"type":"insert","key":"k"})"));
+  refusal(OneOp("cid:root-m:Nap", R"({"type":"delete","key":"k"})"));
+  refusal(OneOp("cid:root-m:Map", R"({"type":"mark_end"})"));
+  refusal(OneOp("cid:5@3:Map", R"({"type":"delete","key":"k"})"));
+  refusal(OneOp("cid:root-t:Text", R"({"type":"insert","pos":-1,"text":"a"})"));
+  refusal(OneOp("cid:root-t:Text", R"({"type":"insert","pos":0,"text":""})"));
+  refusal(OneOp("cid:root-t:Text", R"({"type":"insert","pos":9,"text":"a"})"));
+  refusal(OneOp("cid:root-t:Text", R"({"type":"delete","pos":0,"len":0,"start_id":"1@0"})"));
+  refusal(OneOp("cid:root-t:Tree",
+                R"({"type":"create","target":"1@0","parent":null,"fractional_index":"80"})"));
+  refusal(OneOp("cid:root-t:Tree",
+                R"({"type":"create","target":"0@0","parent":null,"fractional_index":"8"})"));
+  refusal(OneOp("cid:root-t:Tree", R"({"type":"create","target":"0@0"})"));
+  const auto changed = [](const std::string& from, const std::string& to) {
+    std::string json = MapSet("1");
+    json.replace(json.find(from), from.size(), to);
+    return json;
+  };
+  EXPECT_EQ(refusal(changed(R"("schema_version":1)", R"("schema_version":2)")),
+            "unsupported: JSON updates: schema version 2, not 1");
+  refusal(changed(R"("timestamp":0)", R"("timestamp":1.5)"));
+  refusal(changed(R"("timestamp":0,)", ""));
+  refusal(changed(R"("peers":["7"],)", ""));
+  refusal(changed(R"(["7"])", R"(["18446744073709551615"])"));
+  refusal(changed(R"(["7"])", "[]"));
+  refusal(changed(R"(["7"])", "[7]"));
+  refusal(changed(R"("lamport":0)", R"("lamport":4294967296)"));
+  refusal(changed(R"("counter":0)", R"("counter":1)"));
+  refusal(changed(R"("id":"0@0")", R"("id":"2147483647@0")"));
+}
+
+TEST(JsonUpdatesTest, MissingDependenciesArePending) {
+  std::string json = MapSet("1");
+  json.replace(json.find(R"("deps":[])"), 9, R"("deps":["4@0"])");
+  Document doc(9);
+  EXPECT_FALSE(doc.ImportJson(json).ok())
+      << "an op of its own peer that does not come right before";
+  json.replace(json.find(R"(["7"])"), 5, R"(["7","8"])");
+  json.replace(json.find("4@0"), 3, "4@1");
+  const Result<ImportStatus> status = doc.ImportJson(json);
+  ASSERT_TRUE(status.ok());
+  EXPECT_TRUE(status->success.empty());
+  EXPECT_EQ(status->pending, (std::vector<IdSpan>{{7, 0, 1}}));
+}
+
+// Ops of a container of a later release, with each kind of payload.
+TEST(JsonUpdatesTest, UnknownContainersAreKept) {
+  const std::vector<std::string> payloads = {
+      R"("value_type":"null")",
+      R"("value_type":"true")",
+      R"("value_type":"false")",
+      R"("value_type":"i64","value":-9223372036854775808)",
+      R"("value_type":"f64","value":-0.0)",
+      R"("value_type":"str","value":"ключ")",
+      R"("value_type":"binary","value":[0,255])",
+      R"("value_type":"container_idx","value":3)",
+      R"("value_type":"delete_once")",
+      R"("value_type":"delete_seq")",
+      R"("value_type":"delta_int","value":-5)",
+      R"("value_type":"loro_value","value":{"a":[1,{"b":null}]})",
+      R"("value_type":"mark_start","value":{"len":2,"key":"bold","value":true,"info":132})",
+      R"("value_type":"tree_move","value":{"target_idx":1,"is_parent_null":false,"position":3,"parent_idx":2})",
+      R"("value_type":"tree_move","value":{"target_idx":1,"is_parent_null":true,"position":3,"parent_idx":0})",
+      R"("value_type":"list_move","value":{"from":1,"from_idx":2,"lamport":3})",
+      R"("value_type":"list_set","value":{"peer_idx":0,"lamport":3,"value":"x"})",
+      R"("value_type":"raw_tree_move","value":{"subject_peer_idx":0,"subject_cnt":4,"position_idx":1,"is_parent_null":false,"parent_peer_idx":0,"parent_cnt":6})",
+      R"("value_type":"Unknown","value":{"kind":60,"data":[1,2]})",
+  };
+  for (const std::string& payload : payloads) {
+    const std::string json =
+        OneOp("cid:root-new:Unknown(9)", R"({"type":"unknown","prop":-3,)" + payload + "}");
+    Document doc = Imported(json);
+    EXPECT_EQ(doc.ExportJson(), json);
+    EXPECT_EQ(doc.ToJson(), R"({"new":null})");
+    Document copy(10);
+    ASSERT_TRUE(copy.Import(doc.ExportUpdates({})).ok()) << payload;
+    EXPECT_EQ(copy.ExportJson(), json);
+  }
+  Document doc(9);
+  for (const char* payload : {R"("value_type":"nul")", R"("value_type":"i64")",
+                              R"("value_type":"delta_int","value":3000000000)",
+                              R"("value_type":"Unknown","value":{"kind":5,"data":[]})",
+                              R"("value_type":"Unknown","value":{"kind":60,"data":[256]})",
+                              R"("value_type":"list_move","value":{"from":1})"}) {
+    EXPECT_FALSE(doc.ImportJson(OneOp("cid:root-new:Unknown(9)", R"({"type":"unknown","prop":0,)" +
+                                                                     std::string(payload) + "}"))
+                     .ok())
+        << payload;
+  }
+  EXPECT_FALSE(doc.ImportJson(OneOp("cid:root-new:Unknown(5)",
+                                    R"({"type":"unknown","prop":0,"value_type":"null"})"))
+                   .ok());
+}
+
+// A change that is longer than a block may be.
+TEST(JsonUpdatesTest, LongChangesAreCut) {
+  constexpr int kOps = 70000;
+  std::string json =
+      R"({"schema_version":1,"start_version":{},"peers":["7"],"changes":[{"id":"0@0",)"
+      R"("timestamp":0,"deps":[],"lamport":0,"msg":null,"ops":[)";
+  for (int i = 0; i < kOps; ++i) {
+    if (i > 0) json += ',';
+    json += R"({"container":"cid:root-m:Map","content":{"type":"insert","key":"k","value":)" +
+            std::to_string(i) + R"(},"counter":)" + std::to_string(i) + "}";
+  }
+  json += "]}]}";
+  Document doc = Imported(json);
+  EXPECT_EQ(doc.op_count(), uint64_t{kOps});
+  EXPECT_EQ(doc.ToJson(), R"({"m":{"k":69999}})");
+}
+
+}  // namespace
+}  // namespace merrow::loro
