@@ -284,7 +284,8 @@ class Document {
   // --- Mergeable children ---
 
   /// A child container of `map` at `key` that two sides may create concurrently: both get the same
-  /// one. It is made unless it is there; what else is at the key is overwritten.
+  /// one. It is made unless it is there; one of another kind is hidden, and keeps what it holds.
+  /// Invalid argument if something else is at the key, other than null.
   Result<ContainerId> MapEnsureMergeable(const ContainerId& map, std::string_view key,
                                          ContainerKind kind);
 

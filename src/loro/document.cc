@@ -6,6 +6,7 @@
 #include "loro/document_impl.h"
 #include "loro/envelope.h"
 #include "loro/json_writer.h"
+#include "loro/mergeable.h"
 #include "loro/snapshot.h"
 #include "merrow/check.h"
 
@@ -62,13 +63,18 @@ void Document::AppendDelta(const ContainerId& text, std::string* out) const {
 }
 
 bool Document::HasContainer(const ContainerId& container) const {
-  return impl_->core().shown().Find(container) != nullptr;
+  const State& state = impl_->core().shown();
+  const std::optional<MergeablePlace> place = PlaceOfMergeable(container);
+  if (!place.has_value()) return state.Find(container) != nullptr;
+  const auto* map = state.Get<MapState>(place->map);
+  const Value* slot = map == nullptr ? nullptr : map->Get(place->key);
+  return slot != nullptr && MergeableShownBy(place->map, place->key, *slot) == container;
 }
 
 std::vector<ContainerId> Document::Roots() const {
   std::vector<ContainerId> roots;
   for (const Container& container : impl_->core().shown().containers()) {
-    if (container.id.is_root()) roots.push_back(container.id);
+    if (container.id.is_root() && !IsMergeable(container.id)) roots.push_back(container.id);
   }
   std::sort(roots.begin(), roots.end());
   return roots;
@@ -77,7 +83,9 @@ std::vector<ContainerId> Document::Roots() const {
 std::optional<Value> Document::MapGet(const ContainerId& map, std::string_view key) const {
   const auto* state = impl_->core().shown().Get<MapState>(map);
   const Value* value = state == nullptr ? nullptr : state->Get(key);
-  return value == nullptr ? std::nullopt : std::optional(*value);
+  if (value == nullptr) return std::nullopt;
+  if (auto child = MergeableShownBy(map, key, *value)) return Value(*std::move(child));
+  return *value;
 }
 
 std::string Document::Text(const ContainerId& text) const {
