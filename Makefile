@@ -12,13 +12,14 @@ MERROW := $(RELEASE)/merrow
 DEMO := build/demo
 DEMO_SOURCES := $(wildcard examples/demo/src/* examples/demo/*.json examples/demo/build.mjs)
 
-.PHONY: run test soak bench format clean merrow demo
+.PHONY: run test soak bench bench-engine format clean merrow demo
 .DEFAULT_GOAL := help
 help:
 	@echo "make run     build a release and start the demo on http://$(LISTEN)"
 	@echo "make test    build and run every test"
 	@echo "make soak    random tests with fresh seeds (MINUTES=10)"
 	@echo "make bench   the benchmarks of the release build"
+	@echo "make bench-engine   the document engine against native Loro and others (needs cargo)"
 	@echo "make format  clang-format and prettier over the sources"
 	@echo "make clean   remove everything that was built"
 .PHONY: help
@@ -52,6 +53,10 @@ soak:
 bench:
 	@tools/bootstrap test
 	@JOBS=$(JOBS) tools/run-benchmarks
+
+bench-engine:
+	@tools/bootstrap test
+	@JOBS=$(JOBS) tools/run-engine-benchmarks $(ARGS)
 
 format:
 	@tools/bootstrap format
