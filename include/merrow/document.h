@@ -9,7 +9,9 @@
 //   (2) Equal sets of ops give equal states, in whatever order and grouping they arrived.
 //   (3) An import or edit that fails leaves everything as it was.
 //
-// Thread-compatible: const methods may run concurrently, except with a non-const one.
+// A document at rest is one short buffer. Whatever needs more wakes it, const methods too.
+//
+// Not thread-safe: one thread at a time, const methods included.
 
 #pragma once
 
@@ -141,12 +143,15 @@ class Document {
   /// Merges JSON updates (docs/format.md). Invalid argument with the place if they do not parse.
   Result<ImportStatus> ImportJson(std::string_view json_updates);
 
-  /// Takes over a snapshot that ExportSnapshot made, with its state as it is, which is faster.
-  /// Corruption if it does not decode. REQUIRES: the document is empty; the snapshot is trusted.
+  /// Takes over a snapshot that ExportSnapshot made, with its state as it is. Corruption if its
+  /// checksum, frame or version is not right. What is inside is decoded when it is needed first, and
+  /// damage is found only then: the document is_broken() from then on. Wake() tells at once.
+  /// `changed` is left empty. REQUIRES: the document is empty; the snapshot is trusted.
   Result<ImportStatus> Load(BytesView snapshot);
 
   /// An import failed and the state before could not be derived again, because an op in the history
-  /// does not apply. Nothing can be imported or edited any more; load the document anew.
+  /// does not apply; or a loaded snapshot turned out to be damaged, and then the document looks
+  /// empty. Nothing can be imported or edited any more; load the document anew.
   bool is_broken() const;
 
   /// A FastUpdates blob with what `from` lacks. Commits first.
@@ -170,7 +175,7 @@ class Document {
   // --- Versions ---
 
   /// The version of the op log: all that was imported or committed, whatever is looked at.
-  const VersionVector& version() const;
+  VersionVector version() const;
   Frontiers frontiers() const;
   /// Atoms in the op log.
   uint64_t op_count() const;
@@ -307,6 +312,15 @@ class Document {
   Result<size_t> PositionOf(const Cursor& cursor, TextUnit unit = TextUnit::kUnicode) const;
 
   // --- Upkeep ---
+
+  /// Packs the document into one buffer, about as large as its history, until it is used again.
+  /// Commits first. Nothing if an update is pending, an earlier version is shown, someone is
+  /// subscribed, or it is broken. Cost: that of writing a snapshot; waking costs as loading one.
+  void Rest();
+  /// All of it rests; version(), frontiers(), op_count() and Rest() leave it so.
+  bool is_resting() const;
+  /// Decodes all that rests. Corruption if the document is broken.
+  Status Wake();
 
   /// Bytes of memory this document holds, about.
   size_t MemoryBytes() const;

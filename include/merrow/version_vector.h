@@ -37,7 +37,8 @@ class VersionVector {
   };
 
   bool empty() const { return entries_.empty(); }
-  const std::vector<Entry>& entries() const { return entries_; }
+  const std::vector<Entry>& entries() const& { return entries_; }
+  std::vector<Entry> entries() && { return std::move(entries_); }
 
   /// The number of atoms of `peer` that are included; 0 if none.
   Counter End(PeerId peer) const;

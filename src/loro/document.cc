@@ -19,37 +19,61 @@ Document::~Document() = default;
 Document::Document(Document&&) noexcept = default;
 Document& Document::operator=(Document&&) noexcept = default;
 
-PeerId Document::peer() const { return impl_->core().log.local_peer(); }
+PeerId Document::peer() const { return impl_->peer(); }
 
 Status Document::SetPeer(PeerId peer) {
   if (peer == kNoPeer) return InvalidArgument("peer " + std::to_string(peer) + " is reserved");
   Commit();
-  if (peer != impl_->core().log.local_peer()) impl_->core().log.SetLocalPeer(peer);
+  impl_->SetPeer(peer);
   return {};
 }
 
 Result<ImportStatus> Document::Import(BytesView blob) { return impl_->core().Import(blob); }
 
-Result<ImportStatus> Document::Load(BytesView snapshot) { return impl_->core().Load(snapshot); }
-bool Document::is_broken() const { return impl_->core().is_broken; }
+Result<ImportStatus> Document::Load(BytesView snapshot) {
+  if (impl_->is_used()) return impl_->core().Load(snapshot);
+  MERROW_ASSIGN(auto kept, RestingDocument::Keep(snapshot));
+  if (kept == nullptr) return impl_->core().Load(snapshot);
+  ImportStatus status;
+  status.success = kept->version().SpansNotIn(VersionVector());
+  impl_->Keep(std::move(kept));
+  return status;
+}
+
+bool Document::is_broken() const { return impl_->is_broken(); }
 
 Bytes Document::ExportUpdates(const VersionVector& from) {
-  return impl_->core().ExportUpdates(from);
+  return impl_->core_for_log().ExportUpdates(from);
 }
-Bytes Document::ExportSnapshot() { return impl_->core().ExportSnapshot(); }
 
-bool Document::has_pending() const { return impl_->core().log.has_pending(); }
-void Document::DropPending() { impl_->core().log.DropPending(); }
-const VersionVector& Document::version() const { return impl_->core().log.version(); }
-Frontiers Document::frontiers() const { return impl_->core().log.graph().frontiers(); }
-uint64_t Document::op_count() const { return impl_->core().log.graph().size(); }
-
-void Document::AppendJson(std::string* out) const {
-  AppendDocumentJson(impl_->core().shown(), out);
+Bytes Document::ExportSnapshot() {
+  const BytesView loaded = impl_->loaded_snapshot();
+  return loaded.empty() ? impl_->core().ExportSnapshot() : Bytes(loaded);
 }
+
+bool Document::has_pending() const {
+  return impl_->resting() == nullptr && impl_->log().has_pending();
+}
+void Document::DropPending() {
+  if (impl_->resting() == nullptr) impl_->log().DropPending();
+}
+VersionVector Document::version() const {
+  const RestingDocument* resting = impl_->resting();
+  return resting != nullptr ? resting->version() : impl_->log().version();
+}
+Frontiers Document::frontiers() const {
+  const RestingDocument* resting = impl_->resting();
+  return resting != nullptr ? resting->frontiers() : impl_->log().graph().frontiers();
+}
+uint64_t Document::op_count() const {
+  const RestingDocument* resting = impl_->resting();
+  return resting != nullptr ? resting->op_count() : impl_->log().graph().size();
+}
+
+void Document::AppendJson(std::string* out) const { AppendDocumentJson(impl_->shown(), out); }
 
 void Document::AppendJson(const ContainerId& container, std::string* out) const {
-  AppendContainerJson(impl_->core().shown(), container, out);
+  AppendContainerJson(impl_->shown(), container, out);
 }
 
 std::string Document::ToJson() const {
@@ -59,11 +83,11 @@ std::string Document::ToJson() const {
 }
 
 void Document::AppendDelta(const ContainerId& text, std::string* out) const {
-  AppendTextDelta(impl_->core().shown(), text, out);
+  AppendTextDelta(impl_->shown(), text, out);
 }
 
 bool Document::HasContainer(const ContainerId& container) const {
-  const State& state = impl_->core().shown();
+  const State& state = impl_->shown();
   const std::optional<MergeablePlace> place = PlaceOfMergeable(container);
   if (!place.has_value()) return state.Find(container) != nullptr;
   const auto* map = state.Get<MapState>(place->map);
@@ -73,7 +97,7 @@ bool Document::HasContainer(const ContainerId& container) const {
 
 std::vector<ContainerId> Document::Roots() const {
   std::vector<ContainerId> roots;
-  for (const Container& container : impl_->core().shown().containers()) {
+  for (const Container& container : impl_->shown().containers()) {
     if (container.id.is_root() && !IsMergeable(container.id)) roots.push_back(container.id);
   }
   std::sort(roots.begin(), roots.end());
@@ -81,7 +105,7 @@ std::vector<ContainerId> Document::Roots() const {
 }
 
 std::optional<Value> Document::MapGet(const ContainerId& map, std::string_view key) const {
-  const auto* state = impl_->core().shown().Get<MapState>(map);
+  const auto* state = impl_->shown().Get<MapState>(map);
   const Value* value = state == nullptr ? nullptr : state->Get(key);
   if (value == nullptr) return std::nullopt;
   if (auto child = MergeableShownBy(map, key, *value)) return Value(*std::move(child));
@@ -90,36 +114,32 @@ std::optional<Value> Document::MapGet(const ContainerId& map, std::string_view k
 
 std::string Document::Text(const ContainerId& text) const {
   std::string plain;
-  if (const auto* state = impl_->core().shown().Get<TextState>(text)) state->AppendText(&plain);
+  if (const auto* state = impl_->shown().Get<TextState>(text)) state->AppendText(&plain);
   return plain;
 }
 
 double Document::CounterValue(const ContainerId& counter) const {
-  const auto* state = impl_->core().shown().Get<CounterState>(counter);
+  const auto* state = impl_->shown().Get<CounterState>(counter);
   return state == nullptr ? 0 : state->sum;
 }
 
 size_t Document::Length(const ContainerId& container, TextUnit unit) const {
-  if (const auto* text = impl_->core().shown().Get<TextState>(container)) {
+  if (const auto* text = impl_->shown().Get<TextState>(container)) {
     return unit == TextUnit::kUtf16 ? text->utf16_length() : text->unicode_length();
   }
-  if (const auto* list = impl_->core().shown().Get<ListState>(container)) return list->length();
-  if (const auto* list = impl_->core().shown().Get<MovableListState>(container))
-    return list->length();
-  if (const auto* map = impl_->core().shown().Get<MapState>(container)) return map->size();
+  if (const auto* list = impl_->shown().Get<ListState>(container)) return list->length();
+  if (const auto* list = impl_->shown().Get<MovableListState>(container)) return list->length();
+  if (const auto* map = impl_->shown().Get<MapState>(container)) return map->size();
   return 0;
 }
 
-void Document::Commit() { impl_->core().log.Commit(); }
-
-size_t Document::MemoryBytes() const {
-  return sizeof(Impl) + impl_->core().log.MemoryBytes() + impl_->core().state.MemoryBytes();
+void Document::Commit() {
+  if (impl_->resting() == nullptr) impl_->core_for_log().Commit();
 }
 
-void Document::CheckInvariants() const {
-  impl_->core().log.CheckInvariants();
-  impl_->core().state.CheckInvariants();
-}
+size_t Document::MemoryBytes() const { return sizeof(*this) + impl_->MemoryBytes(); }
+
+void Document::CheckInvariants() const { impl_->CheckInvariants(); }
 
 Result<BlobMeta> ReadBlobMeta(BytesView blob) {
   MERROW_ASSIGN(const Envelope envelope, DecodeEnvelope(blob));

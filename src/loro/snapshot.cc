@@ -67,12 +67,14 @@ Result<SnapshotParts> Decoder::Decode(BytesView body) {
   MERROW_ASSIGN(const BytesView root_states, TakeSection(reader));
   MERROW_TRY(reader.ExpectEnd());
 
-  MERROW_TRY(DecodeChanges(changes));
+  if (options_.with_changes) MERROW_TRY(DecodeChanges(changes));
   parts_.state_omitted = states == kStateOmitted;
   if (options_.with_states && !parts_.state_omitted) {
     MERROW_TRY(DecodeStates(states, &parts_.states, nullptr));
   }
-  if (root_states.empty()) {
+  if (!options_.with_changes) {
+    if (!root_states.empty()) return Bad("the state of a shallow one stands on its start");
+  } else if (root_states.empty()) {
     if (!start_.empty()) return Bad("trimmed history without a root state");
   } else {
     SnapshotParts::Shallow shallow{.start = start_,
@@ -236,6 +238,29 @@ void AppendSection(ByteWriter& writer, BytesView section) {
 }
 
 }  // namespace
+
+Result<SnapshotSummary> ReadSnapshotSummary(BytesView body) {
+  ByteReader reader(body);
+  MERROW_ASSIGN(const BytesView changes, TakeSection(reader));
+  MERROW_ASSIGN(const BytesView states, TakeSection(reader));
+  MERROW_ASSIGN(const BytesView root_states, TakeSection(reader));
+  MERROW_TRY(reader.ExpectEnd());
+  SnapshotSummary summary;
+  summary.is_shallow = !root_states.empty();
+  summary.state_omitted = states == kStateOmitted;
+  if (changes.empty()) return summary;
+  MERROW_ASSIGN(SstableReader store, SstableReader::Open(changes));
+  MERROW_ASSIGN(const std::optional<BytesView> version, store.Find(kVersionKey));
+  MERROW_ASSIGN(const std::optional<BytesView> frontiers, store.Find(kFrontiersKey));
+  if (!version || !frontiers) return Bad("change store without version or frontiers");
+  MERROW_ASSIGN(summary.version, VersionVector::Decode(*version));
+  MERROW_ASSIGN(summary.frontiers, DecodeFrontiers(*frontiers));
+  std::sort(summary.frontiers.begin(), summary.frontiers.end());
+  for (const Id& id : summary.frontiers) {
+    if (!summary.version.Includes(id)) return Bad("frontier " + ToString(id) + " is not included");
+  }
+  return summary;
+}
 
 Result<SnapshotParts> DecodeSnapshot(BytesView body, const SnapshotReadOptions& options) {
   return Decoder(options).Decode(body);

@@ -61,12 +61,25 @@ struct SnapshotParts {
 };
 
 struct SnapshotReadOptions {
+  /// False: leaves the version, `shallow` and `blocks` empty, for a reader of `states` only.
+  /// REQUIRES: not shallow
+  bool with_changes = true;
   /// False: leaves `states` and `shallow->states` empty and does not look at their bytes, for an
   /// import into a document that has a state already.
   bool with_states = true;
   /// Limits of the whole snapshot, not of each store.
   SstableLimits limits;
 };
+
+/// What can be learnt from a snapshot's body without looking at changes and states.
+struct SnapshotSummary {
+  VersionVector version;
+  Frontiers frontiers;  // sorted
+  bool is_shallow = false;
+  bool state_omitted = false;
+};
+/// Checks the frame and what it returns, no more. Cost: next to nothing.
+Result<SnapshotSummary> ReadSnapshotSummary(BytesView body);
 
 /// Decodes a snapshot's body (what follows the envelope's mode). Change blocks are checked as far
 /// as their headers: that they agree with their keys, follow each other and add up to the version.

@@ -282,8 +282,10 @@ Result<Status> Store::Impl::Hydrate(CachedDocument* entry) {
     // The base was written by this store, after it had read it back (VerifiedSnapshot).
     const Result<ImportStatus> status =
         seq == 0 ? entry->document.Load(bytes) : entry->document.Import(bytes);
-    if (!status.ok()) {
-      decoded = status.error().Within("entry " + std::to_string(seq));
+    // What cannot be decoded is found now, not when somebody needs it.
+    const Status woken = status.ok() ? entry->document.Wake() : Status(status.error());
+    if (!woken.ok()) {
+      decoded = woken.error().Within("entry " + std::to_string(seq));
     } else if (!status->pending.empty()) {
       decoded = Corruption("entry " + std::to_string(seq) + " follows ops that are missing");
     }
@@ -664,6 +666,7 @@ Result<Bytes> Store::Impl::VerifiedSnapshot(CachedDocument* entry) {
   Bytes snapshot = entry->document.ExportSnapshot();
   Document copy(kStorePeer);
   MERROW_ASSIGN(const ImportStatus status, copy.Load(snapshot));
+  MERROW_TRY(copy.Wake());
   if (!status.pending.empty() || !(copy.version() == entry->document.version()) ||
       copy.ToJson() != entry->document.ToJson()) {
     return Corruption("the snapshot does not read back as the document");
