@@ -105,6 +105,34 @@ TEST(Changeset, TheBytesOfTheDocumentedExample) {
   ASSERT_TRUE(Decoder().Decode(*bytes).ok());
 }
 
+TEST(Changeset, ASecondTransactionCostsWhatIsNew) {
+  const std::vector<TableNames> tables = {{"note", 1, {"title", "stars"}}};
+  const Bytes key = Key({cells::ValueView::Integer(7)});
+  Encoder encoder;
+  Changeset changeset = Insert(tables, 1);
+  AddRow(&changeset, key, {Value::Text("Hi"), Value::Integer(5)});
+  ASSERT_TRUE(encoder.Encode({&changeset, 1}).ok());
+  Changeset update = Insert(tables, 2);
+  update.timestamp.ms += 999;
+  AddRow(&update, key, {Value::Null(), Value::Integer(6)}, 2);
+  update.cells.rows[0].cells.erase(update.cells.rows[0].cells.begin());
+  update.cells.rows[0].cells[0].clock.seq = 0;
+  EXPECT_EQ(ToHex(*encoder.Encode({&update, 1})),
+            "10"  // format version 1
+            "00"
+            "01"    // all as expected; the first site
+            "d00f"  // 1000 milliseconds later
+            "01"
+            "01"  // one group, of the first table
+            "01"  // one row
+            "09"
+            "02"  // some columns, versions are written; the second
+            "18"  // key 7
+            "02"
+            "17"  // version 2, value 6
+            "b9ca3190");
+}
+
 TEST(Changeset, WhatBothSidesKnowIsNotSent) {
   const std::vector<TableNames> tables = {{"todos", 1, {"title", "completed_at", "done", "user"}}};
   Encoder encoder{Context(tables)};
