@@ -129,6 +129,36 @@ void Measure(const std::string& kind, Bytes (*make)(size_t), size_t count) {
   Print(kind + "_live_counted", counted(), "bytes/document");
   Print(kind + "_live_resident",
         static_cast<double>(ResidentBytes() - resident) / (1024.0 * 1024.0), "MiB");
+  {
+    const Timer timer;
+    for (Document& document : documents) document.Rest();
+    Print(kind + "_rest_time", per_document(timer.Micros()), "us/document");
+  }
+  malloc_trim(0);
+  Print(kind + "_rest", per_document(static_cast<double>(UsedBytes() - before)), "bytes/document");
+  Print(kind + "_rest_counted", counted(), "bytes/document");
+  Print(kind + "_rest_resident",
+        static_cast<double>(ResidentBytes() - resident) / (1024.0 * 1024.0), "MiB");
+  std::string json;
+  // In steps, so that what is measured is not the cache misses of a hundred thousand documents.
+  constexpr size_t kStep = 64;
+  const auto time_steps = [&](std::string_view name, const auto& use) {
+    double micros = 0;
+    for (size_t start = 0; start < count; start += kStep) {
+      const size_t end = std::min(count, start + kStep);
+      const Timer timer;
+      for (size_t i = start; i < end; ++i) use(documents[i]);
+      micros += timer.Micros();
+      for (size_t i = start; i < end; ++i) documents[i].Rest();
+    }
+    Print(kind + "_" + std::string(name), per_document(micros), "us/document");
+  };
+  time_steps("wake", [](Document& document) { MERROW_CHECK(document.Wake().ok()); });
+  time_steps("json_at_rest", [&json](Document& document) {
+    json.clear();
+    document.AppendJson(&json);
+  });
+  time_steps("updates_at_rest", [](Document& document) { document.ExportUpdates({}); });
 }
 
 }  // namespace
