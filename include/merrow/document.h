@@ -274,6 +274,7 @@ class Document {
                     TextUnit unit = TextUnit::kUnicode);
   /// Gives the text in [start, end) an attribute. `expand` says whether text inserted at its edges
   /// gets it too; all writers have to agree on it for a key. Nothing if the text has it already.
+  /// A null value takes the attribute away, as TextUnmark does.
   Status TextMark(const ContainerId& text, size_t start, size_t end, std::string_view key,
                   const Value& value, StyleExpand expand, TextUnit unit = TextUnit::kUnicode);
   /// Takes an attribute away. `expand` as it was marked. Nothing if no mark with the key is there.

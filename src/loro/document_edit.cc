@@ -424,6 +424,7 @@ Status Document::TextDelete(const ContainerId& text, size_t position, size_t cou
 
 Status Document::TextMark(const ContainerId& text, size_t start, size_t end, std::string_view key,
                           const Value& value, StyleExpand expand, TextUnit unit) {
+  if (value.is_null()) return TextUnmark(text, start, end, key, expand, unit);
   LocalEdit edit(impl_->core());
   MERROW_TRY(CheckPlain(value));
   return edit.Mark(text, start, end, key, value, StyleInfo(expand), unit);

@@ -227,6 +227,20 @@ TEST(Document, PositionsInUtf16) {
   EXPECT_EQ(doc.Length(kText, TextUnit::kUtf16), 5U);
 }
 
+TEST(Document, AMarkWithNullIsAnUnmark) {
+  std::vector<Bytes> updates;
+  for (const bool by_null : {false, true}) {
+    Document doc(1);
+    ASSERT_TRUE(doc.TextInsert(kText, 0, "hello").ok());
+    ASSERT_TRUE(doc.TextMark(kText, 0, 4, "link", Value("x"), StyleExpand::kNone).ok());
+    ASSERT_TRUE((by_null ? doc.TextMark(kText, 1, 3, "link", Value(), StyleExpand::kNone)
+                         : doc.TextUnmark(kText, 1, 3, "link", StyleExpand::kNone))
+                    .ok());
+    updates.push_back(Since(doc));
+  }
+  EXPECT_EQ(updates[0], updates[1]);
+}
+
 TEST(Document, JoinedUpdatesAreOneUpdate) {
   Document a(1);
   std::vector<Bytes> deltas;
