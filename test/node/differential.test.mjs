@@ -1,99 +1,84 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Merrow's document engine against loro-crdt, on seeded random cases: JSON, version vectors, frontiers and import
-// status agree in both directions, and still agree after both go on editing. lib/differential.mjs says how.
+// Merrow's document engine against loro-crdt, on seeded random cases: JSON, marks, version vectors, frontiers, import
+// status, earlier versions and histories agree in both directions, and still agree after both go on editing.
+// lib/differential_run.mjs says how.
 //
-// MERROW_CASES and MERROW_SEED choose how many cases run and from which seed. MERROW_DOC_WORKER replaces the engine
-// under test by another program that speaks its contract.
+// MERROW_CASES and MERROW_SEED choose how many cases run and from which seed, MERROW_FEATURES what is in them,
+// MERROW_SHARDS over how many processes. MERROW_DOC_WORKER replaces the engine under test by another program that
+// speaks its contract.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { merrowBinary } from "./lib/binary.mjs";
-import { featuresFromEnvironment, runCases } from "./lib/differential.mjs";
-import { LoroEngine, WorkerEngine } from "./lib/doc_engines.mjs";
-import { seedFromEnvironment } from "./lib/random.mjs";
 import { fileURLToPath } from "node:url";
+import { merrowBinary } from "./lib/binary.mjs";
+import { runCases, runSharded } from "./lib/differential.mjs";
+import { everyFeature } from "./lib/differential_case.mjs";
+import { seedFromEnvironment } from "./lib/random.mjs";
 
 const npmWorker = [
   process.execPath,
   fileURLToPath(new URL("lib/npm_doc_worker.mjs", import.meta.url)),
 ];
-const features = featuresFromEnvironment();
 
-const enginesOf = (command, options) => async () => ({
-  tested: new WorkerEngine(command, options),
-  loro: new LoroEngine(),
-});
-
-function merrowWorker() {
+function testedWorker() {
   if (process.env.MERROW_DOC_WORKER)
     return process.env.MERROW_DOC_WORKER.split(" ");
   return [merrowBinary(), "doc", "worker"];
 }
 
-async function agreesOnRandomCases(t, features) {
-  const cases = Number(process.env.MERROW_CASES ?? 2000);
-  const firstSeed = seedFromEnvironment(1);
-  const started = Date.now();
-  const failure = await runCases({
-    openEngines: enginesOf(merrowWorker()),
-    firstSeed,
-    cases,
-    features,
-  });
-  if (failure) assert.fail(failure);
-  t.diagnostic(
-    `${cases} cases from seed ${firstSeed} in ${((Date.now() - started) / 1000).toFixed(1)} s`,
-  );
-}
-
 test(
   "the engine agrees with loro-crdt on random cases",
-  { timeout: 1_200_000 },
-  (t) => agreesOnRandomCases(t, features),
+  { timeout: 3_600_000 },
+  async (t) => {
+    const cases = Number(process.env.MERROW_CASES ?? 20_000);
+    const firstSeed = seedFromEnvironment(1);
+    const started = Date.now();
+    const failure = await runSharded({
+      command: testedWorker(),
+      firstSeed,
+      cases,
+      shards: Number(process.env.MERROW_SHARDS ?? 2),
+    });
+    if (failure) assert.fail(failure);
+    t.diagnostic(
+      `${cases} cases from seed ${firstSeed} in ${((Date.now() - started) / 1000).toFixed(1)} s`,
+    );
+  },
 );
 
-// MERROW_FEATURES chooses what the test above does; by itself it is what server rows hold most.
-if (process.env.MERROW_FEATURES === undefined) {
-  test(
-    "the engine agrees with loro-crdt on random cases with marks, movable lists and trees",
-    { timeout: 1_200_000 },
-    (t) =>
-      agreesOnRandomCases(t, { marks: true, movable: true, tree: true }),
-  );
-}
+const firstSeeds = (count) => Array.from({ length: count }, (_, i) => i + 1);
 
 test(
   "the harness passes when loro-crdt is tested against itself",
   { timeout: 300_000 },
   async () => {
-    const failure = await runCases({
-      openEngines: enginesOf(npmWorker),
-      firstSeed: 1,
-      cases: 60,
-    });
-    assert.equal(failure, null);
+    assert.equal(
+      await runCases({
+        command: npmWorker,
+        seeds: firstSeeds(100),
+        features: new Set(everyFeature),
+      }),
+      null,
+    );
   },
 );
 
-for (const [bug, cases, expected] of [
-  ["text", 40, /JSON differs/],
-  ["vv", 40, /version vector differs/],
-  ["crash", 40, /worker died \(exit code 70/],
+for (const [bug, expected] of [
+  ["text", /JSON differs/],
+  ["vv", /version vector differs/],
+  ["crash", /worker died \(exit code 70/],
+  ["checkout", /JSON differs/],
+  ["message", /JSON update of .* differs/],
 ]) {
   test(
     `the harness notices a broken engine and shrinks the case: ${bug}`,
     { timeout: 300_000 },
     async () => {
-      const openEngines = enginesOf([
-        "/usr/bin/env",
-        `MERROW_WORKER_BUG=${bug}`,
-        ...npmWorker,
-      ]);
       const failure = await runCases({
-        openEngines,
-        firstSeed: 1,
-        cases,
+        command: ["/usr/bin/env", `MERROW_WORKER_BUG=${bug}`, ...npmWorker],
+        seeds: firstSeeds(60),
+        features: new Set(everyFeature),
         shrinkBudgetMs: 20_000,
       });
       assert.match(failure ?? "no failure", expected);

@@ -5,15 +5,17 @@
 //
 //   create(doc, peer), free(doc)
 //   import(doc, bytes)          -> {success, pending}: {peer: [start, end)}
-//   export(doc, mode, from?)    -> bytes; mode "update" (with what `from` lacks) or "snapshot"
+//   export(doc, mode, options)  -> bytes; mode "update" (with what `from` lacks), "snapshot", "shallow-snapshot" (at
+//                                  `frontiers`) or "updates-in-range" (of `spans`, {id: {peer, counter}, len})
 //   edit(doc, container, op)    -> {container?, node?}; op is {name: [arguments]}, text positions in unicode scalars
-//   commit(doc), json(doc), version(doc) -> {vv: {peer: counter}, frontiers: [{peer, counter}]}
+//   commit(doc, {message, timestamp}), checkout(doc, frontiers), checkoutToLatest(doc)
+//   json(doc), delta(doc, text), jsonUpdates(doc)
+//   version(doc)                -> {vv: {peer: counter}, frontiers: [{peer, counter}]}
 //
 // Every method returns a promise. The subprocess answers in order, so requests are pipelined: a caller need not wait
-// for one answer before it sends the next request.
+// for one answer before it sends the next request, and what is requested in one turn of the event loop is one write.
 
 import { spawn } from "node:child_process";
-import { createInterface } from "node:readline";
 import {
   LoroCounter,
   LoroDoc,
@@ -44,8 +46,11 @@ export const textStyles = {
 
 const rootName = /^cid:root-(.*):(\w+)$/s;
 
+// Roots whose names start like this are mergeable children, which exist if their parent says so.
+const mergeablePrefix = "cid:root-🤝:";
+
 function openContainer(doc, id) {
-  const root = rootName.exec(id);
+  const root = id.startsWith(mergeablePrefix) ? null : rootName.exec(id);
   const found = root ? doc[`get${root[2]}`](root[1]) : doc.getContainerById(id);
   if (!found) throw new Error(`no container ${id}`);
   return found;
@@ -121,6 +126,9 @@ const editors = {
     setContainer: (target, [key, kind]) => ({
       container: target.setContainer(key, new containerClasses[kind]()).id,
     }),
+    ensureMergeable: (target, [key, kind]) => ({
+      container: target[`ensureMergeable${kind}`](key).id,
+    }),
   },
   Counter: { increment: (target, [by]) => target.increment(by) },
   Tree: {
@@ -172,13 +180,24 @@ export class LoroEngine {
     };
   }
 
-  async export(name, mode, from) {
+  async export(name, mode, { from, frontiers, spans } = {}) {
     const doc = this.doc(name);
-    if (mode === "snapshot") return doc.export({ mode: "snapshot" });
-    return doc.export({
-      mode: "update",
-      from: from ? versionFromJson(from) : undefined,
-    });
+    switch (mode) {
+      case "snapshot":
+        return doc.export({ mode });
+      case "shallow-snapshot":
+        return doc.export({
+          mode,
+          frontiers: frontiers ?? doc.oplogFrontiers(),
+        });
+      case "updates-in-range":
+        return doc.export({ mode, spans });
+      default:
+        return doc.export({
+          mode: "update",
+          from: from ? versionFromJson(from) : undefined,
+        });
+    }
   }
 
   async json(name) {
@@ -204,8 +223,21 @@ export class LoroEngine {
     };
   }
 
-  async commit(name) {
-    this.doc(name).commit();
+  async commit(name, { message, timestamp } = {}) {
+    this.doc(name).commit({ message, timestamp });
+  }
+
+  async checkout(name, frontiers) {
+    this.doc(name).checkout(frontiers);
+  }
+
+  async checkoutToLatest(name) {
+    this.doc(name).checkoutToLatest();
+  }
+
+  // Also `since` a version, which the contract does not offer.
+  async jsonUpdates(name, since) {
+    return this.doc(name).exportJsonUpdates(since && versionFromJson(since));
   }
 
   async edit(name, container, op) {
@@ -235,6 +267,8 @@ export class WorkerEngine {
   #stderr = "";
   #watchdog;
   #lastAnswer = 0;
+  #outbox = [];
+  #partial = "";
 
   // `command` is [program, ...arguments]. A worker that leaves a request open for `answerTimeoutMs` is killed.
   constructor(command, { answerTimeoutMs = 30_000 } = {}) {
@@ -258,9 +292,8 @@ export class WorkerEngine {
     worker.stderr.on("data", (text) => {
       this.#stderr = (this.#stderr + text).slice(-4000);
     });
-    createInterface({ input: worker.stdout }).on("line", (line) =>
-      this.#answer(line),
-    );
+    worker.stdout.setEncoding("utf8");
+    worker.stdout.on("data", (text) => this.#read(text));
     this.#watchdog = setInterval(() => {
       if (
         this.#open.size > 0 &&
@@ -271,6 +304,12 @@ export class WorkerEngine {
       }
     }, 500);
     this.#watchdog.unref();
+  }
+
+  #read(text) {
+    const lines = (this.#partial + text).split("\n");
+    this.#partial = lines.pop();
+    for (const line of lines) this.#answer(line);
   }
 
   #answer(line) {
@@ -320,8 +359,14 @@ export class WorkerEngine {
         reject,
         what: `${request.cmd} ${request.doc}`,
       });
-      this.#process.stdin.write(`${JSON.stringify({ id, ...request })}\n`);
+      if (this.#outbox.length === 0) setImmediate(() => this.#flush());
+      this.#outbox.push(JSON.stringify({ id, ...request }), "\n");
     });
+  }
+
+  #flush() {
+    this.#process.stdin.write(this.#outbox.join(""));
+    this.#outbox = [];
   }
 
   create(doc, peer) {
@@ -341,8 +386,8 @@ export class WorkerEngine {
     return { success, pending };
   }
 
-  async export(doc, mode, from) {
-    const answer = await this.#call({ cmd: "export", doc, mode, from });
+  async export(doc, mode, options) {
+    const answer = await this.#call({ cmd: "export", doc, mode, ...options });
     return new Uint8Array(Buffer.from(answer.bytes, "base64"));
   }
 
@@ -365,8 +410,20 @@ export class WorkerEngine {
     };
   }
 
-  commit(doc) {
-    return this.#call({ cmd: "commit", doc });
+  commit(doc, options) {
+    return this.#call({ cmd: "commit", doc, ...options });
+  }
+
+  checkout(doc, frontiers) {
+    return this.#call({ cmd: "checkout", doc, frontiers });
+  }
+
+  checkoutToLatest(doc) {
+    return this.#call({ cmd: "checkoutToLatest", doc });
+  }
+
+  async jsonUpdates(doc) {
+    return (await this.#call({ cmd: "jsonUpdates", doc })).value;
   }
 
   edit(doc, container, op) {
@@ -378,6 +435,7 @@ export class WorkerEngine {
     const closed = new Promise((resolve) =>
       this.#process.once("close", resolve),
     );
+    if (this.#outbox.length > 0) this.#flush();
     this.#process.stdin.end();
     const killer = setTimeout(() => this.#process.kill("SIGKILL"), 5000);
     await closed;

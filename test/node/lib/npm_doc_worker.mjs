@@ -5,6 +5,8 @@
 //   text   a text insert at position 2 lands at position 1
 //   vv     a version vector leaves out its last peer once it has three
 //   crash  the process ends at the first snapshot of more than 600 bytes
+//   checkout  a checkout to a version with two heads looks at the first
+//   message   commit messages of more than four characters are forgotten
 
 import { createInterface } from "node:readline";
 import { LoroEngine } from "./doc_engines.mjs";
@@ -17,8 +19,8 @@ const commands = {
   free: ({ doc }) => engine.free(doc),
   import: ({ doc, bytes }) =>
     engine.import(doc, new Uint8Array(Buffer.from(bytes, "base64"))),
-  async export({ doc, mode, from }) {
-    const bytes = await engine.export(doc, mode, from);
+  async export({ doc, mode, ...options }) {
+    const bytes = await engine.export(doc, mode, options);
     if (bug === "crash" && mode === "snapshot" && bytes.length > 600)
       process.exit(70);
     return { bytes: Buffer.from(bytes).toString("base64") };
@@ -33,7 +35,16 @@ const commands = {
     if (bug === "vv" && peers.length > 2) delete version.vv[peers.at(-1)];
     return version;
   },
-  commit: ({ doc }) => engine.commit(doc),
+  commit({ doc, message, timestamp }) {
+    if (bug === "message" && message?.length > 4) message = undefined;
+    return engine.commit(doc, { message, timestamp });
+  },
+  checkout({ doc, frontiers }) {
+    if (bug === "checkout") frontiers = frontiers.slice(0, 1);
+    return engine.checkout(doc, frontiers);
+  },
+  checkoutToLatest: ({ doc }) => engine.checkoutToLatest(doc),
+  jsonUpdates: async ({ doc }) => ({ value: await engine.jsonUpdates(doc) }),
   edit({ doc, container, op }) {
     if (bug === "text" && container.endsWith(":Text") && op.insert?.[0] === 2)
       op.insert[0] = 1;
