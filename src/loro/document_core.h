@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "loro/event_hub.h"
 #include "loro/op_log.h"
 #include "loro/state.h"
 #include "merrow/document.h"
@@ -44,6 +45,17 @@ class DocumentCore {
   /// The state at a version. Not found if one of `version` is not in the history. REQUIRES: the
   /// document is not broken. Cost: replays the history of the version.
   Result<State> StateAt(const Frontiers& version) const;
+
+  /// Makes the open local change part of the log, and tells of it.
+  void Commit() {
+    log.Commit();
+    TellEvents(DocumentEvent::Cause::kLocal);
+  }
+
+  /// Null unless somebody wants to know what changes.
+  std::unique_ptr<EventHub> events;
+  /// To be called after every change of the log's version, unless the change failed.
+  void TellEvents(DocumentEvent::Cause cause);
 
  private:
   Result<ImportStatus> ImportWhole(const SnapshotParts& parts, Blocks blocks);

@@ -449,6 +449,7 @@ Status Document::CounterIncrement(const ContainerId& counter, double delta) {
 Status Document::Commit(const CommitOptions& options) {
   if (!IsUtf8(options.message)) return InvalidArgument("a commit message is not UTF-8");
   impl_->core().log.Commit(options.timestamp, options.message);
+  impl_->core().TellEvents(DocumentEvent::Cause::kLocal);
   return {};
 }
 

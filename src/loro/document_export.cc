@@ -13,14 +13,14 @@
 namespace merrow::loro {
 
 Bytes DocumentCore::ExportUpdates(const VersionVector& from) {
-  log.Commit();
+  Commit();
   EnvelopeWriter writer(EncodeMode::kFastUpdates);
   log.ForEachBlockSince(from, [&writer](Id, BytesView bytes) { writer.AppendBlock(bytes); });
   return writer.Finish();
 }
 
 Bytes DocumentCore::ExportSnapshot() {
-  log.Commit();
+  Commit();
   log.Compact();
   SnapshotParts parts;
   parts.version = log.version();

@@ -77,7 +77,7 @@ Result<std::vector<std::shared_ptr<const Incoming>>> DecodeBlocks(const Snapshot
 
 Result<ImportStatus> DocumentCore::Import(BytesView blob) {
   if (is_broken) return Corruption("the document is broken: its ops do not apply");
-  log.Commit();
+  Commit();
   MERROW_ASSIGN(const Envelope envelope, DecodeEnvelope(blob));
   if (envelope.mode == EncodeMode::kFastUpdates) {
     MERROW_ASSIGN(auto blocks, DecodeUpdates(envelope.body));
@@ -100,8 +100,10 @@ Result<ImportStatus> DocumentCore::ImportBlocks(
   const Status applied = ApplyAdmitted(admission.admitted, before.graph.heads);
   if (!applied.ok()) {
     Restore(before);
+    if (events != nullptr) events->Forget();
     return applied.error();
   }
+  TellEvents(DocumentEvent::Cause::kImport);
   return StatusOf(std::move(admission), before.graph.version);
 }
 
@@ -132,7 +134,8 @@ Result<ImportStatus> DocumentCore::ImportWhole(
   MERROW_ASSIGN(State image,
                 StateFromImage(parts.states, lamport_after == 0 ? 0 : lamport_after - 1));
   log = std::move(fresh);
-  state = std::move(image);
+  const State before = std::exchange(state, std::move(image));
+  if (events != nullptr) events->TellReplaced(before);
   return StatusOf(std::move(admission), VersionVector());
 }
 

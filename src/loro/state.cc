@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loro/state.h"
 
+#include "loro/event_recorder.h"
 #include "loro/history.h"
 #include "loro/utf8.h"
 #include "merrow/check.h"
@@ -90,7 +91,10 @@ void State::Truncate(size_t count) {
 void State::AdoptChildren(const Value& value, const ContainerId& parent) {
   if (const auto* child = value.If<ContainerId>()) {
     // A container that an op on it claims to create is none.
-    if (*child != parent && Find(*child) == nullptr) Add(*child, parent);
+    if (*child != parent && Find(*child) == nullptr) {
+      Add(*child, parent);
+      if (recorder_ != nullptr) recorder_->Adopted(*child);
+    }
   } else if (const auto* list = value.If<Value::List>()) {
     for (const Value& item : *list) AdoptChildren(item, parent);
   } else if (const auto* map = value.If<Value::Map>()) {
@@ -100,7 +104,9 @@ void State::AdoptChildren(const Value& value, const ContainerId& parent) {
 
 void State::AdoptNode(Id node, const ContainerId& tree) {
   const ContainerId data = ContainerId::Normal(node, ContainerKind::kMap);
-  if (Find(data) == nullptr) Add(data, tree);
+  if (Find(data) != nullptr) return;
+  Add(data, tree);
+  if (recorder_ != nullptr) recorder_->Adopted(data);
 }
 
 Status State::Apply(const OpSlice& slice, History& history) {
@@ -201,13 +207,22 @@ Status State::ApplyMarkEndAt(const OpSlice& slice, uint32_t position) {
 }
 
 Status State::DeleteAt(const ContainerId& id, uint32_t position, uint32_t length) {
-  Container::AnyState& state = Open(id).state;
-  if (auto* text = std::get_if<TextState>(&state)) {
-    MERROW_TRY(CheckNoAnchors(*text, position, length));
-    return text->Delete(position, length);
+  Container& container = Open(id);
+  Container::AnyState& state = container.state;
+  auto* const text = std::get_if<TextState>(&state);
+  auto* const list = std::get_if<ListState>(&state);
+  auto* const movable = std::get_if<MovableListState>(&state);
+  if (text != nullptr) MERROW_TRY(CheckNoAnchors(*text, position, length));
+  if (recorder_ != nullptr) {
+    const uint64_t count = text != nullptr      ? text->entity_length()
+                           : list != nullptr    ? list->length()
+                           : movable != nullptr ? movable->item_count()
+                                                : 0;
+    if (uint64_t{position} + length <= count) recorder_->Deleting(container, position, length);
   }
-  if (auto* list = std::get_if<ListState>(&state)) return list->Delete(position, length);
-  if (auto* list = std::get_if<MovableListState>(&state)) return list->DeleteAt(position, length);
+  if (text != nullptr) return text->Delete(position, length);
+  if (list != nullptr) return list->Delete(position, length);
+  if (movable != nullptr) return movable->DeleteAt(position, length);
   return {};
 }
 
@@ -224,55 +239,94 @@ Status State::MoveAt(const OpSlice& slice, std::optional<uint32_t> from, uint32_
   return MoveElement(id, list, move, [&](IdLp element) { return history.Element(id, element); });
 }
 
-bool State::WriteMap(const ContainerId&, MapState* map, std::string_view key,
+bool State::WriteMap(const ContainerId& id, MapState* map, std::string_view key,
                      std::optional<Value> value, IdLp writer) {
-  return map->Write(key, std::move(value), writer);
+  if (recorder_ == nullptr) return map->Write(key, std::move(value), writer);
+  const Value* const old_value = map->Get(key);
+  const std::optional<Value> before =
+      old_value == nullptr ? std::nullopt : std::optional(*old_value);
+  const std::optional<Value> fresh = value;
+  const bool is_written = map->Write(key, std::move(value), writer);
+  if (is_written) recorder_->MapWritten(id, key, before.has_value());
+  const std::optional<Value>& unseen = is_written ? before : fresh;
+  if (unseen.has_value()) recorder_->Hide(*unseen);
+  return is_written;
 }
 
-Status State::InsertText(const ContainerId&, TextState* text, uint32_t entity_index, Id first,
+Status State::InsertText(const ContainerId& id, TextState* text, uint32_t entity_index, Id first,
                          Lamport lamport, std::string_view utf8, uint32_t unicode_length) {
-  return text->InsertText(entity_index, first, lamport, utf8, unicode_length);
+  MERROW_TRY(text->InsertText(entity_index, first, lamport, utf8, unicode_length));
+  if (recorder_ != nullptr) recorder_->TextInserted(id, entity_index, unicode_length);
+  return {};
 }
 
-Status State::InsertStyleStart(const ContainerId&, TextState* text, uint32_t entity_index,
+Status State::InsertStyleStart(const ContainerId& id, TextState* text, uint32_t entity_index,
                                Id anchor, Lamport lamport, std::string_view key, Value value,
                                uint8_t info) {
-  return text->InsertStyleStart(entity_index, anchor, lamport, key, std::move(value), info);
+  MERROW_TRY(text->InsertStyleStart(entity_index, anchor, lamport, key, std::move(value), info));
+  if (recorder_ != nullptr) recorder_->StyleInserted(id, entity_index, anchor);
+  return {};
 }
 
-Status State::InsertStyleEnd(const ContainerId&, TextState* text, uint32_t entity_index, Id anchor,
-                             Lamport lamport) {
-  return text->InsertStyleEnd(entity_index, anchor, lamport);
+Status State::InsertStyleEnd(const ContainerId& id, TextState* text, uint32_t entity_index,
+                             Id anchor, Lamport lamport) {
+  MERROW_TRY(text->InsertStyleEnd(entity_index, anchor, lamport));
+  if (recorder_ != nullptr) recorder_->StyleInserted(id, entity_index, anchor.Plus(-1));
+  return {};
 }
 
 Status State::InsertValues(const ContainerId& id, uint32_t position, Id first, Lamport lamport,
                            std::vector<Value> values) {
   Container::AnyState& state = Open(id).state;
+  const auto count = static_cast<uint32_t>(values.size());
   if (auto* list = std::get_if<ListState>(&state)) {
-    return list->Insert(position, first, lamport, std::move(values));
+    MERROW_TRY(list->Insert(position, first, lamport, std::move(values)));
+  } else if (auto* movable = std::get_if<MovableListState>(&state)) {
+    MERROW_TRY(movable->InsertAt(position, first, lamport, std::move(values)));
+  } else {
+    return {};
   }
-  if (auto* list = std::get_if<MovableListState>(&state)) {
-    return list->InsertAt(position, first, lamport, std::move(values));
-  }
+  if (recorder_ != nullptr) recorder_->ValuesInserted(id, position, count);
   return {};
 }
 
-void State::SetElement(const ContainerId&, MovableListState* list, IdLp element, Value value,
+void State::SetElement(const ContainerId& id, MovableListState* list, IdLp element, Value value,
                        IdLp writer) {
+  if (recorder_ == nullptr) return list->Set(element, std::move(value), writer);
+  const std::optional<uint32_t> op_index = list->OpIndexOfElement(element);
+  const MovableListItem* const item =
+      op_index.has_value() ? list->ItemAtOpIndex(*op_index) : nullptr;
+  if (item == nullptr || writer < item->last_set) {
+    recorder_->Hide(value);
+    return;
+  }
+  // The old value may hold the same container, if history knew of this write already.
+  recorder_->Hide(item->value);
+  recorder_->Unhide(value);
+  recorder_->ElementWritten(id, *op_index);
   list->Set(element, std::move(value), writer);
 }
 
-Status State::MoveElement(const ContainerId&, MovableListState* list,
+Status State::MoveElement(const ContainerId& id, MovableListState* list,
                           const MovableListState::Move& move, const ElementResolver& resolve) {
-  return list->MoveAt(move, resolve);
+  if (recorder_ == nullptr) return list->MoveAt(move, resolve);
+  const std::optional<uint32_t> old_index = list->OpIndexOfElement(move.element);
+  const bool is_in_range = !move.from.has_value() || *move.from < list->item_count();
+  if (is_in_range) recorder_->Moving(id, *list, move, old_index);
+  MERROW_TRY(list->MoveAt(move, resolve));
+  const MovableListItem* const item = list->Find(move.element);
+  if (item != nullptr) recorder_->ElementShown(*item);
+  return {};
 }
 
-void State::MoveNode(const ContainerId&, TreeState* tree, TreeMove move) {
+void State::MoveNode(const ContainerId& id, TreeState* tree, TreeMove move) {
+  if (recorder_ != nullptr) recorder_->TouchingNode(id, *tree, move.node);
   tree->ApplyLatest(std::move(move));
 }
 
-void State::AddToCounter(const ContainerId&, CounterState* counter, double delta) {
+void State::AddToCounter(const ContainerId& id, CounterState* counter, double delta) {
   counter->sum += delta;
+  if (recorder_ != nullptr) recorder_->CounterAdded(id, delta);
 }
 
 void State::MergeTree(const ContainerId& id, std::vector<TreeMove> moves, History& history) {
@@ -280,6 +334,12 @@ void State::MergeTree(const ContainerId& id, std::vector<TreeMove> moves, Histor
   if (tree == nullptr || moves.empty()) return;
   IdLp oldest = moves.front().key();
   for (const TreeMove& move : moves) oldest = std::min(oldest, move.key());
+  if (recorder_ != nullptr) {
+    for (const TreeMove& move : moves) recorder_->TouchingNode(id, *tree, move.node);
+    const std::vector<Id> nodes =
+        tree->HasLogSince(oldest) ? tree->NodesMovedSince(oldest) : tree->Nodes();
+    for (const Id node : nodes) recorder_->TouchingNode(id, *tree, node);
+  }
   if (tree->HasLogSince(oldest)) {
     tree->Merge(std::move(moves));
   } else {

@@ -25,6 +25,7 @@
 
 namespace merrow::loro {
 
+class EventRecorder;
 class History;
 
 struct CounterState {
@@ -113,6 +114,9 @@ class State {
   /// Registers the map that holds a tree node's data.
   void AdoptNode(Id node, const ContainerId& tree);
 
+  /// Tells `recorder` of every change from now on, until it is null; it must live until then.
+  void SetRecorder(EventRecorder* recorder) { recorder_ = recorder; }
+
   size_t MemoryBytes() const;
   void CheckInvariants() const;
 
@@ -121,6 +125,7 @@ class State {
 
   std::vector<Container> containers_;
   HashIndex index_;
+  EventRecorder* recorder_ = nullptr;
 };
 
 /// True for the kinds whose concurrent ops need their history: positions.
