@@ -12,14 +12,15 @@ MERROW := $(RELEASE)/merrow
 DEMO := build/demo
 DEMO_SOURCES := $(wildcard examples/demo/src/* examples/demo/*.json examples/demo/build.mjs)
 
-.PHONY: run test soak bench bench-engine format clean merrow demo
+.PHONY: run test soak bench bench-engine format clean merrow demo bench-changesets
 .DEFAULT_GOAL := help
 help:
 	@echo "make run     build a release and start the demo on http://$(LISTEN)"
 	@echo "make test    build and run every test"
-	@echo "make soak    random tests with fresh seeds (MINUTES=10)"
+	@echo "make soak    random tests with fresh seeds until one fails (or MINUTES=n are over)"
 	@echo "make bench   the benchmarks of the release build"
 	@echo "make bench-engine   the document engine against native Loro and others (needs cargo)"
+	@echo "make bench-changesets  bytes of changesets beside Corrosion's layouts"
 	@echo "make format  clang-format and prettier over the sources"
 	@echo "make clean   remove everything that was built"
 .PHONY: help
@@ -57,6 +58,11 @@ bench:
 bench-engine:
 	@tools/bootstrap test
 	@JOBS=$(JOBS) tools/run-engine-benchmarks $(ARGS)
+
+bench-changesets: $(RELEASE)/build.ninja
+	@tools/bootstrap test
+	@cmake --build $(RELEASE) --target changeset_sizes -j $(JOBS)
+	@$(RELEASE)/bench/changeset_sizes | tee bench/results/changesets.md
 
 format:
 	@tools/bootstrap format
