@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// CellStore's merging: foreign changes into rows and clocks. Keys and values take the affinity of
+// their columns first, so that what arrives equals what is stored exactly if it says the same.
+#include <algorithm>
+#include <utility>
+
+#include "cells/packed_key.h"
+#include "store/cell_store.h"
+
+namespace merrow::store {
+namespace {
+
+std::string KeyColumns(const CellTable& table) {
+  std::string list;
+  for (const CellColumn& column : table.key) {
+    list += (list.empty() ? "" : ", ") + SqlName(column.name);
+  }
+  return list;
+}
+
+std::string KeyIs(const CellTable& table) {
+  std::string condition;
+  for (size_t i = 0; i < table.key.size(); ++i) {
+    condition +=
+        (i == 0 ? "" : " AND ") + SqlName(table.key[i].name) + " = ?" + std::to_string(i + 1);
+  }
+  return condition;
+}
+
+std::string Parameters(size_t count) {
+  std::string list;
+  for (size_t i = 1; i <= count; ++i) {
+    list += (i == 1 ? "?" : ", ?") + std::to_string(i);
+  }
+  return list;
+}
+
+void BindKey(CellStatement& statement, const std::vector<cells::ValueView>& key) {
+  for (size_t i = 0; i < key.size(); ++i) {
+    statement.Bind(static_cast<int>(i) + 1, key[i]);
+  }
+}
+
+Status OutOfRange(std::string_view what, int64_t value) {
+  return InvalidArgument(std::string(what) + " " + std::to_string(value) + " is out of range");
+}
+
+Status CheckRanges(const FlatChange& change) {
+  if (change.cl < 1 || change.cl > cells::kCounterMax) {
+    return OutOfRange("cl", change.cl);
+  }
+  if (change.col_version < 0 || change.col_version > cells::kCounterMax) {
+    return OutOfRange("col_version", change.col_version);
+  }
+  if (change.db_version < 0 || change.db_version >= cells::kDbVersionMax) {
+    return OutOfRange("db_version", change.db_version);
+  }
+  if (change.seq < 0 || change.seq > cells::kCounterMax) {
+    return OutOfRange("seq", change.seq);
+  }
+  const bool is_sentinel = change.column == kSentinelColumn || !cells::IsAlive(change.cl);
+  if (is_sentinel && change.col_version != change.cl) {
+    return InvalidArgument("the sentinel's col_version " + std::to_string(change.col_version) +
+                           " is not its cl " + std::to_string(change.cl));
+  }
+  return {};
+}
+
+class Applying {
+ public:
+  explicit Applying(bool& flag) : flag_(flag), before_(std::exchange(flag, true)) {}
+  ~Applying() { flag_ = before_; }
+  Applying(const Applying&) = delete;
+  Applying& operator=(const Applying&) = delete;
+
+ private:
+  bool& flag_;
+  bool before_;
+};
+
+}  // namespace
+
+/// What is stored of the row now, read at most once.
+class CellStore::LocalRow final : public cells::MergeContext {
+ public:
+  LocalRow(CellStore& store, CellTable& table, const std::vector<cells::ValueView>& key)
+      : store_(store), table_(table), key_(key) {}
+  ~LocalRow() override {
+    if (read_) {
+      table_.read_row.Reset();
+    }
+  }
+
+  Result<std::optional<cells::ValueView>> LocalValue(cells::ColumnId column) override {
+    if (!read_) {
+      MERROW_TRY(Read());
+    }
+    if (!found_) {
+      return std::optional<cells::ValueView>();
+    }
+    const auto at = static_cast<int>(table_.IndexOf(column));
+    return std::optional<cells::ValueView>(table_.read_row.Column(at));
+  }
+
+  // Both are known: ordinals come from LoadSites().
+  int CompareSites(cells::SiteOrdinal a, cells::SiteOrdinal b) const override {
+    if (a == b || a >= store_.sites_.size() || b >= store_.sites_.size()) {
+      return a == b ? 0 : (a < b ? -1 : 1);
+    }
+    const auto order = store_.sites_[a] <=> store_.sites_[b];
+    return order < 0 ? -1 : (order > 0 ? 1 : 0);
+  }
+
+ private:
+  Status Read() {
+    std::string columns;
+    for (const CellColumn& column : table_.columns) {
+      columns += (columns.empty() ? "" : ", ") + SqlName(column.name);
+    }
+    MERROW_TRY(table_.read_row.Prepare(
+        store_.db_, "SELECT " + (columns.empty() ? std::string("1") : columns) + " FROM main." +
+                        SqlName(table_.name) + " WHERE " + KeyIs(table_)));
+    BindKey(table_.read_row, key_);
+    MERROW_ASSIGN(found_, table_.read_row.Step());
+    read_ = true;
+    return {};
+  }
+
+  CellStore& store_;
+  CellTable& table_;
+  const std::vector<cells::ValueView>& key_;
+  bool read_ = false;
+  bool found_ = false;
+};
+
+Result<cells::ValueView> CellStore::Convert(const cells::ValueView& value,
+                                            cells::Affinity affinity) {
+  if (!cells::NeedsTextConversion(value, affinity)) {
+    return cells::ApplyNumericAffinity(value, affinity);
+  }
+  CellStatement& statement = affinity == cells::Affinity::kText ? to_text_ : to_number_;
+  MERROW_TRY(statement.Prepare(db_, affinity == cells::Affinity::kText
+                                        ? "SELECT CAST(?1 AS TEXT)"
+                                        : "SELECT merrow_cell_number(?1)"));
+  const ResetAtEnd reset(statement);
+  statement.Bind(1, value);
+  MERROW_ASSIGN(const bool row, statement.Step());
+  if (!row) {
+    return value;
+  }
+  cells::ValueView converted = statement.Column(0);
+  if (converted.type == cells::ValueType::kText) {
+    converted.bytes = converted_.emplace_back(converted.bytes);
+  }
+  return cells::ApplyNumericAffinity(converted, affinity);
+}
+
+/// `buffer` owns what the key is packed into; `values` may point into `packed`.
+Result<RowKey> CellStore::NormalizeKey(CellTable& table, BytesView packed, Bytes& buffer,
+                                       std::vector<cells::ValueView>& values) {
+  MERROW_ASSIGN(values, cells::UnpackColumns(packed));
+  if (values.size() != table.key.size()) {
+    return InvalidArgument("the key has " + std::to_string(values.size()) + " columns, not " +
+                           std::to_string(table.key.size()));
+  }
+  for (size_t i = 0; i < values.size(); ++i) {
+    MERROW_ASSIGN(values[i], Convert(values[i], table.key[i].affinity));
+    if (values[i].type == cells::ValueType::kNull) {
+      return InvalidArgument("key column " + table.key[i].name + " is NULL");
+    }
+  }
+  if (!table.int_key) {
+    buffer = cells::PackColumns(values);
+    return RowKey{table.id, 0, buffer};
+  }
+  if (values[0].type != cells::ValueType::kInteger) {
+    return InvalidArgument("key column " + table.key[0].name + " holds integers, not " +
+                           cells::Describe(values[0]));
+  }
+  return RowKey{table.id, values[0].integer, {}};
+}
+
+Status CellStore::WriteRow(CellTable& table, const std::vector<cells::ValueView>& key_values,
+                           const cells::IncomingRow& row, const std::vector<uint32_t>& wins) {
+  std::string signature;
+  for (const uint32_t win : wins) {
+    signature += std::to_string(row.cells[win].column) + ",";
+  }
+  CellStatement& statement = table.write_cells[signature];
+  if (!statement.prepared()) {
+    std::string columns = KeyColumns(table);
+    std::string updates;
+    for (const uint32_t win : wins) {
+      const std::string name = SqlName(table.columns[table.IndexOf(row.cells[win].column)].name);
+      columns += ", " + name;
+      updates += (updates.empty() ? "" : ", ") + name + " = excluded." + name;
+    }
+    MERROW_TRY(statement.Prepare(
+        db_, "INSERT INTO main." + SqlName(table.name) + " (" + columns + ") VALUES (" +
+                 Parameters(table.key.size() + wins.size()) + ") ON CONFLICT (" +
+                 KeyColumns(table) + ") DO " +
+                 (updates.empty() ? std::string("NOTHING") : "UPDATE SET " + updates)));
+  }
+  statement.Reset();
+  BindKey(statement, key_values);
+  int index = static_cast<int>(key_values.size());
+  for (const uint32_t win : wins) {
+    statement.Bind(++index, row.cells[win].value);
+  }
+  return statement.Run();
+}
+
+Status CellStore::Merge(CellTable& table, const RowKey& key,
+                        const std::vector<cells::ValueView>& key_values,
+                        const cells::IncomingRow& incoming) {
+  MERROW_ASSIGN(CellTransaction::Row* const row, transaction_.Find(table, key));
+  cells::RowClock merged = row->clock;
+  {
+    LocalRow local(*this, table, key_values);
+    MERROW_TRY(cells::MergeRow(incoming, local, merged, outcome_));
+  }
+  const Applying applying(applying_);
+  if (outcome_.action == cells::RowAction::kDelete) {
+    MERROW_TRY(table.delete_row.Prepare(
+        db_, "DELETE FROM main." + SqlName(table.name) + " WHERE " + KeyIs(table)));
+    BindKey(table.delete_row, key_values);
+    MERROW_TRY(table.delete_row.Run());
+  } else if (outcome_.action == cells::RowAction::kWrite) {
+    MERROW_TRY(WriteRow(table, key_values, incoming, outcome_.wins));
+  }
+  if (outcome_.clock_changed) {
+    // A trigger of the user's may have caused a flush, which lets go of the row.
+    MERROW_ASSIGN(CellTransaction::Row* const now, transaction_.Find(table, key));
+    transaction_.WillChange(*now, transaction_.version());
+    now->clock = std::move(merged);
+  }
+  transaction_.rows_impacted +=
+      outcome_.impacted + (*merge_equal_values_ != 0 ? outcome_.clock_only : 0);
+  return {};
+}
+
+Status CellStore::Apply(const FlatChange& change) {
+  const std::string where = "table " + std::string(change.table);
+  Status checked = CheckRanges(change);
+  if (!checked.ok()) {
+    return checked.error().Within(where);
+  }
+  MERROW_TRY(Join());
+  if (!merge_equal_values_.has_value()) {
+    MERROW_ASSIGN(merge_equal_values_, ConfigInt("merge-equal-values", 0));
+  }
+  CellTable* const table = tables_.Find(change.table);
+  if (table == nullptr) {
+    return NotFound(where + " is not tracked here");
+  }
+  converted_.clear();
+  Bytes buffer;
+  std::vector<cells::ValueView> key_values;
+  auto key = NormalizeKey(*table, change.key, buffer, key_values);
+  if (!key.ok()) {
+    return key.error().Within(where + ", key");
+  }
+  transaction_.RaiseVersion(change.db_version);
+  cells::Stamp stamp{transaction_.version(), change.seq, 0};
+  if (change.site.has_value()) {
+    MERROW_ASSIGN(stamp.site, OrdinalOf(*change.site));
+  } else {
+    MERROW_TRY(LoadSites());
+  }
+  cells::IncomingRow row;
+  row.cl = change.cl;
+  cells::IncomingCell cell;
+  if (change.column == kSentinelColumn || !cells::IsAlive(change.cl)) {
+    row.sentinel = stamp;
+  } else {
+    const size_t column = table->FindColumn(change.column);
+    if (column == CellTable::npos) {
+      return InvalidArgument(where + (table->IsKey(change.column)
+                                          ? ": column " + std::string(change.column) +
+                                                " is part of the key and has no cells"
+                                          : " has no column " + std::string(change.column)));
+    }
+    cell.column = table->columns[column].id;
+    cell.col_version = change.col_version;
+    MERROW_ASSIGN(cell.value, Convert(change.value, table->columns[column].affinity));
+    cell.stamp = stamp;
+    row.cells = {&cell, 1};
+  }
+  Status merged = Merge(*table, *key, key_values, row);
+  if (!merged.ok()) {
+    return merged.error().Within(where + ", column " + std::string(change.column));
+  }
+  return {};
+}
+
+}  // namespace merrow::store

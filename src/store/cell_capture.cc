@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The two ends at which SQLite calls column rows: the functions that triggers call, and the virtual
+// table merrow_cell_txn, by which it reports the transaction's fate. Nothing here lets an exception
+// into SQLite.
+#include "store/cell_statement.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cells/packed_key.h"
+#include "store/cell_guard.h"
+#include "store/cell_store.h"
+
+namespace merrow::store {
+
+/// What the callbacks may do with a store.
+class CellCapture {
+ public:
+  static void Insert(sqlite3_context* context, int count, sqlite3_value** values) {
+    Record(context, count, values, &CellCapture::RecordInsert);
+  }
+  static void Update(sqlite3_context* context, int count, sqlite3_value** values) {
+    Record(context, count, values, &CellCapture::RecordUpdate);
+  }
+  static void Delete(sqlite3_context* context, int count, sqlite3_value** values) {
+    Record(context, count, values, &CellCapture::RecordDelete);
+  }
+
+  static bool joining(const CellStore& store) { return store.joining_; }
+  static void Begin(CellStore& store) { store.transaction_.Begin(store.joined_version_); }
+  static CellStore* Make(sqlite3* db) { return new CellStore(db); }
+
+ private:
+  struct Call {
+    CellStore& store;
+    CellTable& table;
+    int count;
+    sqlite3_value** values;  // behind the table's id
+  };
+  using Recorder = Status (*)(const Call&);
+
+  static void Record(sqlite3_context* context, int count, sqlite3_value** values,
+                     Recorder recorder) {
+    auto& store = *static_cast<CellStore*>(sqlite3_user_data(context));
+    if (store.applying_) {
+      return;
+    }
+    GuardFunction(context, [&]() -> Status {
+      if (count < 2) {
+        return InvalidArgument("called outside a trigger of a tracked table");
+      }
+      MERROW_TRY(store.Join());
+      CellTable* const table = store.tables_.FindId(sqlite3_value_int64(values[0]));
+      if (table == nullptr) {
+        return NotFound("the table of this trigger is not tracked; drop the trigger");
+      }
+      MERROW_TRY(recorder({store, *table, count - 1, values + 1}));
+      if (store.transaction_.is_full()) {
+        MERROW_TRY(store.transaction_.Flush());
+      }
+      return {};
+    });
+  }
+
+  static Error Outdated(const Call& call) {
+    return InvalidArgument("table " + call.table.name +
+                           ": its columns changed since it was tracked; run SELECT merrow_track(" +
+                           SqlText(call.table.name) + ")");
+  }
+
+  /// The key at values[at], packed into `buffer` unless it is a number.
+  static RowKey KeyAt(const Call& call, size_t at, Bytes& buffer) {
+    if (call.table.int_key) {
+      return {call.table.id, sqlite3_value_int64(call.values[at]), {}};
+    }
+    const size_t count = call.table.key.size();
+    buffer.assign(1, static_cast<char>(static_cast<unsigned char>(count)));
+    for (size_t i = 0; i < count; ++i) {
+      cells::AppendPackedColumn(ArgumentValue(call.values[at + i]), buffer);
+    }
+    return {call.table.id, 0, buffer};
+  }
+
+  static Status RecordInsert(const Call& call) {
+    if (static_cast<size_t>(call.count) != call.table.key.size()) {
+      return Outdated(call);
+    }
+    Bytes buffer;
+    call.store.transaction_.AddInsert(KeyAt(call, 0, buffer));
+    return {};
+  }
+
+  static Status RecordDelete(const Call& call) {
+    if (static_cast<size_t>(call.count) != call.table.key.size()) {
+      return Outdated(call);
+    }
+    Bytes buffer;
+    call.store.transaction_.AddDelete(KeyAt(call, 0, buffer));
+    return {};
+  }
+
+  static bool Differ(sqlite3_value* a, sqlite3_value* b) {
+    return !cells::SameValue(ArgumentValue(a), ArgumentValue(b));
+  }
+
+  static Status RecordUpdate(const Call& call) {
+    const size_t keys = call.table.key.size();
+    const size_t columns = call.table.columns.size();
+    if (static_cast<size_t>(call.count) != 2 * keys + 2 * columns ||
+        columns != call.table.triggered_columns) {
+      return Outdated(call);
+    }
+    bool moved = false;
+    for (size_t i = 0; i < keys; ++i) {
+      moved = moved || Differ(call.values[i], call.values[keys + i]);
+    }
+    Bytes buffer;
+    if (moved) {
+      Bytes old_buffer;
+      call.store.transaction_.AddMove(KeyAt(call, keys, old_buffer), KeyAt(call, 0, buffer));
+      return {};
+    }
+    std::vector<cells::ColumnId>& changed = call.store.changed_;
+    changed.clear();
+    for (size_t i = 0; i < columns; ++i) {
+      if (Differ(call.values[2 * keys + 2 * i], call.values[2 * keys + 2 * i + 1])) {
+        changed.push_back(call.table.columns[i].id);
+      }
+    }
+    if (!changed.empty()) {
+      call.store.transaction_.AddUpdate(KeyAt(call, 0, buffer), changed);
+    }
+    return {};
+  }
+};
+
+namespace {
+
+/// A text as the number that SQLite would store for it in a numeric column.
+void ToNumber(sqlite3_context* context, int, sqlite3_value** values) {
+  sqlite3_value_numeric_type(values[0]);
+  sqlite3_result_value(context, values[0]);
+}
+
+struct TxnTable : sqlite3_vtab {
+  explicit TxnTable(CellStore* of) : sqlite3_vtab{}, store(of) {}
+  CellStore* store;
+};
+
+CellStore& StoreOf(sqlite3_vtab* table) { return *static_cast<TxnTable*>(table)->store; }
+
+int Connect(sqlite3* db, void* store, int, const char* const*, sqlite3_vtab** table, char**) {
+  const int code = sqlite3_declare_vtab(db, "CREATE TABLE x (joined INTEGER)");
+  if (code != SQLITE_OK) {
+    return code;
+  }
+  auto made =
+      std::unique_ptr<TxnTable>(new (std::nothrow) TxnTable(static_cast<CellStore*>(store)));
+  if (made == nullptr) {
+    return SQLITE_NOMEM;
+  }
+  *table = made.release();
+  return SQLITE_OK;
+}
+
+int Disconnect(sqlite3_vtab* table) {
+  delete static_cast<TxnTable*>(table);
+  return SQLITE_OK;
+}
+
+int BestIndex(sqlite3_vtab*, sqlite3_index_info* info) {
+  info->estimatedCost = 1;
+  return SQLITE_OK;
+}
+
+int Open(sqlite3_vtab*, sqlite3_vtab_cursor** cursor) {
+  auto made = std::unique_ptr<sqlite3_vtab_cursor>(new (std::nothrow) sqlite3_vtab_cursor{});
+  if (made == nullptr) {
+    return SQLITE_NOMEM;
+  }
+  *cursor = made.release();
+  return SQLITE_OK;
+}
+
+int Close(sqlite3_vtab_cursor* cursor) {
+  delete cursor;
+  return SQLITE_OK;
+}
+
+// It holds no rows.
+int Filter(sqlite3_vtab_cursor*, int, const char*, int, sqlite3_value**) { return SQLITE_OK; }
+int Next(sqlite3_vtab_cursor*) { return SQLITE_OK; }
+int Eof(sqlite3_vtab_cursor*) { return 1; }
+int Column(sqlite3_vtab_cursor*, sqlite3_context*, int) { return SQLITE_OK; }
+int Rowid(sqlite3_vtab_cursor*, sqlite3_int64* rowid) {
+  *rowid = 0;
+  return SQLITE_OK;
+}
+
+int Write(sqlite3_vtab* table, int, sqlite3_value**, sqlite3_int64* rowid) {
+  *rowid = 1;
+  return CellCapture::joining(StoreOf(table)) ? SQLITE_OK : SQLITE_READONLY;
+}
+
+int Begin(sqlite3_vtab* table) {
+  if (!CellCapture::joining(StoreOf(table))) {
+    return SQLITE_READONLY;
+  }
+  return GuardTable(table, [&]() -> Status {
+    CellCapture::Begin(StoreOf(table));
+    return {};
+  });
+}
+
+int Sync(sqlite3_vtab* table) {
+  return GuardTable(table, [&] { return StoreOf(table).transaction().Flush(); });
+}
+
+int Commit(sqlite3_vtab* table) {
+  return GuardTable(table, [&]() -> Status {
+    StoreOf(table).transaction().End();
+    return {};
+  });
+}
+
+int Rollback(sqlite3_vtab* table) {
+  return GuardTable(table, [&]() -> Status {
+    StoreOf(table).transaction().End();
+    StoreOf(table).Forget();
+    return {};
+  });
+}
+
+int SavepointBegin(sqlite3_vtab* table, int number) {
+  return GuardTable(table, [&]() -> Status {
+    StoreOf(table).transaction().Savepoint(number);
+    return {};
+  });
+}
+
+int SavepointRelease(sqlite3_vtab* table, int number) {
+  return GuardTable(table, [&]() -> Status {
+    StoreOf(table).transaction().Release(number);
+    return {};
+  });
+}
+
+int SavepointRollback(sqlite3_vtab* table, int number) {
+  return GuardTable(table, [&]() -> Status {
+    StoreOf(table).transaction().RollbackTo(number);
+    StoreOf(table).Forget();
+    return {};
+  });
+}
+
+sqlite3_module MakeModule() {
+  sqlite3_module module = {};
+  module.iVersion = 2;
+  module.xConnect = Connect;  // no xCreate: the table is there by itself
+  module.xBestIndex = BestIndex;
+  module.xDisconnect = Disconnect;
+  module.xDestroy = Disconnect;
+  module.xOpen = Open;
+  module.xClose = Close;
+  module.xFilter = Filter;
+  module.xNext = Next;
+  module.xEof = Eof;
+  module.xColumn = Column;
+  module.xRowid = Rowid;
+  module.xUpdate = Write;
+  module.xBegin = Begin;
+  module.xSync = Sync;
+  module.xCommit = Commit;
+  module.xRollback = Rollback;
+  module.xSavepoint = SavepointBegin;
+  module.xRelease = SavepointRelease;
+  module.xRollbackTo = SavepointRollback;
+  return module;
+}
+
+const sqlite3_module kModule = MakeModule();
+
+void DeleteStore(void* store) { delete static_cast<CellStore*>(store); }
+
+}  // namespace
+
+Result<CellStore*> CellStore::Attach(sqlite3* db) {
+  CellStore* const store = CellCapture::Make(db);
+  // From here on SQLite owns the store: it calls DeleteStore also when this fails.
+  int code = sqlite3_create_module_v2(db, "merrow_cell_txn", &kModule, store, DeleteStore);
+  if (code != SQLITE_OK) {
+    return SqlError(db, code, "registering merrow_cell_txn");
+  }
+  constexpr int kFlags = SQLITE_UTF8 | SQLITE_INNOCUOUS;
+  struct {
+    const char* name;
+    int arguments;
+    void (*function)(sqlite3_context*, int, sqlite3_value**);
+  } const functions[] = {{"merrow_cell_insert", -1, CellCapture::Insert},
+                         {"merrow_cell_update", -1, CellCapture::Update},
+                         {"merrow_cell_delete", -1, CellCapture::Delete},
+                         {"merrow_cell_number", 1, ToNumber}};
+  for (const auto& function : functions) {
+    code = sqlite3_create_function_v2(db, function.name, function.arguments, kFlags, store,
+                                      function.function, nullptr, nullptr, nullptr);
+    if (code != SQLITE_OK) {
+      return SqlError(db, code, std::string("registering ") + function.name);
+    }
+  }
+  return store;
+}
+
+}  // namespace merrow::store

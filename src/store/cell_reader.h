@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reads changes out of the clocks: all events with a db_version in a range, in the order of
+// (db_version, seq), as crsql_changes shows them. One transaction at a time: its keys come from
+// _merrow_tx, the clock of each row says which of its cells are still of that transaction, and the
+// row itself is read once for all its cells.
+//
+// What SQLite's caller pushes down (a range of versions, a site, a table) is decided from the
+// clocks alone; a row that was not asked for is never read.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cells/row_clock.h"
+#include "store/cell_store.h"
+
+namespace merrow::store {
+
+struct ChangeFilter {
+  cells::DbVersion after = 0;                     // exclusive
+  cells::DbVersion until = cells::kDbVersionMax;  // inclusive
+  std::optional<cells::SiteOrdinal> only_site;
+  std::optional<cells::SiteOrdinal> except_site;
+  std::optional<std::string> table;
+};
+
+class CellReader {
+ public:
+  explicit CellReader(CellStore& store) : store_(store) {}
+  ~CellReader() = default;
+  CellReader(const CellReader&) = delete;
+  CellReader& operator=(const CellReader&) = delete;
+
+  /// Writes of the open transaction are included; they are flushed for that.
+  Status Start(ChangeFilter filter);
+  /// False at the end. REQUIRES: Start() was called
+  bool done() const { return done_; }
+  Status Next();
+
+  // The change at hand. REQUIRES: !done()
+  const CellTable& table() const { return *current_row().table; }
+  const cells::Stamp& stamp() const { return events_[at_].stamp; }
+  bool is_sentinel() const { return events_[at_].column == kSentinel; }
+  /// REQUIRES: !is_sentinel()
+  const CellColumn& column() const;
+  cells::ColVersion col_version() const { return events_[at_].col_version; }
+  cells::CausalLength cl() const { return current_row().cl; }
+  /// Packed.
+  BytesView key();
+  /// Null for sentinels, and for rows that are gone unrecorded. Valid until Next().
+  Result<cells::ValueView> value();
+
+ private:
+  static constexpr cells::ColumnId kSentinel = UINT32_MAX;
+
+  struct Source {
+    std::shared_ptr<CellTable> table;
+    CellStatement read_clock, read_row;
+    uint32_t loaded_row = UINT32_MAX;  // whose values read_row holds
+    bool found = false;
+  };
+  struct Row {
+    CellTable* table;
+    uint32_t source;
+    int64_t number;
+    size_t packed_at, packed_bytes;  // in keys_
+    cells::CausalLength cl;
+  };
+  struct Event {
+    cells::Stamp stamp;
+    cells::ColVersion col_version;
+    cells::ColumnId column;
+    uint32_t row;
+  };
+
+  const Row& current_row() const { return rows_[events_[at_].row]; }
+  /// Reads transactions until one has an event, or the end.
+  Status LoadTransaction();
+  Status ReadKeys(cells::DbVersion version, std::vector<Row>& rows);
+  Status AddEvents(const Row& row, cells::DbVersion version);
+  void AddEvent(const Event& event);
+  BytesView packed(const Row& row) const {
+    return BytesView(keys_).substr(row.packed_at, row.packed_bytes);
+  }
+  Result<uint32_t> SourceOf(int64_t table_id);
+  Status LoadRow(uint32_t row_index);
+
+  CellStore& store_;
+  ChangeFilter filter_;
+  bool done_ = true;
+  cells::DbVersion next_version_ = 0;  // versions below it were read
+  CellStatement read_tx_;
+  std::vector<std::unique_ptr<Source>> sources_;
+  cells::RowClock clock_;
+
+  // Of the transaction at hand.
+  Bytes keys_;
+  std::vector<Row> rows_;
+  std::vector<Event> events_;
+  size_t at_ = 0;
+  Bytes key_buffer_;
+  uint32_t key_row_ = UINT32_MAX;
+};
+
+}  // namespace merrow::store

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/cell_store.h"
+
+#include <utility>
+
+#include "cells/packed_key.h"
+
+namespace merrow::store {
+namespace {
+
+/// Of ids of _merrow_tx. DO NOT CHANGE: it is on disk.
+constexpr int kPartBits = 20;
+
+/// More sites than this in one database is a mistake or an attack.
+constexpr int64_t kSitesMax = 1 << 24;
+
+}  // namespace
+
+CellStore::~CellStore() = default;
+
+void CellStore::FinalizeStatements() {
+  tables_.FinalizeStatements();
+  transaction_.FinalizeStatements();
+  for (CellStatement* statement : {&join_, &read_version_, &to_text_, &to_number_}) {
+    statement->Finalize();
+  }
+}
+
+void CellStore::Forget() {
+  sites_loaded_ = false;
+  merge_equal_values_.reset();
+  tables_.Invalidate();
+}
+
+Status CellStore::Join() {
+  if (transaction_.active()) {
+    return tables_.valid() ? Status() : tables_.Refresh();
+  }
+  MERROW_TRY(tables_.Refresh());
+  if (!tables_.initialized()) {
+    return NotFound("no table of this database is tracked");
+  }
+  MERROW_ASSIGN(joined_version_, ReadDbVersion());
+  MERROW_TRY(join_.Prepare(db_, "INSERT INTO merrow_cell_txn (joined) VALUES (1)"));
+  joining_ = true;
+  Status status = join_.Run();
+  joining_ = false;
+  return status;
+}
+
+Result<cells::DbVersion> CellStore::ReadDbVersion() {
+  MERROW_TRY(read_version_.Prepare(db_, "SELECT max(id) FROM main._merrow_tx"));
+  const ResetAtEnd reset(read_version_);
+  MERROW_ASSIGN(const bool row, read_version_.Step());
+  return row ? read_version_.Int(0) >> kPartBits : 0;
+}
+
+Result<cells::DbVersion> CellStore::DbVersion() {
+  if (transaction_.active()) {
+    return transaction_.committed();
+  }
+  MERROW_TRY(tables_.Refresh());
+  if (!tables_.initialized()) {
+    return 0;
+  }
+  return ReadDbVersion();
+}
+
+Result<cells::DbVersion> CellStore::NextDbVersion() {
+  if (transaction_.active()) {
+    return transaction_.version();
+  }
+  MERROW_ASSIGN(const cells::DbVersion version, DbVersion());
+  return version + 1;
+}
+
+// --- Sites.
+
+Status CellStore::LoadSites() {
+  if (sites_loaded_) {
+    return {};
+  }
+  sites_.clear();
+  ordinals_.clear();
+  CellStatement statement;
+  MERROW_TRY(statement.Prepare(db_, "SELECT ordinal, id FROM main._merrow_site"));
+  while (true) {
+    MERROW_ASSIGN(const bool row, statement.Step());
+    if (!row) {
+      break;
+    }
+    const int64_t ordinal = statement.Int(0);
+    if (ordinal < 0 || ordinal > kSitesMax) {
+      return Corruption("_merrow_site: ordinal " + std::to_string(ordinal) + " is out of range");
+    }
+    MERROW_ASSIGN(const cells::SiteId site, cells::SiteId::FromBytes(statement.Column(1).bytes));
+    sites_.resize(std::max(sites_.size(), static_cast<size_t>(ordinal) + 1));
+    sites_[static_cast<size_t>(ordinal)] = site;
+    ordinals_[std::string(site.view())] = static_cast<cells::SiteOrdinal>(ordinal);
+  }
+  if (sites_.empty() || !sites_[0].has_value()) {
+    return Corruption("_merrow_site: this database has no site id");
+  }
+  sites_loaded_ = true;
+  return {};
+}
+
+Result<cells::SiteId> CellStore::OwnSite() {
+  MERROW_TRY(tables_.Refresh());
+  if (!tables_.initialized()) {
+    MERROW_ASSIGN(CellSavepoint savepoint, CellSavepoint::Begin(db_));
+    MERROW_TRY(tables_.Initialize());
+    MERROW_TRY(savepoint.Release());
+  }
+  return SiteOf(0);
+}
+
+Result<cells::SiteId> CellStore::SiteOf(cells::SiteOrdinal ordinal) {
+  MERROW_TRY(LoadSites());
+  if (ordinal >= sites_.size() || !sites_[ordinal].has_value()) {
+    // Another connection may have added it.
+    sites_loaded_ = false;
+    MERROW_TRY(LoadSites());
+    if (ordinal >= sites_.size() || !sites_[ordinal].has_value()) {
+      return Corruption("site " + std::to_string(ordinal) + " is not in _merrow_site");
+    }
+  }
+  return *sites_[ordinal];
+}
+
+Result<std::optional<cells::SiteOrdinal>> CellStore::FindOrdinal(const cells::SiteId& site) {
+  MERROW_TRY(tables_.Refresh());
+  if (!tables_.initialized()) {
+    return std::optional<cells::SiteOrdinal>();
+  }
+  // Another connection may have added it.
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    MERROW_TRY(LoadSites());
+    const auto found = ordinals_.find(std::string(site.view()));
+    if (found != ordinals_.end()) {
+      return std::optional<cells::SiteOrdinal>(found->second);
+    }
+    sites_loaded_ = false;
+  }
+  return std::optional<cells::SiteOrdinal>();
+}
+
+Result<cells::SiteOrdinal> CellStore::OrdinalOf(const cells::SiteId& site) {
+  MERROW_TRY(LoadSites());
+  const std::string id(site.view());
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const auto found = ordinals_.find(id);
+    if (found != ordinals_.end()) {
+      return found->second;
+    }
+    CellStatement insert;
+    MERROW_TRY(insert.Prepare(db_, "INSERT OR IGNORE INTO main._merrow_site (id) VALUES (?1)"));
+    insert.Bind(1, cells::ValueView::Blob(id));
+    MERROW_TRY(insert.Run());
+    sites_loaded_ = false;
+    MERROW_TRY(LoadSites());
+  }
+  return Corruption("_merrow_site does not keep what is put in");
+}
+
+// --- Configuration.
+
+Result<int64_t> CellStore::ConfigInt(std::string_view key, int64_t otherwise) {
+  MERROW_TRY(tables_.Refresh());
+  if (!tables_.initialized()) {
+    return otherwise;
+  }
+  CellStatement statement;
+  MERROW_TRY(statement.Prepare(db_, "SELECT value FROM main._merrow_cell_config WHERE key = ?1"));
+  statement.Bind(1, cells::ValueView::Text(key));
+  MERROW_ASSIGN(const bool row, statement.Step());
+  return row ? statement.Int(0) : otherwise;
+}
+
+Status CellStore::SetConfigInt(std::string_view key, int64_t value) {
+  MERROW_ASSIGN(CellSavepoint savepoint, CellSavepoint::Begin(db_));
+  MERROW_TRY(tables_.Initialize());
+  CellStatement statement;
+  MERROW_TRY(
+      statement.Prepare(db_, "INSERT OR REPLACE INTO main._merrow_cell_config VALUES (?1, ?2)"));
+  statement.Bind(1, cells::ValueView::Text(key));
+  statement.BindInt(2, value);
+  MERROW_TRY(statement.Run());
+  merge_equal_values_.reset();
+  return savepoint.Release();
+}
+
+// --- Schema.
+
+Status CellStore::Track(std::string_view name) {
+  MERROW_ASSIGN(CellSavepoint savepoint, CellSavepoint::Begin(db_));
+  MERROW_TRY(tables_.Refresh());
+  CellTable* const before = tables_.Find(name);
+  const bool was_tracked = before != nullptr && before->has_triggers;
+  MERROW_ASSIGN(CellTable* const table, tables_.Track(name));
+  if (!was_tracked) {
+    MERROW_TRY(Backfill(*table));
+  }
+  return savepoint.Release();
+}
+
+Status CellStore::Untrack(std::string_view name) {
+  MERROW_ASSIGN(CellSavepoint savepoint, CellSavepoint::Begin(db_));
+  if (transaction_.active()) {
+    MERROW_TRY(transaction_.Flush());
+  }
+  MERROW_TRY(tables_.Untrack(name));
+  return savepoint.Release();
+}
+
+Status CellStore::Backfill(CellTable& table) {
+  std::string keys;
+  for (const CellColumn& column : table.key) {
+    keys += (keys.empty() ? "" : ", ") + SqlName(column.name);
+  }
+  CellStatement scan;
+  MERROW_TRY(scan.Prepare(db_, "SELECT " + keys + " FROM main." + SqlName(table.name)));
+  std::vector<cells::ValueView> values(table.key.size());
+  bool joined = false;
+  while (true) {
+    MERROW_ASSIGN(const bool row, scan.Step());
+    if (!row) {
+      return {};
+    }
+    if (!joined) {
+      MERROW_TRY(Join());
+      joined = true;
+    }
+    RowKey key{table.id, 0, {}};
+    Bytes packed;
+    if (table.int_key) {
+      key.number = scan.Int(0);
+    } else {
+      for (size_t i = 0; i < values.size(); ++i) {
+        values[i] = scan.Column(static_cast<int>(i));
+      }
+      packed = cells::PackColumns(values);
+      key.packed = packed;
+    }
+    MERROW_ASSIGN(CellTransaction::Row* const known, transaction_.Find(table, key));
+    if (known->clock.empty()) {
+      transaction_.AddInsert(key);
+    }
+  }
+}
+
+// --- Savepoints.
+
+Result<CellSavepoint> CellSavepoint::Begin(sqlite3* db) {
+  MERROW_TRY(RunSql(db, "SAVEPOINT merrow_cells"));
+  return CellSavepoint(db);
+}
+
+CellSavepoint::~CellSavepoint() {
+  if (db_ != nullptr && sqlite3_get_autocommit(db_) == 0) {
+    sqlite3_exec(db_, "ROLLBACK TO merrow_cells; RELEASE merrow_cells", nullptr, nullptr, nullptr);
+  }
+}
+
+Status CellSavepoint::Release() {
+  MERROW_TRY(RunSql(db_, "RELEASE merrow_cells"));
+  db_ = nullptr;
+  return {};
+}
+
+}  // namespace merrow::store

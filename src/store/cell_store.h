@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Column rows on one SQLite connection: tracked tables whose local writes are recorded and whose
+// foreign changes merge. The server attaches one to its writer connection; merrow.so attaches one
+// to each connection that loads it.
+//
+// How a local write is recorded:
+//
+//     INSERT INTO t ...
+//       trigger _merrow_1_insert -> merrow_cell_insert(1, key)     appends to CellTransaction
+//     COMMIT
+//       xSync of the virtual table merrow_cell_txn                 CellTransaction::Flush
+//         _merrow_clock_1, _merrow_tx                              ordinary SQL, same transaction
+//
+// The first event of a transaction inserts into the virtual table merrow_cell_txn, which stores
+// nothing: that makes SQLite tell it about the commit, the rollback and every savepoint, so that
+// the memory of the transaction follows the database exactly. No hook of the connection is taken.
+//
+// A site is a random id, kept in _merrow_site under an ordinal; the database itself is 0. Its
+// db_version counts transactions that changed a tracked table, by writing or by merging.
+//
+// Thread-compatible, as its connection.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "cells/merge.h"
+#include "cells/row_change.h"
+#include "store/cell_table.h"
+#include "store/cell_transaction.h"
+
+namespace merrow::store {
+
+/// One row of crsql_changes.
+struct FlatChange {
+  std::string_view table;
+  BytesView key;            // packed
+  std::string_view column;  // kSentinelColumn for the row's own events
+  cells::ValueView value;
+  cells::ColVersion col_version = 0;
+  cells::DbVersion db_version = 0;
+  std::optional<cells::SiteId> site;  // none: this site
+  cells::CausalLength cl = 1;
+  cells::Seq seq = 0;
+};
+
+inline constexpr std::string_view kSentinelColumn = "-1";
+
+class CellStore {
+ public:
+  /// Registers the functions and the virtual table that triggers need. The connection owns the
+  /// store and deletes it when it is closed.
+  static Result<CellStore*> Attach(sqlite3* db);
+  ~CellStore();
+  CellStore(const CellStore&) = delete;
+  CellStore& operator=(const CellStore&) = delete;
+
+  sqlite3* db() const { return db_; }
+  CellTables& tables() { return tables_; }
+  CellTransaction& transaction() { return transaction_; }
+
+  // --- Schema. Each in a savepoint of its own: all or nothing.
+
+  /// Records writes to `name` from now on; rows that it has already count as inserted now. For a
+  /// tracked table: takes note of columns that were added since. Costs nothing per row then.
+  Status Track(std::string_view name);
+  Status Untrack(std::string_view name);
+
+  // --- Sites and versions.
+
+  Result<cells::SiteId> OwnSite();
+  /// Gives the site a number if it has none. REQUIRES: in a transaction
+  Result<cells::SiteOrdinal> OrdinalOf(const cells::SiteId& site);
+  /// Nothing if the site is not known here.
+  Result<std::optional<cells::SiteOrdinal>> FindOrdinal(const cells::SiteId& site);
+  Result<cells::SiteId> SiteOf(cells::SiteOrdinal ordinal);
+  /// As of the last commit.
+  Result<cells::DbVersion> DbVersion();
+  /// What a write now would be stamped with.
+  Result<cells::DbVersion> NextDbVersion();
+
+  /// "merge-equal-values": whether ties that only move a clock count as impact.
+  Result<int64_t> ConfigInt(std::string_view key, int64_t otherwise);
+  Status SetConfigInt(std::string_view key, int64_t value);
+
+  // --- Merging. REQUIRES: inside a write statement or an open transaction
+
+  /// Invalid argument names the table, the column and the reason; nothing is changed then.
+  Status Apply(const FlatChange& change);
+  /// All rows, under a db_version of their own.
+  Status ApplyTransaction(const cells::Transaction& transaction);
+
+  // --- Called by capture.
+
+  /// Makes the running SQLite transaction ours too.
+  Status Join();
+  /// What is known of sites and tables may have been rolled back.
+  void Forget();
+  bool applying() const { return applying_; }
+  /// Lets go of every prepared statement, so that the connection can be closed.
+  void FinalizeStatements();
+
+ private:
+  friend class CellCapture;
+  class LocalRow;
+
+  explicit CellStore(sqlite3* db) : db_(db), tables_(db), transaction_(db, tables_) {}
+
+  Status LoadSites();
+  Result<cells::DbVersion> ReadDbVersion();
+  Status Backfill(CellTable& table);
+
+  Result<RowKey> NormalizeKey(CellTable& table, BytesView packed, Bytes& buffer,
+                              std::vector<cells::ValueView>& values);
+  Result<cells::ValueView> Convert(const cells::ValueView& value, cells::Affinity affinity);
+  Status Merge(CellTable& table, const RowKey& key, const std::vector<cells::ValueView>& key_values,
+               const cells::IncomingRow& row);
+  Status WriteRow(CellTable& table, const std::vector<cells::ValueView>& key_values,
+                  const cells::IncomingRow& row, const std::vector<uint32_t>& wins);
+
+  sqlite3* db_;
+  CellTables tables_;
+  CellTransaction transaction_;
+  bool joining_ = false;
+  bool applying_ = false;
+  cells::DbVersion joined_version_ = 0;
+
+  bool sites_loaded_ = false;
+  std::vector<std::optional<cells::SiteId>> sites_;  // by ordinal
+  std::unordered_map<std::string, cells::SiteOrdinal> ordinals_;
+  std::optional<int64_t> merge_equal_values_;
+  std::vector<std::string> converted_;  // values that SQLite converted, until the merge is over
+  cells::MergeOutcome outcome_;
+  std::vector<cells::ColumnId> changed_;
+
+  CellStatement join_, read_version_, to_text_, to_number_;
+};
+
+/// A savepoint of a function that must do all or nothing; rolled back unless released.
+class CellSavepoint {
+ public:
+  static Result<CellSavepoint> Begin(sqlite3* db);
+  CellSavepoint(CellSavepoint&& other) noexcept : db_(std::exchange(other.db_, nullptr)) {}
+  CellSavepoint& operator=(CellSavepoint&&) = delete;
+  ~CellSavepoint();
+  Status Release();
+
+ private:
+  explicit CellSavepoint(sqlite3* db) : db_(db) {}
+  sqlite3* db_;
+};
+
+}  // namespace merrow::store

@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/cell_table.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "cells/packed_key.h"
+
+namespace merrow::store {
+namespace {
+
+constexpr char kSchema[] = R"sql(
+CREATE TABLE IF NOT EXISTS _merrow_site (ordinal INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS _merrow_cell_config (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _merrow_cell_table (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS _merrow_cell_column (
+  table_id INTEGER, id INTEGER, name TEXT, PRIMARY KEY (table_id, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _merrow_tx (id INTEGER PRIMARY KEY, rows BLOB NOT NULL);
+)sql";
+
+/// SQLite compares names without regard to ASCII case.
+bool SameName(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
+    return std::tolower(static_cast<unsigned char>(x)) ==
+           std::tolower(static_cast<unsigned char>(y));
+  });
+}
+
+std::string Lower(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(), [](char c) {
+    return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  });
+  return out;
+}
+
+struct PragmaColumn {
+  std::string name;
+  std::string type;
+  bool not_null = false;
+  std::string default_sql;
+  int64_t key_position = 0;  // from 1; 0: not in the key
+};
+
+Result<std::vector<PragmaColumn>> ReadColumns(sqlite3* db, std::string_view table) {
+  CellStatement statement;
+  MERROW_TRY(statement.Prepare(
+      db, "SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_info(?1, 'main')"));
+  statement.Bind(1, cells::ValueView::Text(table));
+  std::vector<PragmaColumn> columns;
+  while (true) {
+    MERROW_ASSIGN(const bool row, statement.Step());
+    if (!row) {
+      return columns;
+    }
+    columns.push_back({statement.Text(0), statement.Text(1), statement.Int(2) != 0,
+                       statement.Text(3), statement.Int(4)});
+  }
+}
+
+struct TableTraits {
+  bool strict = false;
+  bool without_rowid = false;
+  bool key_has_index = false;  // an INTEGER PRIMARY KEY that is the rowid has none
+};
+
+Result<TableTraits> ReadTraits(sqlite3* db, std::string_view table) {
+  CellStatement statement;
+  MERROW_TRY(statement.Prepare(
+      db,
+      "SELECT strict, wr, EXISTS (SELECT 1 FROM pragma_index_list(?1, 'main') WHERE origin = 'pk') "
+      "FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE"));
+  statement.Bind(1, cells::ValueView::Text(table));
+  MERROW_ASSIGN(const bool row, statement.Step());
+  TableTraits traits;
+  if (row) {
+    traits = {statement.Int(0) != 0, statement.Int(1) != 0, statement.Int(2) != 0};
+  }
+  return traits;
+}
+
+cells::Affinity AffinityOfColumn(const PragmaColumn& column, const TableTraits& traits) {
+  if (traits.strict && SameName(column.type, "ANY")) {
+    return cells::Affinity::kBlob;
+  }
+  return cells::AffinityOf(column.type);
+}
+
+std::string KeyList(const CellTable& table, std::string_view prefix) {
+  std::string list;
+  for (const CellColumn& column : table.key) {
+    list += ", " + std::string(prefix) + SqlName(column.name);
+  }
+  return list;
+}
+
+std::string TriggerName(const CellTable& table, std::string_view event) {
+  return SqlName("_merrow_" + std::to_string(table.id) + "_" + std::string(event));
+}
+
+}  // namespace
+
+size_t CellTable::FindColumn(std::string_view column) const {
+  for (size_t i = 0; i < columns.size(); ++i) {
+    if (SameName(columns[i].name, column)) {
+      return i;
+    }
+  }
+  return npos;
+}
+
+size_t CellTable::IndexOf(cells::ColumnId column) const {
+  if (column < columns.size() && columns[column].id == column) {
+    return column;
+  }
+  for (size_t i = 0; i < columns.size(); ++i) {
+    if (columns[i].id == column) {
+      return i;
+    }
+  }
+  return npos;
+}
+
+bool CellTable::IsKey(std::string_view column) const {
+  return std::any_of(key.begin(), key.end(),
+                     [column](const CellColumn& one) { return SameName(one.name, column); });
+}
+
+void CellTable::FinalizeStatements() {
+  for (CellStatement* statement :
+       {&read_clock, &write_clock, &drop_clock, &max_key, &read_row, &delete_row, &make_row}) {
+    statement->Finalize();
+  }
+  write_cells.clear();
+}
+
+CellTable* CellTables::Find(std::string_view name) {
+  for (const auto& table : tables_) {
+    if (SameName(table->name, name)) {
+      return table.get();
+    }
+  }
+  return nullptr;
+}
+
+CellTable* CellTables::FindId(int64_t id) {
+  for (const auto& table : tables_) {
+    if (table->id == id) {
+      return table.get();
+    }
+  }
+  return nullptr;
+}
+
+void CellTables::FinalizeStatements() {
+  read_schema_version_.Finalize();
+  for (const auto& table : tables_) {
+    table->FinalizeStatements();
+  }
+}
+
+Result<int64_t> CellTables::SchemaVersion() {
+  MERROW_TRY(read_schema_version_.Prepare(db_, "PRAGMA main.schema_version"));
+  const ResetAtEnd reset(read_schema_version_);
+  MERROW_ASSIGN(const bool row, read_schema_version_.Step());
+  return row ? read_schema_version_.Int(0) : 0;
+}
+
+Status CellTables::Refresh() {
+  MERROW_ASSIGN(const int64_t version, SchemaVersion());
+  if (version == schema_version_) {
+    return {};
+  }
+  schema_version_ = -1;
+  MERROW_TRY(Load());
+  schema_version_ = version;
+  return {};
+}
+
+Status CellTables::Load() {
+  FinalizeStatements();
+  tables_.clear();
+  CellStatement statement;
+  MERROW_TRY(
+      statement.Prepare(db_,
+                        "SELECT count(*) FROM main.sqlite_master WHERE type = 'table' AND name IN "
+                        "('_merrow_cell_table', '_merrow_tx')"));
+  MERROW_ASSIGN(const bool counted, statement.Step());
+  initialized_ = counted && statement.Int(0) == 2;
+  if (!initialized_) {
+    return {};
+  }
+  statement.Finalize();
+  MERROW_TRY(statement.Prepare(
+      db_,
+      "SELECT t.id, coalesce(m.tbl_name, t.name), m.name IS NOT NULL FROM main._merrow_cell_table "
+      "t "
+      "LEFT JOIN main.sqlite_master m ON m.type = 'trigger' AND m.name = '_merrow_' || t.id || "
+      "'_insert' ORDER BY t.id"));
+  while (true) {
+    MERROW_ASSIGN(const bool row, statement.Step());
+    if (!row) {
+      break;
+    }
+    auto table = std::make_shared<CellTable>();
+    table->id = statement.Int(0);
+    table->name = statement.Text(1);
+    table->has_triggers = statement.Int(2) != 0;
+    tables_.push_back(std::move(table));
+  }
+  for (const auto& table : tables_) {
+    MERROW_TRY(LoadTable(*table));
+  }
+  // A table that was dropped or is being rebuilt has no columns now; nothing can be said of it.
+  std::erase_if(tables_, [](const auto& table) { return table->key.empty(); });
+  return {};
+}
+
+Status CellTables::LoadTable(CellTable& table) {
+  MERROW_ASSIGN(const std::vector<PragmaColumn> columns, ReadColumns(db_, table.name));
+  MERROW_ASSIGN(const TableTraits traits, ReadTraits(db_, table.name));
+  CellStatement known;
+  MERROW_TRY(known.Prepare(
+      db_, "SELECT id, name FROM main._merrow_cell_column WHERE table_id = ?1 ORDER BY id"));
+  known.BindInt(1, table.id);
+  std::map<std::string, cells::ColumnId> ids;
+  while (true) {
+    MERROW_ASSIGN(const bool row, known.Step());
+    if (!row) {
+      break;
+    }
+    table.next_column_id = static_cast<cells::ColumnId>(known.Int(0)) + 1;
+    if (!known.IsNull(1)) {
+      ids[Lower(known.Text(1))] = static_cast<cells::ColumnId>(known.Int(0));
+    }
+  }
+  std::vector<CellColumn> added;
+  for (const PragmaColumn& column : columns) {
+    CellColumn cell{column.name, AffinityOfColumn(column, traits), 0, column.default_sql};
+    const auto id = ids.find(Lower(column.name));
+    if (column.key_position > 0) {
+      table.key.resize(std::max(table.key.size(), static_cast<size_t>(column.key_position)));
+      table.key[static_cast<size_t>(column.key_position) - 1] = cell;
+      table.int_key = SameName(column.type, "INTEGER") && !traits.key_has_index;
+    } else if (id != ids.end()) {
+      cell.id = id->second;
+      table.columns.push_back(cell);
+    } else {
+      added.push_back(cell);
+    }
+  }
+  table.int_key = table.int_key && table.key.size() == 1;
+  std::sort(table.columns.begin(), table.columns.end(),
+            [](const CellColumn& a, const CellColumn& b) { return a.id < b.id; });
+  table.triggered_columns = table.columns.size();
+  for (CellColumn& cell : added) {
+    cell.id = table.next_column_id++;
+    table.columns.push_back(cell);
+  }
+  for (const CellColumn& cell : table.columns) {
+    table.column_ids.push_back(cell.id);
+  }
+  table.dense = table.columns.empty() || table.columns.back().id == table.columns.size() - 1;
+  return {};
+}
+
+Status CellTables::Initialize() {
+  MERROW_TRY(Refresh());
+  if (initialized_) {
+    return {};
+  }
+  MERROW_TRY(RunSql(db_, kSchema));
+  unsigned char id[cells::kSiteIdBytes];
+  sqlite3_randomness(sizeof(id), id);
+  id[6] = static_cast<unsigned char>((id[6] & 0x0F) | 0x40);  // a version 4 UUID
+  id[8] = static_cast<unsigned char>((id[8] & 0x3F) | 0x80);
+  CellStatement insert;
+  MERROW_TRY(insert.Prepare(db_, "INSERT OR IGNORE INTO main._merrow_site VALUES (0, ?1)"));
+  insert.Bind(1, cells::ValueView::Blob({reinterpret_cast<const char*>(id), sizeof(id)}));
+  MERROW_TRY(insert.Run());
+  Invalidate();
+  return Refresh();
+}
+
+Status CellTables::CheckTrackable(std::string_view name) {
+  const std::string where = "table " + std::string(name) + ": ";
+  MERROW_ASSIGN(const std::vector<PragmaColumn> columns, ReadColumns(db_, name));
+  if (columns.empty()) {
+    return NotFound(where + "there is no such table");
+  }
+  MERROW_ASSIGN(const TableTraits traits, ReadTraits(db_, name));
+  size_t keys = 0;
+  for (const PragmaColumn& column : columns) {
+    if (column.key_position > 0) {
+      ++keys;
+    } else if (column.not_null && column.default_sql.empty()) {
+      return InvalidArgument(where + "column " + column.name +
+                             " is NOT NULL without a DEFAULT, so a row cannot arrive in parts");
+    }
+  }
+  if (keys == 0) {
+    return InvalidArgument(where + "it has no PRIMARY KEY");
+  }
+  if (keys > cells::kPackedColumnsMax) {
+    return LimitReached(where + "its key has more than 255 columns");
+  }
+  for (const PragmaColumn& column : columns) {
+    const bool rowid = keys == 1 && SameName(column.type, "INTEGER") && !traits.key_has_index;
+    if (column.key_position > 0 && !column.not_null && !rowid && !traits.without_rowid) {
+      return InvalidArgument(where + "key column " + column.name +
+                             " may be NULL; declare it NOT NULL");
+    }
+  }
+  CellStatement statement;
+  MERROW_TRY(statement.Prepare(
+      db_,
+      "SELECT l.name, l.origin FROM pragma_index_list(?1, 'main') l WHERE l.\"unique\" AND "
+      "l.origin <> 'pk'"));
+  statement.Bind(1, cells::ValueView::Text(name));
+  MERROW_ASSIGN(const bool has_unique, statement.Step());
+  if (has_unique) {
+    return InvalidArgument(where + "unique index " + statement.Text(0) +
+                           " besides the key: two sites could not both keep their rows");
+  }
+  statement.Finalize();
+  MERROW_TRY(statement.Prepare(db_, "SELECT \"from\" FROM pragma_foreign_key_list(?1, 'main')"));
+  statement.Bind(1, cells::ValueView::Text(name));
+  MERROW_ASSIGN(const bool has_foreign, statement.Step());
+  if (has_foreign) {
+    return InvalidArgument(where + "column " + statement.Text(0) +
+                           " has a foreign key, which rows that arrive in any order would break");
+  }
+  statement.Finalize();
+  MERROW_TRY(statement.Prepare(
+      db_,
+      "SELECT x.name FROM pragma_index_list(?1, 'main') l, pragma_index_xinfo(l.name, 'main') x "
+      "WHERE l.origin = 'pk' AND x.key AND upper(x.coll) <> 'BINARY'"));
+  statement.Bind(1, cells::ValueView::Text(name));
+  MERROW_ASSIGN(const bool has_collation, statement.Step());
+  if (has_collation) {
+    return InvalidArgument(where + "key column " + statement.Text(0) +
+                           " has a collation, under which two keys could be one");
+  }
+  return {};
+}
+
+Status CellTables::NumberColumns(CellTable& table) {
+  CellStatement insert;
+  MERROW_TRY(insert.Prepare(
+      db_,
+      "INSERT OR IGNORE INTO main._merrow_cell_column (table_id, id, name) VALUES (?1, ?2, ?3)"));
+  for (const CellColumn& column : table.columns) {
+    insert.Reset();
+    insert.BindInt(1, table.id);
+    insert.BindInt(2, column.id);
+    insert.Bind(3, cells::ValueView::Text(column.name));
+    MERROW_TRY(insert.Run());
+  }
+  // A dropped column keeps its number, so that it is never given again, but not its name.
+  std::string present;
+  for (const CellColumn& column : table.columns) {
+    present += (present.empty() ? "" : ", ") + std::to_string(column.id);
+  }
+  CellStatement rename;
+  MERROW_TRY(rename.Prepare(db_, "UPDATE main._merrow_cell_table SET name = ?2 WHERE id = ?1"));
+  rename.BindInt(1, table.id);
+  rename.Bind(2, cells::ValueView::Text(table.name));
+  MERROW_TRY(rename.Run());
+  return RunSql(db_, "UPDATE main._merrow_cell_column SET name = NULL WHERE table_id = " +
+                         std::to_string(table.id) + " AND id NOT IN (" + present + ")");
+}
+
+Status CellTables::DropTriggers(const CellTable& table) {
+  for (const char* event : {"insert", "update", "delete"}) {
+    MERROW_TRY(RunSql(db_, "DROP TRIGGER IF EXISTS main." + TriggerName(table, event)));
+  }
+  return {};
+}
+
+Status CellTables::CreateTriggers(CellTable& table) {
+  const std::string id = std::to_string(table.id);
+  const std::string on = " ON " + SqlName(table.name) + " BEGIN SELECT ";
+  std::string cells;
+  for (const CellColumn& column : table.columns) {
+    cells += ", NEW." + SqlName(column.name) + ", OLD." + SqlName(column.name);
+  }
+  MERROW_TRY(RunSql(db_, "CREATE TRIGGER main." + TriggerName(table, "insert") + " AFTER INSERT" +
+                             on + "merrow_cell_insert(" + id + KeyList(table, "NEW.") + "); END"));
+  MERROW_TRY(RunSql(db_, "CREATE TRIGGER main." + TriggerName(table, "update") + " AFTER UPDATE" +
+                             on + "merrow_cell_update(" + id + KeyList(table, "NEW.") +
+                             KeyList(table, "OLD.") + cells + "); END"));
+  return RunSql(db_, "CREATE TRIGGER main." + TriggerName(table, "delete") + " AFTER DELETE" + on +
+                         "merrow_cell_delete(" + id + KeyList(table, "OLD.") + "); END");
+}
+
+Result<CellTable*> CellTables::Track(std::string_view name) {
+  MERROW_TRY(CheckTrackable(name));
+  MERROW_TRY(Initialize());
+  if (Find(name) == nullptr) {
+    CellStatement insert;
+    MERROW_TRY(insert.Prepare(
+        db_,
+        "INSERT INTO main._merrow_cell_table (name) SELECT name FROM main.sqlite_master WHERE "
+        "type = 'table' AND name = ?1 COLLATE NOCASE"));
+    insert.Bind(1, cells::ValueView::Text(name));
+    MERROW_TRY(insert.Run());
+    Invalidate();
+    MERROW_TRY(Refresh());
+  }
+  CellTable* const table = Find(name);
+  if (table == nullptr) {
+    return InvalidArgument("table " + std::string(name) + " cannot be tracked");
+  }
+  MERROW_TRY(RunSql(
+      db_, "CREATE TABLE IF NOT EXISTS main." + table->ClockTable() +
+               (table->int_key ? " (key INTEGER PRIMARY KEY, clock BLOB NOT NULL)"
+                               : " (key BLOB PRIMARY KEY, clock BLOB NOT NULL) WITHOUT ROWID")));
+  MERROW_TRY(NumberColumns(*table));
+  MERROW_TRY(DropTriggers(*table));
+  MERROW_TRY(CreateTriggers(*table));
+  Invalidate();
+  MERROW_TRY(Refresh());
+  return Find(name);
+}
+
+Status CellTables::Untrack(std::string_view name) {
+  MERROW_TRY(Refresh());
+  CellTable* const table = Find(name);
+  if (table == nullptr) {
+    return NotFound("table " + std::string(name) + " is not tracked");
+  }
+  table->FinalizeStatements();
+  const std::string id = std::to_string(table->id);
+  MERROW_TRY(DropTriggers(*table));
+  MERROW_TRY(RunSql(db_, "DROP TABLE IF EXISTS main." + table->ClockTable() +
+                             "; DELETE FROM main._merrow_cell_column WHERE table_id = " + id +
+                             "; DELETE FROM main._merrow_cell_table WHERE id = " + id));
+  Invalidate();
+  return Refresh();
+}
+
+}  // namespace merrow::store

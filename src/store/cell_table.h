@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The tables whose rows merge by cell: which they are, what their columns are called and numbered,
+// and the triggers that report writes to them.
+//
+// Kept in the database (docs/format.md):
+//
+//   _merrow_cell_table  (id INTEGER PRIMARY KEY, name)
+//   _merrow_cell_column (table_id, id, name), PRIMARY KEY (table_id, id); name is NULL once dropped
+//   _merrow_clock_<id>  (key, clock): one packed RowClock per row. `key` is the rowid itself for a
+//                       table with an INTEGER PRIMARY KEY, else the packed key as a BLOB.
+//   triggers _merrow_<id>_insert, _update and _delete on the table
+//
+// A table renamed by ALTER TABLE keeps its triggers, so the name is looked up by them.
+
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cells/row_clock.h"
+#include "cells/value.h"
+#include "merrow/result.h"
+#include "store/cell_statement.h"
+
+namespace merrow::store {
+
+struct CellColumn {
+  std::string name;
+  cells::Affinity affinity = cells::Affinity::kBlob;
+  cells::ColumnId id = 0;   // not for key columns
+  std::string default_sql;  // empty: NULL
+};
+
+/// One tracked table, as the schema has it now, with the statements that touch its rows.
+struct CellTable {
+  int64_t id = 0;
+  std::string name;
+  bool int_key = false;             // the key is the rowid
+  std::vector<CellColumn> key;      // in the order of PRIMARY KEY
+  std::vector<CellColumn> columns;  // the others, by rising id
+  std::vector<cells::ColumnId> column_ids;
+  /// How many of `columns` the update trigger passes; the others were added since.
+  size_t triggered_columns = 0;
+  cells::ColumnId next_column_id = 0;
+  bool has_triggers = false;
+  /// Ids are 0 to columns.size() - 1, so a fresh row packs short.
+  bool dense = false;
+
+  // Prepared when first needed; columns of the rows in the order of `columns`.
+  CellStatement read_clock, write_clock, drop_clock, max_key;
+  CellStatement read_row, delete_row, make_row;
+  std::map<std::string, CellStatement> write_cells;  // by the column ids written
+
+  /// Index into `columns`, or npos.
+  size_t FindColumn(std::string_view column) const;
+  size_t IndexOf(cells::ColumnId column) const;
+  bool IsKey(std::string_view column) const;
+  std::string ClockTable() const { return "_merrow_clock_" + std::to_string(id); }
+  void FinalizeStatements();
+
+  static constexpr size_t npos = static_cast<size_t>(-1);
+};
+
+/// All tracked tables of the connection's main database.
+class CellTables {
+ public:
+  explicit CellTables(sqlite3* db) : db_(db) {}
+
+  /// Brings everything up to date if the schema changed since the last call. Cheap otherwise.
+  Status Refresh();
+  /// Makes the next Refresh() read everything again.
+  void Invalidate() { schema_version_ = -1; }
+  bool valid() const { return schema_version_ >= 0; }
+  void FinalizeStatements();
+
+  /// Merrow's own tables exist.
+  bool initialized() const { return initialized_; }
+  /// A reader that outlives a Refresh() keeps a copy of this.
+  const std::vector<std::shared_ptr<CellTable>>& tables() const { return tables_; }
+  /// Null if there is none.
+  CellTable* Find(std::string_view name);
+  CellTable* FindId(int64_t id);
+
+  /// Creates Merrow's own tables. In the caller's transaction, as all below.
+  Status Initialize();
+  /// Makes `name` a tracked table, or brings its columns and triggers up to date if it is one.
+  /// The rows that it has get no clocks here.
+  Result<CellTable*> Track(std::string_view name);
+  /// Forgets the table, its clocks and triggers; its rows stay.
+  Status Untrack(std::string_view name);
+  Status DropTriggers(const CellTable& table);
+  /// For a table that is without triggers for a while.
+  Status CreateTriggers(CellTable& table);
+
+  /// What a table must be to be tracked; the error says what it is not.
+  Status CheckTrackable(std::string_view name);
+
+ private:
+  Status Load();
+  Status LoadTable(CellTable& table);
+  Status NumberColumns(CellTable& table);
+  Result<int64_t> SchemaVersion();
+
+  sqlite3* db_;
+  int64_t schema_version_ = -1;
+  bool initialized_ = false;
+  std::vector<std::shared_ptr<CellTable>> tables_;
+  CellStatement read_schema_version_;
+};
+
+}  // namespace merrow::store

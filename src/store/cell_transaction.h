@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The part of a transaction that is not in SQLite yet: what the triggers reported and what merges
+// did to clocks. A trigger only appends an event to memory; just before the commit, or before
+// somebody reads clocks, Flush() works the events off, writes each touched row's clock once, in key
+// order, and adds one row to _merrow_tx.
+//
+//     events     what triggers reported, in order; [0, processed_) are in `rows` already
+//     rows       the clocks of the rows touched in this transaction, by key
+//     touched    which rows, under which db_version; [0, touched_flushed_) are in _merrow_tx
+//     already journal    clocks as they were before each change, while a savepoint is open
+//
+// Rolling back to a savepoint is exact: SQLite undoes what was flushed since; here the four lists
+// are cut to their lengths at that time, clocks are put back from the journal, events that were
+// only worked off since count as new again, and if a flush was undone every row counts as unsaved.
+//
+// Memory grows with the rows that a transaction touches, about 150 bytes each. Without an open
+// savepoint the lists are emptied at kEventsMax.
+
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <vector>
+
+#include "cells/local_write.h"
+#include "cells/row_clock.h"
+#include "store/cell_table.h"
+
+namespace merrow::store {
+
+/// A row of a tracked table: the number for a table with an INTEGER PRIMARY KEY, else packed.
+struct RowKey {
+  int64_t table_id = 0;
+  int64_t number = 0;
+  BytesView packed;
+};
+
+class CellTransaction {
+ public:
+  CellTransaction(sqlite3* db, CellTables& tables) : db_(db), tables_(tables) {}
+
+  /// Between Begin() and End() of one SQLite transaction.
+  bool active() const { return active_; }
+  /// `committed`: the db_version before this transaction.
+  void Begin(cells::DbVersion committed);
+  /// After commit or rollback.
+  void End();
+
+  void Savepoint(int number);
+  void Release(int number);
+  void RollbackTo(int number);
+
+  /// What this transaction's events are stamped with.
+  cells::DbVersion version() const { return version_; }
+  /// The db_version before this transaction.
+  cells::DbVersion committed() const { return committed_; }
+  /// A foreign row came with a larger version: this site's clock must not fall behind it.
+  void RaiseVersion(cells::DbVersion version) { version_ = std::max(version_, version); }
+
+  void AddInsert(const RowKey& key) { AddEvent(Kind::kInsert, key); }
+  void AddDelete(const RowKey& key) { AddEvent(Kind::kDelete, key); }
+  /// `changed`: rising.
+  void AddUpdate(const RowKey& key, std::span<const cells::ColumnId> changed);
+  void AddMove(const RowKey& from, const RowKey& to);
+
+  struct Row {
+    uint32_t index = 0;
+    bool dirty = false;
+    uint32_t fresh_columns = 0;  // not 0: `clock` stands for so many columns just inserted
+    RowKey key;
+    cells::DbVersion fresh_version = 0;
+    cells::Seq fresh_seq = 0;
+    cells::RowClock clock;
+  };
+
+  /// The row with its clock, all events so far worked in. Valid until Flush(), Clear() or End().
+  Result<Row*> Find(CellTable& table, const RowKey& key);
+  /// REQUIRES: called before `row.clock` is changed, at each change.
+  void WillChange(Row& row, cells::DbVersion version);
+
+  cells::Seq next_seq() const { return next_seq_; }
+  cells::Seq TakeSeq() { return next_seq_++; }
+
+  /// Writes everything to SQLite.
+  Status Flush();
+  /// Many events wait and nothing forbids to let go of them.
+  bool is_full() const { return events_.size() >= kEventsMax && savepoints_.empty(); }
+  void FinalizeStatements() { insert_tx_.Finalize(); }
+
+  /// crsql_rows_impacted() of this transaction.
+  int64_t rows_impacted = 0;
+
+ private:
+  static constexpr size_t kEventsMax = 1 << 20;
+
+  enum class Kind : uint8_t { kInsert, kUpdate, kDelete, kMoveFrom, kMoveTo };
+  struct Event {
+    RowKey key;
+    cells::DbVersion version;
+    size_t changed_at;  // in changed_
+    uint32_t changed_count;
+    Kind kind;
+  };
+  struct Touched {
+    uint32_t row;
+    cells::DbVersion version;
+  };
+  struct Mark {
+    int number;
+    size_t events, processed, touched, touched_flushed, journal;
+    uint64_t flushes;
+    cells::Seq next_seq;
+    cells::DbVersion version;
+    int64_t rows_impacted;
+  };
+  /// The largest key that has a clock, to know that a larger one is new without looking it up.
+  struct LastKey {
+    int64_t table_id;
+    bool any;
+    int64_t number;
+    Bytes packed;
+  };
+
+  void AddEvent(Kind kind, const RowKey& key);
+  RowKey Keep(const RowKey& key);
+
+  Status Process();
+  Status ProcessEvent(size_t at);
+  Status ProcessInsert(CellTable& table, Row& row, cells::DbVersion version);
+  Result<Row*> Load(CellTable& table, const RowKey& key);
+  Status ReadClock(CellTable& table, Row& row);
+  Result<bool> IsBeyondLast(CellTable& table, const RowKey& key);
+
+  uint32_t* Slot(const RowKey& key);
+  void GrowIndex();
+
+  Status WriteClocks();
+  Status WriteClock(CellTable& table, const Row& row, Bytes& buffer);
+  Status WriteTxRows();
+  Status WriteTxRow(cells::DbVersion version, BytesView rows);
+  void Clear();
+  void ForgetRows();
+
+  sqlite3* db_;
+  CellTables& tables_;
+  CellStatement insert_tx_;
+
+  bool active_ = false;
+  cells::DbVersion committed_ = 0;
+  cells::DbVersion version_ = 0;
+  cells::Seq next_seq_ = 0;
+
+  std::vector<Event> events_;
+  size_t processed_ = 0;
+  std::vector<cells::ColumnId> changed_;
+  std::deque<Bytes> arena_;  // packed keys; blocks that never move
+  std::deque<Row> rows_;
+  std::vector<uint32_t> index_;  // open addressing over rows_: 0 is free, else the row's index + 1
+  std::vector<uint32_t> dirty_;  // rows to write
+  std::vector<Touched> touched_;
+  size_t touched_flushed_ = 0;
+  std::vector<Row> journal_;  // rows as they were
+  std::vector<Mark> savepoints_;
+  uint64_t flushes_ = 0;
+  int64_t next_part_ = 0;
+  std::vector<LastKey> last_keys_;
+};
+
+}  // namespace merrow::store

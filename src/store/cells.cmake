@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Column rows. The sources are compiled twice: here against the linked libsqlite3, and once more in
+# merrow.so (src/extension) with MERROW_EXTENSION, against the SQLite that loads it
+# (sqlite_api.h says how).
+set(MERROW_CELL_SOURCES
+    cell_apply.cc
+    cell_capture.cc
+    cell_reader.cc
+    cell_statement.cc
+    cell_store.cc
+    cell_table.cc
+    cell_transaction.cc
+    cell_tx_rows.cc)
+list(TRANSFORM MERROW_CELL_SOURCES PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
+set(MERROW_CELL_SOURCES ${MERROW_CELL_SOURCES} CACHE INTERNAL "Column rows, for merrow.so too")
+merrow_library(store_cells SOURCES ${MERROW_CELL_SOURCES} DEPENDS merrow_cells PkgConfig::SQLITE3)
