@@ -2,6 +2,7 @@
 #include "loro/causal_graph.h"
 
 #include <algorithm>
+#include <numeric>
 #include <queue>
 #include <unordered_set>
 
@@ -29,6 +30,29 @@ const std::vector<CausalGraph::PeerRun>* CausalGraph::RunsOfPeer(PeerId peer) co
   return &peer_runs_[*it];
 }
 
+void CausalGraph::StartAt(Start start) {
+  MERROW_CHECK(size() == 0 && start_ == nullptr && !start.frontiers.empty());
+  for (const Id& id : start.frontiers) MERROW_CHECK(start.trimmed.End(id.peer) == id.counter);
+  version_ = start.trimmed;
+  start_ = std::make_shared<const Start>(std::move(start));
+}
+
+bool CausalGraph::IsStart(Id id) const {
+  return start_ != nullptr && std::find(start_->frontiers.begin(), start_->frontiers.end(), id) !=
+                                  start_->frontiers.end();
+}
+
+bool CausalGraph::FollowsStart(std::span<const Id> ids) const {
+  // With one starting atom, by (6) everything follows it.
+  if (start_size() < 2) return start_ == nullptr || !ids.empty();
+  std::vector<Lv> heads;
+  for (const Id& id : ids) heads.push_back(*LvOf(id));
+  std::sort(heads.begin(), heads.end());
+  std::vector<Lv> start(start_size());
+  std::iota(start.begin(), start.end(), Lv{0});
+  return Diff(heads, start).only_b.empty();
+}
+
 Frontiers CausalGraph::frontiers() const {
   Frontiers frontiers;
   frontiers.reserve(heads_.size());
@@ -47,6 +71,7 @@ size_t CausalGraph::RunIndexOf(Lv lv) const {
 
 std::optional<Lv> CausalGraph::LvOf(Id id) const {
   if (id.counter < 0 || !version_.Includes(id)) return std::nullopt;
+  if (IsTrimmed(id)) return std::nullopt;
   const std::vector<PeerRun>& runs = *RunsOfPeer(id.peer);
   const auto it =
       std::upper_bound(runs.begin(), runs.end(), id.counter,
@@ -128,6 +153,7 @@ bool CausalGraph::Precedes(Id id, std::span<const Id> deps) const {
   for (const Id& dep : deps) {
     if (dep.peer == id.peer && dep.counter >= id.counter) return true;  // by (5)
   }
+  if (IsTrimmed(id)) return true;
   const std::optional<Lv> lv = LvOf(id);
   MERROW_CHECK(lv.has_value());
   std::vector<Lv> heads;
@@ -214,6 +240,7 @@ std::optional<std::vector<Lv>> CausalGraph::HeadsOf(std::span<const Id> ids) con
     if (!lv.has_value()) return std::nullopt;
     given.push_back(*lv);
   }
+  if (!FollowsStart(ids)) return std::nullopt;
   std::sort(given.begin(), given.end());
   given.erase(std::unique(given.begin(), given.end()), given.end());
   if (given.size() < 2) return given;
@@ -275,15 +302,9 @@ std::vector<LvSpan> CausalGraph::CriticalAtoms(std::span<const Lv> heads, Lv fro
   return critical;
 }
 
-std::optional<VersionVector> CausalGraph::VersionOf(std::span<const Id> frontiers) const {
-  std::vector<Lv> heads;
-  for (const Id& id : frontiers) {
-    const std::optional<Lv> lv = LvOf(id);
-    if (!lv.has_value()) return std::nullopt;
-    heads.push_back(*lv);
-  }
-  std::sort(heads.begin(), heads.end());
+VersionVector CausalGraph::VersionOf(std::span<const Lv> heads) const {
   VersionVector version;
+  if (start_ != nullptr) version = start_->trimmed;
   for (const LvSpan& span : Diff(heads, {}).only_a) {
     for (Lv lv = span.start; lv < span.end;) {
       const Run& run = RunOf(lv);
@@ -294,6 +315,27 @@ std::optional<VersionVector> CausalGraph::VersionOf(std::span<const Id> frontier
     }
   }
   return version;
+}
+
+std::optional<VersionVector> CausalGraph::VersionOf(std::span<const Id> frontiers) const {
+  const std::optional<std::vector<Lv>> heads = HeadsOf(frontiers);
+  if (!heads.has_value()) return std::nullopt;
+  return VersionOf(*heads);
+}
+
+Frontiers CausalGraph::FrontiersOf(const VersionVector& version) const {
+  std::vector<Id> last;
+  if (start_ != nullptr) last = start_->frontiers;
+  for (const VersionVector::Entry& entry : version.entries()) {
+    const Id id{entry.peer, std::min(entry.end, version_.End(entry.peer)) - 1};
+    if (LvOf(id).has_value()) last.push_back(id);
+  }
+  const std::optional<std::vector<Lv>> heads = HeadsOf(last);
+  MERROW_CHECK(heads.has_value());
+  Frontiers frontiers;
+  for (const Lv head : *heads) frontiers.push_back(IdOf(head));
+  std::sort(frontiers.begin(), frontiers.end());
+  return frontiers;
 }
 
 size_t CausalGraph::MemoryBytes() const {
@@ -323,8 +365,16 @@ void CausalGraph::CheckInvariants() const {
     MERROW_CHECK(LvOf(run.IdAt(run.end - 1, *this)) == run.end - 1);
   }
   for (const Run& run : runs_) {
-    if (run.counter == 0) continue;
-    const std::optional<Lv> previous = LvOf({peers_[run.peer], run.counter - 1});
+    if (run.start < start_size()) {
+      MERROW_CHECK(IsStart(run.IdAt(run.start, *this)) && run.parents.empty());
+    } else if (start_ != nullptr) {
+      std::vector<Id> parents;
+      for (const Lv parent : run.parents) parents.push_back(IdOf(parent));
+      MERROW_CHECK(FollowsStart(parents));
+    }
+    const Id before{peers_[run.peer], run.counter - 1};
+    if (before.counter < 0 || IsTrimmed(before)) continue;
+    const std::optional<Lv> previous = LvOf(before);
     MERROW_CHECK(previous.has_value() && Diff({&*previous, 1}, run.parents).only_a.empty());
   }
   MERROW_CHECK(std::is_sorted(heads_.begin(), heads_.end()));

@@ -10,6 +10,10 @@
 // Atoms are kept in runs: consecutive Lvs of one peer, each the only dependency of the next. A
 // document that one peer typed is one run, however long.
 //
+// The history may be trimmed: then the graph starts with a few ids, which everything later follows,
+// and knows of what is before them only how many atoms each peer has there. The starting atoms come
+// first and have no parents, because these are trimmed.
+//
 // Invariants:
 //   (1) runs_ covers [0, size()) without gaps, in order.
 //   (2) Every parent of a run is less than the run's first Lv.
@@ -17,10 +21,13 @@
 //   (4) Lamports grow along every edge.
 //   (5) The atoms of one peer are a chain: each precedes the next. (Import refuses what is not, so
 //       that a version has one head per peer, and a lamport and a peer name one atom.)
+//   (6) If trimmed, the first start_size() atoms are the starting ones, and all others follow all
+//       of these.
 
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -63,9 +70,27 @@ class CausalGraph {
   const VersionVector& version() const { return version_; }
   Frontiers frontiers() const;
 
+  /// Where trimmed history ends.
+  struct Start {
+    VersionVector trimmed;  // what is before the starting atoms, which it does not include
+    Frontiers frontiers;    // the starting atoms
+  };
+  /// Trims everything before `start`. REQUIRES: nothing was appended; `trimmed` ends at the counter
+  /// of each starting atom.
+  void StartAt(Start start);
+  /// Null if nothing is trimmed.
+  const Start* start() const { return start_.get(); }
+  Lv start_size() const {
+    return start_ == nullptr ? 0 : static_cast<Lv>(start_->frontiers.size());
+  }
+  bool IsTrimmed(Id id) const { return start_ != nullptr && start_->trimmed.Includes(id); }
+  bool IsStart(Id id) const;
+  /// False if `ids` do not follow all that is trimmed. REQUIRES: all of them are present.
+  bool FollowsStart(std::span<const Id> ids) const;
+
   /// Appends `length` atoms of `id.peer`. Their lamports start at `lamport`, or later if a
   /// dependency's is not smaller (the rule of import). Returns the first Lv. REQUIRES: id.counter
-  /// == version().End(id.peer); all `deps` are present; length > 0.
+  /// == version().End(id.peer); all `deps` are present (of a starting atom: none); length > 0.
   Lv Append(Id id, uint32_t length, Lamport lamport, std::span<const Id> deps);
 
   /// What RollBack needs to forget later atoms.
@@ -98,7 +123,7 @@ class CausalGraph {
   Difference Diff(std::span<const Lv> a, std::span<const Lv> b) const;
 
   /// The heads, ascending, of the version that consists of `ids` and all before them; nothing if
-  /// one is unknown.
+  /// one is unknown, or the version is before the start.
   std::optional<std::vector<Lv>> HeadsOf(std::span<const Id> ids) const;
 
   /// The atoms that a version consists of, ascending. REQUIRES: `heads` are its heads, ascending.
@@ -109,9 +134,13 @@ class CausalGraph {
   /// Cost: the runs after that one.
   std::vector<LvSpan> CriticalAtoms(std::span<const Lv> heads, Lv from) const;
 
-  /// The version that the ids in `frontiers` and all their ancestors make up; nothing if one is
-  /// unknown.
+  /// The same as a vector, with what is trimmed.
+  VersionVector VersionOf(std::span<const Lv> heads) const;
+  /// The version that the ids in `frontiers` and all their ancestors make up; nothing as in
+  /// HeadsOf.
   std::optional<VersionVector> VersionOf(std::span<const Id> frontiers) const;
+  /// The heads, sorted, of what is here of a version; at least the start.
+  Frontiers FrontiersOf(const VersionVector& version) const;
 
   size_t MemoryBytes() const;
   void CheckInvariants() const;
@@ -132,6 +161,7 @@ class CausalGraph {
   std::vector<std::vector<PeerRun>> peer_runs_;  // by peer index; ascending
   std::vector<Lv> heads_;
   VersionVector version_;
+  std::shared_ptr<const Start> start_;
 };
 
 }  // namespace merrow::loro

@@ -89,7 +89,12 @@ void Document::AppendDelta(const ContainerId& text, std::string* out) const {
 bool Document::HasContainer(const ContainerId& container) const {
   const State& state = impl_->shown();
   const std::optional<MergeablePlace> place = PlaceOfMergeable(container);
-  if (!place.has_value()) return state.Find(container) != nullptr;
+  if (!place.has_value()) {
+    // Of what nothing refers to any more, only ops may be left.
+    const Container* found = state.Find(container);
+    return found != nullptr &&
+           (!std::holds_alternative<OpaqueState>(found->state) || !IsKnown(container.kind()));
+  }
   const auto* map = state.Get<MapState>(place->map);
   const Value* slot = map == nullptr ? nullptr : map->Get(place->key);
   return slot != nullptr && MergeableShownBy(place->map, place->key, *slot) == container;

@@ -29,22 +29,31 @@ class DocumentCore {
   /// What all of the log means, whatever version is looked at.
   State state;
   bool is_broken = false;
-  /// An earlier version that is shown instead.
+  /// An earlier version that is shown instead, and its heads.
   std::optional<State> view;
+  Frontiers view_frontiers;
   /// What reading sees.
   const State& shown() const { return view.has_value() ? *view : state; }
 
   // As in Document.
   Result<ImportStatus> Import(BytesView blob);
+  Result<ImportStatus> ImportBatch(std::span<const BytesView> blobs);
   using Blocks = std::vector<std::shared_ptr<const OpLog::Incoming>>;
   Result<ImportStatus> ImportBlocks(Blocks blocks);
   Result<ImportStatus> Load(BytesView snapshot);
   Bytes ExportUpdates(const VersionVector& from);
   Bytes ExportSnapshot();
+  Bytes ExportUpdatesInRange(std::span<const IdSpan> spans);
+  Result<Bytes> ExportShallowSnapshot(const Frontiers& at);
 
   /// The state at a version. Not found if one of `version` is not in the history. REQUIRES: the
   /// document is not broken. Cost: replays the history of the version.
   Result<State> StateAt(const Frontiers& version) const;
+  // As in Document.
+  Status Checkout(const Frontiers& version);
+  void CheckoutToLatest() { view.reset(); }
+  /// A blob with the history up to a version. Not found as in StateAt.
+  Result<Bytes> ExportUpTo(const Frontiers& version);
 
   /// Makes the open local change part of the log, and tells of it.
   void Commit() {
@@ -58,10 +67,17 @@ class DocumentCore {
   void TellEvents(DocumentEvent::Cause cause);
 
  private:
+  bool IsEmpty() const;
+  std::optional<Lv> CriticalStart(std::span<const Lv> heads) const;
+  Result<ImportStatus> StartFrom(const SnapshotParts& parts, Blocks blocks, Blocks more);
+  ImportStatus Replace(OpLog fresh_log, State fresh_state, OpLog::Admission admission);
   Result<ImportStatus> ImportWhole(const SnapshotParts& parts, Blocks blocks);
   Status ApplyAdmitted(const std::vector<OpLog::Admitted>& admitted, std::vector<Lv> heads);
   void Restore(const OpLog::Checkpoint& before);
   ImportStatus StatusOf(OpLog::Admission admission, const VersionVector& before) const;
 };
+
+/// "Not found" for a version that is not in the history.
+Error NotInHistory(const Frontiers& frontiers);
 
 }  // namespace merrow::loro

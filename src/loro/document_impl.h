@@ -42,6 +42,7 @@ struct Document::Impl {
   // Without waking anything.
 
   PeerId peer() const { return HasLog() ? core_->log.local_peer() : peer_; }
+  bool is_checked_out() const { return core_ != nullptr && core_->view.has_value(); }
   bool is_broken() const { return core_ != nullptr && core_->is_broken; }
   /// Not a new one: it has or had something.
   bool is_used() const { return core_ != nullptr || resting_ != nullptr; }

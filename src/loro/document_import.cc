@@ -9,6 +9,7 @@
 #include "loro/document_core.h"
 #include "loro/envelope.h"
 #include "loro/history.h"
+#include "loro/history_base.h"
 #include "loro/sequence_merge.h"
 #include "loro/snapshot.h"
 #include "loro/state_image.h"
@@ -73,24 +74,140 @@ Result<std::vector<std::shared_ptr<const Incoming>>> DecodeBlocks(const Snapshot
   return decoder.Take();
 }
 
+// A blob from anywhere.
+struct DecodedBlob {
+  std::vector<std::shared_ptr<const Incoming>> blocks;
+  std::optional<SnapshotParts> snapshot;  // which blocks may refer to
+};
+
+Result<DecodedBlob> DecodeBlob(BytesView bytes) {
+  MERROW_ASSIGN(const Envelope envelope, DecodeEnvelope(bytes));
+  DecodedBlob blob;
+  if (envelope.mode == EncodeMode::kFastUpdates) {
+    MERROW_ASSIGN(blob.blocks, DecodeUpdates(envelope.body));
+    return blob;
+  }
+  MERROW_ASSIGN(blob.snapshot, DecodeSnapshot(envelope.body));
+  MERROW_ASSIGN(blob.blocks, DecodeBlocks(*blob.snapshot, Origin::kAnywhere));
+  return blob;
+}
+
+// The starting op of a trimmed history, with the lamport that it has.
+struct StartingOp {
+  const Op* op;
+  Lamport lamport;
+};
+Result<StartingOp> FindStartingOp(Id id,
+                                  const std::vector<std::shared_ptr<const Incoming>>& blocks) {
+  for (const auto& incoming : blocks) {
+    const ChangeBlock& block = incoming->block;
+    if (block.peer != id.peer || block.counter() != id.counter) continue;
+    return StartingOp{&block.ops.front(), block.changes.front().lamport};
+  }
+  return Corruption("op " + ToString(id) + ", with which the history starts, is missing");
+}
+
+// What a shallow snapshot starts from. The state in it is not looked at.
+Result<std::shared_ptr<const HistoryBase>> BaseOf(
+    const SnapshotParts::Shallow& shallow,
+    const std::vector<std::shared_ptr<const Incoming>>& blocks) {
+  if (shallow.state_frontiers != shallow.start_frontiers) {
+    return Corruption("the root state is not of the version with which the history starts");
+  }
+  Lamport lamport = 0;
+  for (const Id& id : shallow.start_frontiers) {
+    if (shallow.start.End(id.peer) != id.counter) {
+      return Corruption("the trimmed history does not end at " + ToString(id));
+    }
+    MERROW_ASSIGN(const StartingOp starting, FindStartingOp(id, blocks));
+    if (starting.op->kind == OpKind::kTextMarkStart) {
+      return Unsupported("the history starts between the two ends of a mark at " + ToString(id));
+    }
+    lamport = std::max(lamport, starting.lamport);
+  }
+  return std::make_shared<const HistoryBase>(
+      CausalGraph::Start{shallow.start, shallow.start_frontiers}, lamport, shallow.states);
+}
+
+// The state that entries describe when those of `later` replace some of `earlier`.
+std::vector<SnapshotParts::State> Overlay(const std::vector<SnapshotParts::State>& earlier,
+                                          const std::vector<SnapshotParts::State>& later) {
+  std::vector<SnapshotParts::State> entries = later;
+  std::unordered_set<ContainerId, ContainerIdHash> replaced;
+  for (const SnapshotParts::State& entry : later) replaced.insert(entry.container);
+  for (const SnapshotParts::State& entry : earlier) {
+    if (replaced.count(entry.container) == 0) entries.push_back(entry);
+  }
+  return entries;
+}
+
 }  // namespace
 
-Result<ImportStatus> DocumentCore::Import(BytesView blob) {
+bool DocumentCore::IsEmpty() const {
+  return log.graph().size() == 0 && !log.HasUncommitted() && !log.has_pending() && !is_broken;
+}
+
+Result<ImportStatus> DocumentCore::Import(BytesView blob) { return ImportBatch({&blob, 1}); }
+
+Result<ImportStatus> DocumentCore::ImportBatch(std::span<const BytesView> blobs) {
   if (is_broken) return Corruption("the document is broken: its ops do not apply");
   Commit();
-  MERROW_ASSIGN(const Envelope envelope, DecodeEnvelope(blob));
-  if (envelope.mode == EncodeMode::kFastUpdates) {
-    MERROW_ASSIGN(auto blocks, DecodeUpdates(envelope.body));
-    return ImportBlocks(std::move(blocks));
+  // All of a snapshot has to be intact. But who made it may lie about the state, which follows from
+  // the ops, so that is not taken from there; unless the history is trimmed and there is no other.
+  std::vector<DecodedBlob> decoded;
+  const SnapshotParts* trimmed = nullptr;
+  bool has_start = !IsEmpty();
+  for (const BytesView bytes : blobs) {
+    MERROW_ASSIGN(DecodedBlob blob, DecodeBlob(bytes));
+    if (blob.snapshot.has_value() && !blob.snapshot->shallow.has_value()) has_start = true;
+    decoded.push_back(std::move(blob));
   }
-  // All of the snapshot has to be intact. But who made it may lie about the state, which follows
-  // from the ops, so that is not taken from there.
-  MERROW_ASSIGN(const SnapshotParts parts, DecodeSnapshot(envelope.body));
-  if (parts.shallow.has_value()) {
-    return Unsupported("a shallow snapshot: its history is trimmed");
+  Blocks blocks;
+  Blocks first;
+  for (DecodedBlob& blob : decoded) {
+    const bool is_trimmed = blob.snapshot.has_value() && blob.snapshot->shallow.has_value() &&
+                            !blob.snapshot->shallow->start_frontiers.empty();
+    if (is_trimmed && !has_start && trimmed == nullptr) {
+      trimmed = &*blob.snapshot;
+      first = std::move(blob.blocks);
+    } else {
+      blocks.insert(blocks.end(), blob.blocks.begin(), blob.blocks.end());
+    }
   }
-  MERROW_ASSIGN(auto blocks, DecodeBlocks(parts, Origin::kAnywhere));
+  if (trimmed != nullptr) return StartFrom(*trimmed, std::move(first), std::move(blocks));
   return ImportBlocks(std::move(blocks));
+}
+
+// Takes over a shallow snapshot, then merges `more`. REQUIRES: the document is empty.
+Result<ImportStatus> DocumentCore::StartFrom(const SnapshotParts& parts, Blocks blocks,
+                                             Blocks more) {
+  MERROW_ASSIGN(const std::shared_ptr<const HistoryBase> base, BaseOf(*parts.shallow, blocks));
+  MERROW_ASSIGN(const State root, base->DecodeState());
+  VersionVector version = base->start().trimmed;
+  for (const Id& id : base->start().frontiers) version.Extend(id.peer, id.counter + 1);
+  MERROW_TRY(CheckBaseState(root, version, base->lamport()));
+
+  OpLog fresh(log.local_peer());
+  fresh.StartFrom(base);
+  MERROW_TRY(fresh.Admit(std::move(blocks)));
+  if (fresh.has_pending() || !(fresh.version() == parts.version)) {
+    return Corruption("a snapshot's changes do not add up to its version " +
+                      parts.version.ToString());
+  }
+  MERROW_ASSIGN(OpLog::Admission admission, fresh.Admit(std::move(more)));
+  MERROW_ASSIGN(State derived, DeriveState(fresh, fresh.graph().heads()));
+  return Replace(std::move(fresh), std::move(derived), std::move(admission));
+}
+
+// Becomes the document with that log and state. REQUIRES: the document is empty.
+ImportStatus DocumentCore::Replace(OpLog fresh_log, State fresh_state, OpLog::Admission admission) {
+  log = std::move(fresh_log);
+  const State before = std::exchange(state, std::move(fresh_state));
+  if (events != nullptr) events->TellReplaced(before);
+  ImportStatus status = StatusOf(std::move(admission), VersionVector());
+  status.changed.clear();
+  for (const Container& container : state.containers()) status.changed.push_back(container.id);
+  return status;
 }
 
 Result<ImportStatus> DocumentCore::ImportBlocks(
@@ -108,7 +225,7 @@ Result<ImportStatus> DocumentCore::ImportBlocks(
 }
 
 Result<ImportStatus> DocumentCore::Load(BytesView snapshot) {
-  if (log.graph().size() > 0 || log.HasUncommitted() || log.has_pending() || is_broken) {
+  if (!IsEmpty()) {
     return InvalidArgument("a snapshot can be loaded only into an empty document");
   }
   MERROW_ASSIGN(const Envelope envelope, DecodeEnvelope(snapshot));
@@ -116,7 +233,7 @@ Result<ImportStatus> DocumentCore::Load(BytesView snapshot) {
     return InvalidArgument("what is loaded is not a snapshot");
   }
   MERROW_ASSIGN(const SnapshotParts parts, DecodeSnapshot(envelope.body));
-  if (parts.shallow.has_value() || parts.state_omitted) return Import(snapshot);
+  if (parts.state_omitted) return Import(snapshot);
   MERROW_ASSIGN(auto blocks, DecodeBlocks(parts, Origin::kOwn));
   return ImportWhole(parts, std::move(blocks));
 }
@@ -125,18 +242,20 @@ Result<ImportStatus> DocumentCore::Load(BytesView snapshot) {
 Result<ImportStatus> DocumentCore::ImportWhole(
     const SnapshotParts& parts, std::vector<std::shared_ptr<const Incoming>> blocks) {
   OpLog fresh(log.local_peer());
+  std::vector<SnapshotParts::State> states = parts.states;
+  if (parts.shallow.has_value()) {
+    MERROW_ASSIGN(std::shared_ptr<const HistoryBase> base, BaseOf(*parts.shallow, blocks));
+    fresh.StartFrom(std::move(base));
+    states = Overlay(parts.shallow->states, parts.states);
+  }
   MERROW_ASSIGN(OpLog::Admission admission, fresh.Admit(std::move(blocks)));
   if (fresh.has_pending() || !(fresh.version() == parts.version)) {
     return Corruption("a snapshot's changes do not add up to its version " +
                       parts.version.ToString());
   }
   const Lamport lamport_after = fresh.graph().LamportAfter(fresh.graph().frontiers());
-  MERROW_ASSIGN(State image,
-                StateFromImage(parts.states, lamport_after == 0 ? 0 : lamport_after - 1));
-  log = std::move(fresh);
-  const State before = std::exchange(state, std::move(image));
-  if (events != nullptr) events->TellReplaced(before);
-  return StatusOf(std::move(admission), VersionVector());
+  MERROW_ASSIGN(State image, StateFromImage(states, lamport_after == 0 ? 0 : lamport_after - 1));
+  return Replace(std::move(fresh), std::move(image), std::move(admission));
 }
 
 // `heads` is the version that the state shows.
@@ -163,8 +282,9 @@ Status DocumentCore::ApplyAdmitted(const std::vector<OpLog::Admitted>& admitted,
 // which do not fit each other.
 void DocumentCore::Restore(const OpLog::Checkpoint& before) {
   log.RollBack(before);
-  state = State();
-  is_broken = !MergeInto(log, 0, &state).ok();
+  Result<State> derived = DeriveState(log, log.graph().heads());
+  is_broken = !derived.ok();
+  state = is_broken ? State() : std::move(derived).value();
 }
 
 ImportStatus DocumentCore::StatusOf(OpLog::Admission admission, const VersionVector& before) const {

@@ -1,40 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loro/history.h"
 
+#include "loro/history_base.h"
 #include "merrow/check.h"
 
 namespace merrow::loro {
 
 Result<ElementHistory> History::Element(const ContainerId& list, IdLp element) {
   const auto inserted = lists_.try_emplace(list);
-  MovableListHistory& history = inserted.first->second;
+  List& history = inserted.first->second;
   if (inserted.second) {
-    for (const LvSpan& span : atoms_) {
-      const Status visited =
-          ForEachSlice(log_, reader_, span, [&](Lv, const CausalGraph::Run&, const OpSlice& slice) {
-            if (slice.container() == list) history.Add(slice);
-            return Status();
-          });
-      MERROW_CHECK(visited.ok());
+    if (log_.base() != nullptr) {
+      Container::AnyState base = log_.base()->DecodeContainer(list);
+      if (auto* state = std::get_if<MovableListState>(&base)) {
+        history.base = std::move(*state);
+        history.ops.AddBase(history.base);
+      }
     }
+    ForEachOp([&](const OpSlice& slice) {
+      if (slice.container() == list) history.ops.Add(slice);
+    });
   }
-  return history.Find(element);
+  return history.ops.Find(element);
 }
 
-std::vector<TreeMove> History::TreeMoves(const ContainerId& tree) {
+TreeState History::ReplayTree(const ContainerId& tree) {
   std::vector<TreeMove> moves;
+  ForEachOp([&](const OpSlice& slice) {
+    if (slice.op->kind == OpKind::kTreeMove && slice.container() == tree) {
+      moves.push_back(TreeMoveOf(slice));
+    }
+  });
+  if (log_.base() != nullptr) {
+    Container::AnyState base = log_.base()->DecodeContainer(tree);
+    if (auto* state = std::get_if<TreeState>(&base)) {
+      // All of these follow what the base shows, so they are larger.
+      state->Merge(std::move(moves));
+      return std::move(*state);
+    }
+  }
+  return TreeState::Replay(std::move(moves));
+}
+
+template <typename Visit>
+void History::ForEachOp(Visit&& visit) {
   for (const LvSpan& span : atoms_) {
+    const LvSpan cut{std::max(span.start, log_.graph().start_size()), std::min(span.end, end_)};
     const Status visited =
-        ForEachSlice(log_, reader_, {span.start, std::min(span.end, end_)},
-                     [&](Lv, const CausalGraph::Run&, const OpSlice& slice) {
-                       if (slice.op->kind == OpKind::kTreeMove && slice.container() == tree) {
-                         moves.push_back(TreeMoveOf(slice));
-                       }
-                       return Status();
-                     });
+        ForEachSlice(log_, reader_, cut, [&](Lv, const CausalGraph::Run&, const OpSlice& slice) {
+          visit(slice);
+          return Status();
+        });
     MERROW_CHECK(visited.ok());
   }
-  return moves;
 }
 
 }  // namespace merrow::loro

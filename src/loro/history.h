@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // History: what states ask of the op log when ops arrive that are concurrent with a delete or older
-// than what was applied. It decodes the log once, and only if it is asked.
+// than what was applied. It decodes the log once, and only if it is asked. Of trimmed history it
+// knows what the base of the log shows.
 
 #pragma once
 
@@ -48,20 +49,28 @@ class History {
   History(const OpLog& log, std::vector<LvSpan> atoms)
       : reader_(log), log_(log), atoms_(std::move(atoms)) {}
 
-  /// From now on TreeMoves leaves out ops that arrived later.
+  /// From now on ReplayTree leaves out ops that arrived later.
   void set_end(Lv end) { end_ = end; }
 
   /// Where and what an element of a movable list is, by all ops of the version.
   Result<ElementHistory> Element(const ContainerId& list, IdLp element);
-  /// The ops of a tree, in order of arrival.
-  std::vector<TreeMove> TreeMoves(const ContainerId& tree);
+  /// The state of a tree after its ops, replayed in the right order.
+  TreeState ReplayTree(const ContainerId& tree);
 
  private:
+  /// Calls visit(slice) for every op of the version that the base does not show.
+  template <typename Visit>
+  void ForEachOp(Visit&& visit);
+
   OpLog::Reader reader_;
   const OpLog& log_;
   const std::vector<LvSpan> atoms_;  // ascending
   Lv end_ = UINT32_MAX;
-  std::unordered_map<ContainerId, MovableListHistory, ContainerIdHash> lists_;
+  struct List {
+    MovableListHistory ops;
+    MovableListState base;  // which `ops` refers to
+  };
+  std::unordered_map<ContainerId, List, ContainerIdHash> lists_;
 };
 
 }  // namespace merrow::loro

@@ -12,6 +12,14 @@ size_t MovableListHistory::IdLpHash::operator()(const IdLp& id) const {
   return static_cast<size_t>(mixed ^ (mixed >> 32));
 }
 
+void MovableListHistory::AddBase(const MovableListState& base) {
+  base.ForEach([this](const MovableListItem& item) {
+    elements_[item.element] = {.write = {nullptr, nullptr, &item.value, 0, item.last_set},
+                               .position = item.idlp(),
+                               .inserted = true};
+  });
+}
+
 void MovableListHistory::Add(const OpSlice& slice) {
   const Op& op = *slice.op;
   const IdLp writer{slice.lamport, slice.block->peer};
@@ -22,8 +30,8 @@ void MovableListHistory::Add(const OpSlice& slice) {
         Element& element = elements_[name];
         element.inserted = true;
         element.position = std::max(element.position, name);
-        if (element.write.block == nullptr || element.write.writer < name) {
-          element.write = {slice.block, &op, slice.skip + i, name};
+        if (!element.write.exists() || element.write.writer < name) {
+          element.write = {slice.block, &op, nullptr, slice.skip + i, name};
         }
       }
       return;
@@ -34,8 +42,8 @@ void MovableListHistory::Add(const OpSlice& slice) {
     }
     case OpKind::kSet: {
       Element& element = elements_[op.element];
-      if (element.write.block == nullptr || element.write.writer < writer) {
-        element.write = {slice.block, &op, 0, writer};
+      if (!element.write.exists() || element.write.writer < writer) {
+        element.write = {slice.block, &op, nullptr, 0, writer};
       }
       return;
     }
@@ -52,7 +60,9 @@ Result<ElementHistory> MovableListHistory::Find(IdLp element) const {
   }
   const Write& write = found->second.write;
   ElementHistory history{.value = {}, .last_set = write.writer, .position = found->second.position};
-  if (write.op->kind == OpKind::kSet) {
+  if (write.base != nullptr) {
+    history.value = *write.base;
+  } else if (write.op->kind == OpKind::kSet) {
     MERROW_ASSIGN(history.value, OpValue(*write.block, *write.op));
   } else {
     MERROW_ASSIGN(std::vector<Value> values, OpValues(*write.block, *write.op));

@@ -19,6 +19,9 @@ namespace merrow::loro {
 
 class MovableListHistory {
  public:
+  /// Takes the elements of a state into account that the ops follow. `base` must outlive this and
+  /// not change.
+  void AddBase(const MovableListState& base);
   /// Takes an op into account; ops in any order, also those of other kinds. The op's block must
   /// outlive this. REQUIRES: the op is one of the container's
   void Add(const OpSlice& slice);
@@ -28,13 +31,16 @@ class MovableListHistory {
 
  private:
   struct Write {
+    bool exists() const { return block != nullptr || base != nullptr; }
+
     const ChangeBlock* block = nullptr;
     const Op* op = nullptr;
-    uint32_t atom = 0;  // of the op: which of an insert's values
+    const Value* base = nullptr;  // the value, if it is one of AddBase's
+    uint32_t atom = 0;            // of the op: which of an insert's values
     IdLp writer;
   };
   struct Element {
-    Write write;  // the latest; block is null if there is none
+    Write write;  // the latest; block and base are null if there is none
     IdLp position;
     bool inserted = false;
   };

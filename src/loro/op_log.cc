@@ -6,6 +6,7 @@
 #include <set>
 #include <tuple>
 
+#include "loro/history_base.h"
 #include "merrow/check.h"
 
 namespace merrow::loro {
@@ -125,6 +126,12 @@ OpLog::Plan OpLog::PlanAdmission(std::vector<Pending> candidates) const {
   return plan;
 }
 
+void OpLog::StartFrom(std::shared_ptr<const HistoryBase> base) {
+  MERROW_CHECK(blocks_.empty() && open_ == nullptr && pending_.empty());
+  graph_.StartAt(base->start());
+  base_ = std::move(base);
+}
+
 // Makes parked changes own their bytes, and drops those that are there twice.
 Result<std::vector<OpLog::Pending>> OpLog::Park(const std::vector<Pending>& waiting) const {
   std::vector<Pending> parked;
@@ -217,16 +224,40 @@ Result<Lv> OpLog::AppendToGraph(const Pending& item, Counter from) {
   const Change& change = ChangeOf(item);
   const Id id{PeerOf(item), from};
   const auto length = static_cast<uint32_t>(change.end() - from);
+  const Lamport lamport = change.lamport + static_cast<Lamport>(from - change.counter);
   MERROW_TRY(CheckMarks(item, from));
-  if (from > change.counter) {
-    const Id previous = id.Plus(-1);
-    const auto skipped = static_cast<Lamport>(from - change.counter);
-    return graph_.Append(id, length, change.lamport + skipped, {&previous, 1});
+  const Id previous = id.Plus(-1);
+  const std::span<const Id> deps =
+      from > change.counter ? std::span(&previous, 1) : std::span(change.deps);
+  if (graph_.IsStart(id)) {
+    for (const Id& dep : deps) {
+      if (!graph_.IsTrimmed(dep)) {
+        return Corruption("op " + ToString(id) + " at the start of the history follows " +
+                          ToString(dep));
+      }
+    }
+    if (length > 1 && graph_.start()->frontiers.size() > 1) {
+      return Unsupported("op " + ToString(id.Plus(1)) + " does not follow all that is trimmed");
+    }
+    return graph_.Append(id, length, lamport, {});
   }
-  if (from > 0 && !graph_.Precedes(id.Plus(-1), change.deps)) {
+  MERROW_TRY(CheckFollowsStart(id, deps));
+  if (from > 0 && !graph_.Precedes(previous, deps)) {
     return Corruption("change " + ToString(id) + " does not follow its peer's op before it");
   }
-  return graph_.Append(id, length, change.lamport, change.deps);
+  return graph_.Append(id, length, lamport, deps);
+}
+
+Status OpLog::CheckFollowsStart(Id id, std::span<const Id> deps) const {
+  if (graph_.start() == nullptr) return {};
+  for (const Id& dep : deps) {
+    if (graph_.LvOf(dep).has_value()) continue;
+    return Conflict("op " + ToString(id) + " depends on " + ToString(dep) +
+                    ", which is in trimmed history");
+  }
+  if (graph_.size() >= graph_.start_size() && graph_.FollowsStart(deps)) return {};
+  return Conflict("op " + ToString(id) + " does not follow the start of the history " +
+                  ToString(graph_.start()->frontiers.front()) + ", before which it is trimmed");
 }
 
 // Invariant (4), for what a change has from `from` on.
@@ -317,8 +348,8 @@ ChangeBlockBuilder& OpLog::Builder() {
   if (open_ != nullptr && (open_->full() || open_->EstimatedBytes() >= kBlockBytesTarget)) {
     SealOpenBlock();
   }
-  // A change that only follows the peer's own last one continues it: one change, longer runs. Should
-  // it turn out to have a message or a later timestamp, Commit cuts it off.
+  // A change that only follows the peer's own last one continues it: one change, longer runs.
+  // Should it turn out to have a message or a later timestamp, Commit cuts it off.
   const bool continues = open_ != nullptr && open_->LastMessage().empty() &&
                          uncommitted_deps_.size() == 1 && uncommitted_deps_[0] == next.Plus(-1);
   if (open_ == nullptr) {
@@ -400,39 +431,103 @@ const ChangeBlock& OpLog::Reader::BlockAt(Id id) {
 void OpLog::ForEachBlockSince(const VersionVector& from,
                               const std::function<void(Id, BytesView)>& visit) const {
   MERROW_CHECK(uncommitted_ == 0);
-  // The open block comes after the stored ones of its peer, which may have none.
-  const auto visit_open = [&] {
-    const Counter known = from.End(local_peer_);
-    if (open_ == nullptr || open_->end() <= known) return;
-    if (open_start_ >= known) {
-      visit({local_peer_, open_start_}, open_->Encode());
-    } else {
-      visit({local_peer_, known}, Slice(open_->View(), known, open_->end()));
+  for (const VersionVector::Entry& entry : version().entries()) {
+    VisitBlocks({entry.peer, from.End(entry.peer), entry.end}, visit);
+  }
+}
+
+void OpLog::ForEachBlockIn(std::span<const IdSpan> spans,
+                           const std::function<void(Id, BytesView)>& visit) const {
+  MERROW_CHECK(uncommitted_ == 0);
+  std::vector<IdSpan> sorted(spans.begin(), spans.end());
+  std::sort(sorted.begin(), sorted.end());
+  for (size_t i = 0; i < sorted.size();) {
+    IdSpan span = sorted[i++];
+    while (i < sorted.size() && sorted[i].peer == span.peer && sorted[i].start <= span.end) {
+      span.end = std::max(span.end, sorted[i++].end);
     }
+    VisitBlocks(span, visit);
+  }
+}
+
+// Visits what is here of one peer's atoms: whole blocks, and slices at the ends.
+void OpLog::VisitBlocks(const IdSpan& span, const std::function<void(Id, BytesView)>& visit) const {
+  const auto visit_slice = [&](const ChangeBlock& block, Counter from, Counter to) {
+    visit({span.peer, from}, Slice(block, from, to));
   };
-  bool open_visited = false;
-  for (const auto& [peer, blocks] : blocks_) {
-    if (!open_visited && peer > local_peer_) {
-      visit_open();
-      open_visited = true;
-    }
-    const Counter known = from.End(peer);
+  const auto found = blocks_.find(span.peer);
+  if (found != blocks_.end()) {
     auto block = std::upper_bound(
-        blocks.begin(), blocks.end(), known,
+        found->second.begin(), found->second.end(), span.start,
         [](Counter counter, const StoredBlock& stored) { return counter < stored.end; });
-    for (; block != blocks.end(); ++block) {
-      if (block->start >= known) {
-        visit({peer, block->start}, block->bytes);
+    for (; block != found->second.end() && block->start < span.end; ++block) {
+      if (block->start >= span.start && block->end <= span.end) {
+        visit({span.peer, block->start}, block->bytes);
       } else {
-        visit({peer, known}, Slice(DecodeValid(block->bytes), known, block->end));
+        visit_slice(DecodeValid(block->bytes), std::max(block->start, span.start),
+                    std::min(block->end, span.end));
       }
     }
-    if (peer == local_peer_) {
-      visit_open();
-      open_visited = true;
-    }
   }
-  if (!open_visited) visit_open();
+  // The open block comes after the stored ones of its peer, which may have none.
+  if (open_ == nullptr || span.peer != local_peer_) return;
+  const Counter from = std::max(open_start_, span.start);
+  const Counter to = std::min(open_->end(), span.end);
+  if (from >= to) return;
+  if (from == open_start_ && to == open_->end()) {
+    visit({span.peer, from}, open_->Encode());
+  } else {
+    visit_slice(open_->View(), from, to);
+  }
+}
+
+void OpLog::ForEachChange(
+    const std::function<void(const ChangeBlock&, const Change&, uint32_t, Lamport)>& visit) const {
+  // The changes of one peer are in that order already, so one block per peer is decoded at a time.
+  struct Cursor {
+    IdLp key;
+    PeerId peer;
+    size_t next_block = 0;
+    ChangeBlock block;
+    size_t change = 0;
+    bool operator<(const Cursor& other) const { return key > other.key; }
+  };
+  std::vector<Cursor> heap;
+  // False at the end.
+  const auto load = [&](Cursor& cursor) {
+    const auto found = blocks_.find(cursor.peer);
+    const size_t stored = found == blocks_.end() ? 0 : found->second.size();
+    if (cursor.next_block < stored) {
+      cursor.block = DecodeValid(found->second[cursor.next_block].bytes);
+    } else if (cursor.next_block == stored && open_ != nullptr && cursor.peer == local_peer_) {
+      cursor.block = open_->View();
+    } else {
+      return false;
+    }
+    ++cursor.next_block;
+    cursor.change = 0;
+    return true;
+  };
+  const auto push = [&](Cursor cursor) {
+    const Id id{cursor.peer, cursor.block.changes[cursor.change].counter};
+    if (!version().Includes(id)) return;  // not committed
+    cursor.key = {graph_.LamportOf(*graph_.LvOf(id)), cursor.peer};
+    heap.push_back(std::move(cursor));
+    std::push_heap(heap.begin(), heap.end());
+  };
+  for (const VersionVector::Entry& entry : version().entries()) {
+    Cursor cursor{.key = {}, .peer = entry.peer, .block = {}};
+    if (load(cursor)) push(std::move(cursor));
+  }
+  while (!heap.empty()) {
+    std::pop_heap(heap.begin(), heap.end());
+    Cursor cursor = std::move(heap.back());
+    heap.pop_back();
+    const Change& change = cursor.block.changes[cursor.change];
+    const Counter end = std::min(change.end(), version().End(cursor.peer));
+    visit(cursor.block, change, static_cast<uint32_t>(end - change.counter), cursor.key.lamport);
+    if (++cursor.change < cursor.block.changes.size() || load(cursor)) push(std::move(cursor));
+  }
 }
 
 // Appends blocks of one peer as fewer. Several, if one would hold more than a block may.
@@ -485,7 +580,7 @@ void OpLog::Compact() {
 }
 
 size_t OpLog::MemoryBytes() const {
-  size_t bytes = graph_.MemoryBytes();
+  size_t bytes = graph_.MemoryBytes() + (base_ == nullptr ? 0 : base_->MemoryBytes());
   for (const auto& [peer, blocks] : blocks_) {
     bytes += sizeof(PeerId) + sizeof(PeerBlocks) + 48;  // with the map's node
     bytes += blocks.capacity() * sizeof(StoredBlock);
@@ -503,7 +598,7 @@ size_t OpLog::MemoryBytes() const {
 void OpLog::CheckInvariants() const {
   graph_.CheckInvariants();
   for (const auto& [peer, blocks] : blocks_) {
-    Counter at = 0;
+    Counter at = graph_.start() == nullptr ? 0 : graph_.start()->trimmed.End(peer);
     for (const StoredBlock& block : blocks) {
       MERROW_CHECK(block.start == at && block.end > block.start);
       at = block.end;

@@ -8,9 +8,13 @@
 // one open block, which is sealed when it is large enough or when another block of its peer must
 // follow.
 //
+// The log of a shallow document starts with a base (history_base.h) in the place of what is
+// trimmed. The ops that the base's version ends with are in the log, too, though the base shows
+// them.
+//
 // Invariants:
-//   (1) For each peer, stored blocks cover [0, End(peer)) in order and without gaps, except for the
-//       part that the open block holds.
+//   (1) For each peer, stored blocks cover [0, End(peer)) in order and without gaps, except for
+//       what is trimmed and the part that the open block holds.
 //   (2) The graph has exactly the atoms of stored blocks plus the committed ones of the open block.
 //   (3) No parked change is admissible.
 //   (4) The atom after the start of a mark is its end, or not here yet.
@@ -46,12 +50,22 @@ inline constexpr size_t kBlockBytesTarget = 4096;
 /// positions of its ops will take in the state. A few encoded bytes can stand for many of these.
 size_t TableBytes(const ChangeBlock& block);
 
+class HistoryBase;
+
 class OpLog {
  public:
   explicit OpLog(PeerId local_peer) : local_peer_(local_peer) {}
 
   const CausalGraph& graph() const { return graph_; }
   const VersionVector& version() const { return graph_.version(); }
+
+  // --- Trimmed history ---
+
+  /// Starts from `base`. Its starting ops are the first to be admitted. REQUIRES: the log is empty
+  void StartFrom(std::shared_ptr<const HistoryBase> base);
+  /// Null if nothing is trimmed.
+  const HistoryBase* base() const { return base_.get(); }
+  std::shared_ptr<const HistoryBase> shared_base() const { return base_; }
 
   // --- Changes from elsewhere ---
 
@@ -76,7 +90,8 @@ class OpLog {
   /// Admits every change of `blocks`, and of those parked before, whose dependencies are here;
   /// parks the rest; ignores what is known. Limit if too much would be parked or the document would
   /// have too many atoms; corruption if a change does not follow its peer's one before, or a mark
-  /// has no end. After an error nothing has changed.
+  /// has no end; conflict if a change depends on trimmed history. After an error nothing has
+  /// changed.
   Result<Admission> Admit(std::vector<std::shared_ptr<const Incoming>> blocks);
 
   /// What RollBack needs to forget what is admitted or committed later.
@@ -108,8 +123,8 @@ class OpLog {
   bool LocalMarkIsOpen() const { return open_marks_.count(local_peer_) > 0; }
   /// REQUIRES: that many atoms were just added to Builder()
   void CountUncommitted(uint32_t atoms) { uncommitted_ += atoms; }
-  /// Makes the open change part of the log. Nothing if there is none. Its timestamp is at least that
-  /// of the changes it follows. REQUIRES: `message` is UTF-8.
+  /// Makes the open change part of the log. Nothing if there is none. Its timestamp is at least
+  /// that of the changes it follows. REQUIRES: `message` is UTF-8.
   void Commit(int64_t timestamp = 0, std::string_view message = {});
 
   // --- Reading ---
@@ -132,6 +147,16 @@ class OpLog {
   /// lacks, by peer and counter. REQUIRES: nothing is uncommitted.
   void ForEachBlockSince(const VersionVector& from,
                          const std::function<void(Id, BytesView)>& visit) const;
+
+  /// The same for the atoms of `spans` that are here.
+  void ForEachBlockIn(std::span<const IdSpan> spans,
+                      const std::function<void(Id, BytesView)>& visit) const;
+
+  /// Calls visit(block, change, length, lamport) for every change in the order of (lamport, peer),
+  /// which has dependencies first. `length` is what of it is committed. The block is gone
+  /// afterwards.
+  void ForEachChange(
+      const std::function<void(const ChangeBlock&, const Change&, uint32_t, Lamport)>& visit) const;
 
   /// Merges neighbouring small blocks of each peer. The bytes shrink; what they mean stays.
   /// REQUIRES: nothing is uncommitted.
@@ -156,15 +181,18 @@ class OpLog {
   Plan PlanAdmission(std::vector<Pending> candidates) const;
   Result<std::vector<Pending>> Park(const std::vector<Pending>& waiting) const;
   Result<Lv> AppendToGraph(const Pending& item, Counter from);
+  Status CheckFollowsStart(Id id, std::span<const Id> deps) const;
   Status CheckMarks(const Pending& item, Counter from);
   void StoreAdmitted(const std::vector<Admitted>& admitted);
   static void MergeBlocks(PeerId peer, std::span<const StoredBlock> blocks, PeerBlocks* merged);
+  void VisitBlocks(const IdSpan& span, const std::function<void(Id, BytesView)>& visit) const;
   void SealOpenBlock();
   bool InOpenBlock(Id id) const;
   int64_t TimestampOfHeads();
 
   PeerId local_peer_;
   CausalGraph graph_;
+  std::shared_ptr<const HistoryBase> base_;
   std::map<PeerId, PeerBlocks> blocks_;
 
   std::vector<Pending> pending_;

@@ -2,10 +2,12 @@
 #include "loro/sequence_merge.h"
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
 #include <unordered_map>
 
 #include "loro/history.h"
+#include "loro/history_base.h"
 #include "loro/sequence_tracker.h"
 
 namespace merrow::loro {
@@ -35,14 +37,16 @@ class Merger {
         state_(state) {}
 
   Status Run(std::span<const Lv> heads, Lv first_new) {
-    std::optional<Lv> base;
+    // What is critical from the start on: nothing, or what a trimmed history ends with.
+    std::vector<Lv> base(graph_.start_size());
+    std::iota(base.begin(), base.end(), Lv{0});
     Lv done = first_new;
     for (const LvSpan& critical : graph_.CriticalAtoms(heads, first_new)) {
       if (done < critical.start) MERROW_TRY(MergeConcurrent(base, {done, critical.start}));
       done = std::max(done, critical.start);
       MERROW_TRY(ApplyFollowing({done, critical.end}));
       done = std::max(done, critical.end);
-      base = critical.end - 1;
+      base.assign(1, critical.end - 1);
     }
     return MergeConcurrent(base, {done, graph_.size()});
   }
@@ -68,9 +72,8 @@ class Merger {
     });
   }
 
-  // Applies the ops of `range`. They and all others after `base` follow it; without a base, it is
-  // the empty version.
-  Status MergeConcurrent(std::optional<Lv> base, LvSpan range) {
+  // Applies the ops of `range`. They and all others after the version `base` follow it.
+  Status MergeConcurrent(const std::vector<Lv>& base, LvSpan range) {
     first_new_ = range.start;
     history_.set_end(range.end);
     replays_.clear();
@@ -79,11 +82,10 @@ class Merger {
       if (IsSequence(slice.container().kind())) replays_.try_emplace(slice.container());
       return Status();
     }));
-    if (!replays_.empty()) range.start = base.has_value() ? *base + 1 : 0;
-    const uint32_t base_length = base.has_value() ? kUnknownBaseLength : 0;
+    if (!replays_.empty()) range.start = base.empty() ? 0 : base.back() + 1;
     for (auto& [container, replay] : replays_) {
-      replay.emplace(base_length);
-      if (base.has_value()) replay->version.assign(1, *base);
+      replay.emplace(base.empty() ? 0 : kUnknownBaseLength);
+      replay->version = base;
     }
     // An op that is known in part is cut where the new one starts.
     const auto apply = [this](Lv lv, const CausalGraph::Run& run, const OpSlice& slice) {
@@ -207,7 +209,10 @@ Status MergeInto(const OpLog& log, Lv first_new, State* state) {
 
 Result<State> DeriveState(const OpLog& log, std::span<const Lv> heads) {
   State state;
-  MERROW_TRY(Merger(log, log.graph().AtomsOf(heads), &state).Run(heads, 0));
+  if (log.base() != nullptr) {
+    MERROW_ASSIGN(state, log.base()->DecodeState());
+  }
+  MERROW_TRY(Merger(log, log.graph().AtomsOf(heads), &state).Run(heads, log.graph().start_size()));
   return state;
 }
 

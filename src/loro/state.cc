@@ -343,7 +343,7 @@ void State::MergeTree(const ContainerId& id, std::vector<TreeMove> moves, Histor
   if (tree->HasLogSince(oldest)) {
     tree->Merge(std::move(moves));
   } else {
-    *tree = TreeState::Replay(history.TreeMoves(id));
+    *tree = history.ReplayTree(id);
   }
 }
 

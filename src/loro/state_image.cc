@@ -187,21 +187,27 @@ class Depths {
 
 }  // namespace
 
+Result<Container> ContainerFromImage(const SnapshotParts::State& entry, Lamport lamport_max) {
+  const auto within = [&entry](const Error& error) {
+    return error.Within("state of " + entry.container.ToString());
+  };
+  const Result<StateWrapper> wrapper = DecodeStateWrapper(entry.wrapper);
+  if (!wrapper.ok()) return within(wrapper.error());
+  if (wrapper->kind != entry.container.kind()) return within(Corruption("it is of another kind"));
+  Result<Container::AnyState> decoded = DecodeState(wrapper->kind, wrapper->state, lamport_max);
+  if (!decoded.ok()) return within(decoded.error());
+  return Container{entry.container, wrapper->parent, std::move(decoded).value()};
+}
+
 Result<State> StateFromImage(const std::vector<SnapshotParts::State>& entries,
                              Lamport lamport_max) {
   State state;
   for (const SnapshotParts::State& entry : entries) {
-    const Result<StateWrapper> wrapper = DecodeStateWrapper(entry.wrapper);
-    if (!wrapper.ok()) return wrapper.error().Within("state of " + entry.container.ToString());
-    if (wrapper->kind != entry.container.kind()) {
-      return Corruption("state of " + entry.container.ToString() + " is of another kind");
+    MERROW_ASSIGN(Container container, ContainerFromImage(entry, lamport_max));
+    if (state.Find(container.id) != nullptr) {
+      return Corruption("state of " + container.id.ToString() + " is there twice");
     }
-    Result<Container::AnyState> decoded = DecodeState(wrapper->kind, wrapper->state, lamport_max);
-    if (!decoded.ok()) return decoded.error().Within("state of " + entry.container.ToString());
-    if (state.Find(entry.container) != nullptr) {
-      return Corruption("state of " + entry.container.ToString() + " is there twice");
-    }
-    state.Add(entry.container, wrapper->parent).state = std::move(decoded).value();
+    state.Add(container.id, container.parent).state = std::move(container.state);
   }
   AdoptAllNodes(&state);
   return state;

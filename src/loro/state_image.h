@@ -15,6 +15,9 @@ namespace merrow::loro {
 /// Corruption if one does not decode.
 Result<State> StateFromImage(const std::vector<SnapshotParts::State>& entries, Lamport lamport_max);
 
+/// One container of it.
+Result<Container> ContainerFromImage(const SnapshotParts::State& entry, Lamport lamport_max);
+
 /// The entries that describe `state`; their bytes are appended to `storage`, which must outlive
 /// them. Opaque containers have none.
 std::vector<SnapshotParts::State> ImageOfState(const State& state, std::deque<Bytes>* storage);
