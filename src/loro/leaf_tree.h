@@ -126,6 +126,27 @@ class LeafTree {
     return nullptr;
   }
 
+  /// The last leaf for which `holds(leaf)`, which is true of leaves up to some point and false of
+  /// those behind it; the first leaf if it is true of none. REQUIRES: !empty()
+  template <typename Holds>
+  Leaf* FindLast(Holds&& holds) const {
+    if (root_ == nullptr) {
+      return first_;
+    }
+    const Inner* node = root_;
+    while (true) {
+      uint32_t low = 0;
+      for (uint32_t high = node->count; high - low > 1;) {
+        const uint32_t middle = low + (high - low) / 2;
+        (holds(FirstUnder(node, middle)) ? low : high) = middle;
+      }
+      if (node->level == 1) {
+        return node->leaf(low);
+      }
+      node = node->inner(low);
+    }
+  }
+
   /// Sum of all leaves in front of `leaf`.
   Sum Before(const Leaf* leaf) const {
     Sum sum;
@@ -251,6 +272,14 @@ class LeafTree {
       }
       node = node->inner(i);
     }
+  }
+
+  static Leaf* FirstUnder(const Inner* node, uint32_t i) {
+    while (node->level > 1) {
+      node = node->inner(i);
+      i = 0;
+    }
+    return node->leaf(i);
   }
 
   void Swap(LeafTree& other) {

@@ -4,157 +4,37 @@
 #include <algorithm>
 #include <limits>
 #include <string>
-#include <tuple>
 #include <utility>
 
 #include "loro/fractional_index.h"
-#include "loro/hash_index.h"
-#include "loro/leaf_tree.h"
 #include "loro/state_codec.h"
 #include "loro/tie_break.h"
+#include "loro/tree_nodes.h"
 #include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {
 
-/// A node by its index in the vector of nodes, or one of these.
-using NodeIndex = uint32_t;
-constexpr NodeIndex kRoot = UINT32_MAX;
-constexpr NodeIndex kDeleted = UINT32_MAX - 1;
-/// The parent of a node whose ops were all undone. It has no children then.
-constexpr NodeIndex kUnborn = UINT32_MAX - 2;
+using NodeIndex = TreeNodes::Index;
+using Placement = TreeNodes::Placement;
+constexpr NodeIndex kRoot = TreeNodes::kRoot;
+constexpr NodeIndex kDeleted = TreeNodes::kDeleted;
 
-// --- Siblings ---
-
-struct ChildCountSum {
-  uint32_t count = 0;
-
-  ChildCountSum& operator+=(const ChildCountSum& other) {
-    count += other.count;
-    return *this;
-  }
-  ChildCountSum& operator-=(const ChildCountSum& other) {
-    count -= other.count;
-    return *this;
-  }
-  friend bool operator==(const ChildCountSum&, const ChildCountSum&) = default;
+/// An op that is to be applied: it moves a node to a place.
+struct PendingMove {
+  NodeIndex node;
+  Placement to;
 };
 
-struct ChildLeaf : LeafHook<ChildLeaf, ChildCountSum> {
-  std::vector<NodeIndex> nodes;
-
-  ChildCountSum sum() const { return {static_cast<uint32_t>(nodes.size())}; }
-};
-
-/// The children of one parent; their owner keeps them in order.
-class Siblings {
- public:
-  uint32_t count() const { return tree_.total().count; }
-
-  /// REQUIRES: i < count()
-  NodeIndex At(uint32_t i) const {
-    const ChildLeaf* const leaf = tree_.Find(Count, &i);
-    return leaf->nodes[i];
-  }
-
-  /// REQUIRES: i <= count()
-  void Insert(uint32_t i, NodeIndex node) {
-    if (tree_.empty()) tree_.InsertAfter(nullptr, std::make_unique<ChildLeaf>());
-    ChildLeaf* leaf = tree_.Find(Count, &i);
-    if (leaf->nodes.size() == kLeafMax) {
-      const bool at_end = i == kLeafMax;
-      ChildLeaf* const right = Split(leaf, at_end ? kLeafMax : kLeafMax / 2);
-      if (i > leaf->nodes.size() || at_end) {
-        i -= static_cast<uint32_t>(leaf->nodes.size());
-        leaf = right;
-      }
-    }
-    const ChildCountSum before = leaf->sum();
-    leaf->nodes.insert(leaf->nodes.begin() + i, node);
-    tree_.Update(leaf, before);
-  }
-
-  /// REQUIRES: i < count()
-  void Remove(uint32_t i) {
-    ChildLeaf* const leaf = tree_.Find(Count, &i);
-    const ChildCountSum before = leaf->sum();
-    leaf->nodes.erase(leaf->nodes.begin() + i);
-    if (leaf->nodes.empty()) {
-      tree_.Remove(leaf, before);
-      return;
-    }
-    tree_.Update(leaf, before);
-    ChildLeaf* const next = leaf->next;
-    if (next == nullptr || leaf->nodes.size() + next->nodes.size() > kLeafMax / 2) return;
-    const ChildCountSum alone = leaf->sum();
-    const ChildCountSum counted = next->sum();
-    leaf->nodes.insert(leaf->nodes.end(), next->nodes.begin(), next->nodes.end());
-    tree_.Update(leaf, alone);
-    tree_.Remove(next, counted);
-  }
-
-  size_t MemoryBytes() const {
-    size_t bytes = sizeof(Siblings) + tree_.InnerBytes();
-    for (const ChildLeaf* leaf = tree_.first(); leaf != nullptr; leaf = leaf->next) {
-      bytes += sizeof(ChildLeaf) + leaf->nodes.capacity() * sizeof(NodeIndex);
-    }
-    return bytes;
-  }
-
-  void CheckInvariants() const { tree_.CheckInvariants(); }
-
- private:
-  static constexpr size_t kLeafMax = 64;
-  static uint32_t Count(const ChildCountSum& sum) { return sum.count; }
-
-  ChildLeaf* Split(ChildLeaf* leaf, size_t keep) {
-    const ChildCountSum before = leaf->sum();
-    auto right = std::make_unique<ChildLeaf>();
-    const auto cut = leaf->nodes.begin() + static_cast<std::ptrdiff_t>(keep);
-    right->nodes.assign(cut, leaf->nodes.end());
-    leaf->nodes.erase(cut, leaf->nodes.end());
-    tree_.Update(leaf, before);
-    return tree_.InsertAfter(leaf, std::move(right));
-  }
-
-  LeafTree<ChildLeaf, ChildCountSum> tree_;
-};
-
-// --- Nodes and the log ---
-
-/// Where a node is, and since which op.
-struct Placement {
-  NodeIndex parent = kUnborn;
-  Lamport lamport = 0;
-  Id move;
-  Bytes position;
-};
-
-struct Node {
-  Id id;
-  Placement at;
-  std::unique_ptr<Siblings> children;  // null if there are none
-};
-
+/// An op that was applied. If it moved its node, `place` is where that had been; if it did nothing,
+/// where it would have put it.
 struct LogEntry {
-  TreeMove move;
-  // What it did: nothing, or it moved `node` away from `before`.
-  bool effective = false;
-  NodeIndex node = 0;
-  Placement before;
+  TreeNodes::ShortId move;  // the op
+  Lamport lamport;
+  NodeIndex node;
+  bool is_effective;
+  Placement place;
 };
-
-bool KeyLess(const TreeMove& a, const TreeMove& b) { return TreeOpAppliesBefore(a.key(), b.key()); }
-
-size_t IdHash(const Id& id) {
-  const uint64_t mixed =
-      (id.peer ^ (static_cast<uint64_t>(id.counter) << 32)) * 0x9e3779b97f4a7c15U;
-  return static_cast<size_t>(mixed ^ (mixed >> 32));
-}
-
-size_t HeapBytes(const Bytes& bytes) {
-  return bytes.capacity() > Bytes().capacity() ? bytes.capacity() + 1 : 0;
-}
 
 Error NoSuchNode(Id node) { return NotFound("tree node " + ToString(node) + " does not exist"); }
 
@@ -178,20 +58,8 @@ struct TreeState::Impl {
 
   /// A node that exists.
   std::optional<NodeIndex> Find(Id id) const {
-    const std::optional<NodeIndex> found = FindRecord(id);
-    return found.has_value() && nodes[*found].at.parent != kUnborn ? found : std::nullopt;
-  }
-
-  /// A node that exists or did before its ops were undone.
-  std::optional<NodeIndex> FindRecord(Id id) const {
-    return index.Find(nodes.size(), IdHash(id), [&](uint32_t i) { return nodes[i].id == id; });
-  }
-
-  NodeIndex AddRecord(Id id) {
-    nodes.emplace_back();
-    nodes.back().id = id;
-    index.Added(nodes.size(), [this](uint32_t i) { return IdHash(nodes[i].id); });
-    return static_cast<NodeIndex>(nodes.size() - 1);
+    const std::optional<NodeIndex> found = nodes.Find(id);
+    return found.has_value() && nodes.IsBorn(*found) ? found : std::nullopt;
   }
 
   std::optional<NodeIndex> Resolve(const TreePlace& place) const {
@@ -209,117 +77,80 @@ struct TreeState::Impl {
   TreePlace PlaceOf(NodeIndex parent) const {
     if (parent == kRoot) return TreePlace::Root();
     if (parent == kDeleted) return TreePlace::Deleted();
-    return TreePlace::Below(nodes[parent].id);
-  }
-
-  /// True if `node` is `ancestor` or below it.
-  bool IsWithin(NodeIndex node, NodeIndex ancestor) const {
-    while (node != ancestor) {
-      if (node >= nodes.size()) return false;
-      node = nodes[node].at.parent;
-    }
-    return true;
-  }
-
-  // --- Children ---
-
-  /// Null if there are none or they have no order.
-  const Siblings* ChildrenOf(NodeIndex parent) const {
-    if (parent == kRoot) return &root_children;
-    return parent == kDeleted ? nullptr : nodes[parent].children.get();
+    return TreePlace::Below(nodes.id(parent));
   }
 
   uint32_t ChildCount(NodeIndex parent) const {
-    const Siblings* const children = ChildrenOf(parent);
-    return children == nullptr ? 0 : children->count();
-  }
-
-  bool Precedes(NodeIndex a, NodeIndex b) const {
-    const auto key = [](const Node& node) {
-      return std::tie(node.at.position, node.at.lamport, node.at.move.peer, node.id);
-    };
-    return key(nodes[a]) < key(nodes[b]);
-  }
-
-  /// How many of the siblings stand in front of `node`, which need not be one of them.
-  uint32_t RankOf(NodeIndex node, const Siblings& siblings) const {
-    uint32_t low = 0;
-    uint32_t high = siblings.count();
-    while (low < high) {
-      const uint32_t middle = low + (high - low) / 2;
-      if (Precedes(siblings.At(middle), node)) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
-    }
-    return low;
-  }
-
-  /// Enters a node into its parent's children.
-  void Link(NodeIndex node) {
-    const NodeIndex parent = nodes[node].at.parent;
-    if (parent == kDeleted || parent == kUnborn) return;
-    Siblings* siblings = &root_children;
-    if (parent != kRoot) {
-      std::unique_ptr<Siblings>& children = nodes[parent].children;
-      if (children == nullptr) children = std::make_unique<Siblings>();
-      siblings = children.get();
-    }
-    siblings->Insert(RankOf(node, *siblings), node);
-  }
-
-  void Unlink(NodeIndex node) {
-    const NodeIndex parent = nodes[node].at.parent;
-    if (parent == kDeleted || parent == kUnborn) return;
-    Siblings* const siblings = parent == kRoot ? &root_children : nodes[parent].children.get();
-    const uint32_t rank = RankOf(node, *siblings);
-    MERROW_CHECK(siblings->At(rank) == node);
-    siblings->Remove(rank);
-    if (parent != kRoot && siblings->count() == 0) nodes[parent].children.reset();
+    return parent == kDeleted ? 0 : nodes.children(parent).count();
   }
 
   // --- Ops ---
 
-  /// Applies an op after all that were applied, or finds that it does nothing.
-  LogEntry Apply(TreeMove move) {
-    LogEntry entry{.move = std::move(move), .effective = false, .node = 0, .before = {}};
-    const std::optional<NodeIndex> parent = Resolve(entry.move.parent);
-    if (!parent.has_value()) return entry;
-    std::optional<NodeIndex> node = FindRecord(entry.move.node);
-    if (node.has_value()) {
-      if (*parent == *node) return entry;
-      if (nodes[*node].children != nullptr && IsWithin(*parent, *node)) return entry;
-    } else {
-      node = AddRecord(entry.move.node);
+  IdLp KeyOf(Lamport lamport, TreeNodes::ShortId move) const { return {lamport, nodes.peer(move)}; }
+  IdLp KeyOf(const LogEntry& entry) const { return KeyOf(entry.lamport, entry.move); }
+  IdLp KeyOf(const PendingMove& move) const { return KeyOf(move.to.lamport, move.to.move); }
+  bool IsInOrder(const PendingMove& a, const PendingMove& b) const {
+    return TreeOpAppliesBefore(KeyOf(a), KeyOf(b));
+  }
+
+  /// Nodes that it is about and that do not exist yet get a number.
+  PendingMove Prepare(const TreeMove& move) {
+    PendingMove pending{.node = nodes.Open(move.node), .to = {}};
+    pending.to.position = TreePosition(move.position);
+    pending.to.lamport = move.lamport;
+    pending.to.move = nodes.Shorten(move.id);
+    switch (move.parent.kind) {
+      case TreeParent::kRoot:
+        pending.to.parent = kRoot;
+        break;
+      case TreeParent::kDeleted:
+        pending.to.parent = kDeleted;
+        break;
+      case TreeParent::kNode:
+        pending.to.parent = nodes.Open(move.parent.node);
     }
-    entry.effective = true;
-    entry.node = *node;
-    Unlink(*node);
-    entry.before = std::exchange(nodes[*node].at, {.parent = *parent,
-                                                   .lamport = entry.move.lamport,
-                                                   .move = entry.move.id,
-                                                   .position = entry.move.position});
-    born += entry.before.parent == kUnborn ? 1 : 0;
-    Link(*node);
+    return pending;
+  }
+
+  /// Sorted by key.
+  std::vector<PendingMove> Prepare(std::span<const TreeMove> moves) {
+    std::vector<PendingMove> pending;
+    pending.reserve(moves.size());
+    for (const TreeMove& move : moves) pending.push_back(Prepare(move));
+    const auto in_order = [this](const auto& a, const auto& b) { return IsInOrder(a, b); };
+    if (!std::is_sorted(pending.begin(), pending.end(), in_order)) {
+      std::sort(pending.begin(), pending.end(), in_order);
+    }
+    return pending;
+  }
+
+  /// Applies an op after all that were applied, or finds that it does nothing.
+  LogEntry Apply(PendingMove move) {
+    LogEntry entry{.move = move.to.move,
+                   .lamport = move.to.lamport,
+                   .node = move.node,
+                   .is_effective = false,
+                   .place = std::move(move.to)};
+    const NodeIndex parent = entry.place.parent;
+    if (TreeNodes::IsNode(parent) &&
+        (!nodes.IsBorn(parent) || nodes.IsWithin(parent, entry.node))) {
+      return entry;
+    }
+    entry.is_effective = true;
+    nodes.Exchange(entry.node, &entry.place);
     return entry;
   }
 
   /// Takes back the op that was applied last. Returns it.
-  TreeMove Undo(LogEntry entry) {
-    if (entry.effective) {
-      Unlink(entry.node);
-      nodes[entry.node].at = std::move(entry.before);
-      born -= nodes[entry.node].at.parent == kUnborn ? 1 : 0;
-      Link(entry.node);
-    }
-    return std::move(entry.move);
+  PendingMove Undo(LogEntry entry) {
+    if (entry.is_effective) nodes.Exchange(entry.node, &entry.place);
+    return {.node = entry.node, .to = std::move(entry.place)};
   }
 
   void Append(LogEntry entry) {
     if (log.size() == kTreeLogMax) {
       log.erase(log.begin(), log.begin() + kTreeLogMax / 2);
-      log_start = log.front().move.key();
+      log_start = KeyOf(log.front());
     }
     log.push_back(std::move(entry));
   }
@@ -330,12 +161,12 @@ struct TreeState::Impl {
   /// is one, which `own_rank` tells then.
   std::vector<Edit> EditsFor(Id node, NodeIndex parent, uint32_t at,
                              std::optional<uint32_t> own_rank) const {
-    const Siblings* const siblings = ChildrenOf(parent);
-    const uint32_t count = ChildCount(parent) - (own_rank.has_value() ? 1 : 0);
+    const TreeSiblings& siblings = nodes.children(parent);
+    const uint32_t count = siblings.count() - (own_rank.has_value() ? 1 : 0);
     const auto child = [&](uint32_t i) {
-      return siblings->At(own_rank.has_value() && i >= *own_rank ? i + 1 : i);
+      return siblings.At(own_rank.has_value() && i >= *own_rank ? i + 1 : i);
     };
-    const auto position = [&](uint32_t i) { return BytesView(nodes[child(i)].at.position); };
+    const auto position = [&](uint32_t i) { return nodes.position(child(i)).view(); };
 
     std::optional<BytesView> left;
     std::optional<BytesView> right;
@@ -361,7 +192,7 @@ struct TreeState::Impl {
     std::vector<Edit> edits;
     edits.push_back({node, place, std::move((*positions)[at - start])});
     for (uint32_t i = start; i < end; ++i) {
-      edits.push_back({nodes[child(i)].id, place, (*positions)[i - start + (i < at ? 0 : 1)]});
+      edits.push_back({nodes.id(child(i)), place, (*positions)[i - start + (i < at ? 0 : 1)]});
     }
     return edits;
   }
@@ -380,17 +211,13 @@ struct TreeState::Impl {
   Result<NodeIndex> ResolveNode(Id id) const {
     const std::optional<NodeIndex> node = Find(id);
     if (!node.has_value()) return NoSuchNode(id);
-    if (nodes[*node].at.parent == kDeleted) {
+    if (nodes.parent(*node) == kDeleted) {
       return NotFound("tree node " + ToString(id) + " is deleted");
     }
     return *node;
   }
 
-  std::vector<Node> nodes;
-  HashIndex index;
-  Siblings root_children;
-  size_t born = 0;  // nodes that exist
-
+  TreeNodes nodes;
   std::vector<LogEntry> log;
   IdLp log_start;
 };
@@ -401,81 +228,85 @@ TreeState::TreeState(TreeState&&) noexcept = default;
 TreeState& TreeState::operator=(TreeState&&) noexcept = default;
 
 void TreeState::ApplyLatest(TreeMove move) {
-  MERROW_CHECK(impl_->log.empty() || KeyLess(impl_->log.back().move, move));
+  MERROW_CHECK(impl_->log.empty() ||
+               TreeOpAppliesBefore(impl_->KeyOf(impl_->log.back()), move.key()));
   impl_->log_start = std::min(impl_->log_start, move.key());
-  impl_->Append(impl_->Apply(std::move(move)));
+  impl_->Append(impl_->Apply(impl_->Prepare(move)));
 }
 
 bool TreeState::HasLogSince(IdLp key) const { return key >= impl_->log_start; }
 
 void TreeState::Merge(std::vector<TreeMove> moves) {
   if (moves.empty()) return;
-  const IdLp first = std::min_element(moves.begin(), moves.end(), KeyLess)->key();
+  std::vector<PendingMove> pending = impl_->Prepare(moves);
+  const IdLp first = impl_->KeyOf(pending.front());
   MERROW_CHECK(HasLogSince(first));
   std::vector<LogEntry>& log = impl_->log;
-  while (!log.empty() && log.back().move.key() > first) {
-    moves.push_back(impl_->Undo(std::move(log.back())));
+  const auto added = static_cast<std::ptrdiff_t>(pending.size());
+  while (!log.empty() && impl_->KeyOf(log.back()) > first) {
+    pending.push_back(impl_->Undo(std::move(log.back())));
     log.pop_back();
   }
-  std::sort(moves.begin(), moves.end(), KeyLess);
-  for (TreeMove& move : moves) impl_->Append(impl_->Apply(std::move(move)));
+  std::reverse(pending.begin() + added, pending.end());
+  std::inplace_merge(pending.begin(), pending.begin() + added, pending.end(),
+                     [this](const auto& a, const auto& b) { return impl_->IsInOrder(a, b); });
+  for (PendingMove& move : pending) impl_->Append(impl_->Apply(std::move(move)));
 }
 
 TreeState TreeState::Replay(std::vector<TreeMove> moves) {
   TreeState tree;
-  std::sort(moves.begin(), moves.end(), KeyLess);
-  for (TreeMove& move : moves) tree.impl_->Append(tree.impl_->Apply(std::move(move)));
+  Impl& impl = *tree.impl_;
+  for (PendingMove& move : impl.Prepare(moves)) impl.Append(impl.Apply(std::move(move)));
   return tree;
 }
 
-size_t TreeState::node_count() const { return impl_->born; }
+size_t TreeState::node_count() const { return impl_->nodes.born(); }
 bool TreeState::Contains(Id node) const { return impl_->Find(node).has_value(); }
 
 bool TreeState::IsAlive(Id node) const {
   const std::optional<NodeIndex> found = impl_->Find(node);
-  return found.has_value() && impl_->IsWithin(*found, kRoot);
+  return found.has_value() && impl_->nodes.IsWithin(*found, kRoot);
 }
 
 std::optional<TreePlace> TreeState::Parent(Id node) const {
   const std::optional<NodeIndex> found = impl_->Find(node);
   if (!found.has_value()) return std::nullopt;
-  return impl_->PlaceOf(impl_->nodes[*found].at.parent);
+  return impl_->PlaceOf(impl_->nodes.parent(*found));
 }
 
 std::optional<Bytes> TreeState::Position(Id node) const {
   const std::optional<NodeIndex> found = impl_->Find(node);
   if (!found.has_value()) return std::nullopt;
-  return impl_->nodes[*found].at.position;
+  return Bytes(impl_->nodes.position(*found).view());
 }
 
 std::optional<Id> TreeState::LastMove(Id node) const {
   const std::optional<NodeIndex> found = impl_->Find(node);
   if (!found.has_value()) return std::nullopt;
-  return impl_->nodes[*found].at.move;
+  return impl_->nodes.last_move(*found);
 }
 
 std::optional<IdLp> TreeState::LastMoveKey(Id node) const {
   const std::optional<NodeIndex> found = impl_->Find(node);
   if (!found.has_value()) return std::nullopt;
-  const Placement& at = impl_->nodes[*found].at;
-  return IdLp{at.lamport, at.move.peer};
+  return IdLp{impl_->nodes.lamport(*found), impl_->nodes.last_move(*found).peer};
 }
 
 std::vector<Id> TreeState::NodesMovedSince(IdLp key) const {
   MERROW_CHECK(HasLogSince(key));
   std::vector<Id> nodes;
-  for (auto entry = impl_->log.rbegin(); entry != impl_->log.rend() && entry->move.key() >= key;
+  for (auto entry = impl_->log.rbegin(); entry != impl_->log.rend() && impl_->KeyOf(*entry) >= key;
        ++entry) {
-    nodes.push_back(entry->move.node);
+    nodes.push_back(impl_->nodes.id(entry->node));
   }
   return nodes;
 }
 
 std::vector<Id> TreeState::Nodes() const {
   std::vector<Id> nodes;
-  nodes.reserve(impl_->born);
-  for (const Node& node : impl_->nodes) {
-    if (node.at.parent != kUnborn) nodes.push_back(node.id);
+  nodes.reserve(impl_->nodes.born());
+  for (NodeIndex node = 0; node < impl_->nodes.size(); ++node) {
+    if (impl_->nodes.IsBorn(node)) nodes.push_back(impl_->nodes.id(node));
   }
   return nodes;
 }
@@ -483,9 +314,8 @@ std::vector<Id> TreeState::Nodes() const {
 std::optional<uint32_t> TreeState::IndexOf(Id node) const {
   const std::optional<NodeIndex> found = impl_->Find(node);
   if (!found.has_value()) return std::nullopt;
-  const Siblings* const siblings = impl_->ChildrenOf(impl_->nodes[*found].at.parent);
-  if (siblings == nullptr) return std::nullopt;
-  return impl_->RankOf(*found, *siblings);
+  if (impl_->nodes.parent(*found) == kDeleted) return std::nullopt;
+  return impl_->nodes.RankOf(*found);
 }
 
 uint32_t TreeState::ChildCount(const TreePlace& parent) const {
@@ -495,14 +325,18 @@ uint32_t TreeState::ChildCount(const TreePlace& parent) const {
 
 Id TreeState::ChildAt(const TreePlace& parent, uint32_t index) const {
   MERROW_CHECK(index < ChildCount(parent));
-  return impl_->nodes[impl_->ChildrenOf(*impl_->Resolve(parent))->At(index)].id;
+  return impl_->nodes.id(impl_->nodes.children(*impl_->Resolve(parent)).At(index));
 }
 
 std::vector<Id> TreeState::Children(const TreePlace& parent) const {
   std::vector<Id> children;
-  const uint32_t count = ChildCount(parent);
+  const std::optional<NodeIndex> found = impl_->Resolve(parent);
+  if (!found.has_value()) return children;
+  const uint32_t count = impl_->ChildCount(*found);
   children.reserve(count);
-  for (uint32_t i = 0; i < count; ++i) children.push_back(ChildAt(parent, i));
+  for (uint32_t i = 0; i < count; ++i) {
+    children.push_back(impl_->nodes.id(impl_->nodes.children(*found).At(i)));
+  }
   return children;
 }
 
@@ -522,9 +356,7 @@ Result<std::vector<TreeState::Edit>> TreeState::EditsForMove(Id node, const Tree
   MERROW_ASSIGN(const NodeIndex moved, impl_->ResolveNode(node));
   MERROW_ASSIGN(const NodeIndex below, impl_->ResolveParent(parent));
   std::optional<uint32_t> own_rank;
-  if (impl_->nodes[moved].at.parent == below) {
-    own_rank = impl_->RankOf(moved, *impl_->ChildrenOf(below));
-  }
+  if (impl_->nodes.parent(moved) == below) own_rank = impl_->nodes.RankOf(moved);
   const uint32_t others = impl_->ChildCount(below) - (own_rank.has_value() ? 1 : 0);
   const uint32_t at = index.value_or(others);
   if (at > others) {
@@ -532,7 +364,7 @@ Result<std::vector<TreeState::Edit>> TreeState::EditsForMove(Id node, const Tree
                            std::to_string(others) + " other children");
   }
   if (own_rank == at) return std::vector<Edit>();
-  if (impl_->IsWithin(below, moved)) {
+  if (impl_->nodes.IsWithin(below, moved)) {
     return Conflict("tree node " + ToString(node) + " cannot be put below itself");
   }
   return impl_->EditsFor(node, below, at, own_rank);
@@ -541,131 +373,98 @@ Result<std::vector<TreeState::Edit>> TreeState::EditsForMove(Id node, const Tree
 Result<std::vector<TreeState::Edit>> TreeState::EditsForDelete(Id node) const {
   MERROW_ASSIGN(const NodeIndex found, impl_->ResolveNode(node));
   return std::vector<Edit>{
-      {impl_->nodes[found].id, TreePlace::Deleted(), Bytes(kFirstFractionalIndex)}};
+      {impl_->nodes.id(found), TreePlace::Deleted(), Bytes(kFirstFractionalIndex)}};
 }
 
 Result<TreeState> TreeState::FromImage(TreeImage image, Lamport lamport_max) {
   TreeState tree;
   Impl& impl = *tree.impl_;
-  impl.nodes.reserve(image.nodes.size());
-  for (TreeImage::Node& node : image.nodes) {
-    if (impl.FindRecord(node.id).has_value()) {
+  TreeNodes& nodes = impl.nodes;
+  nodes.Reserve(image.nodes.size());
+  for (const TreeImage::Node& node : image.nodes) {
+    const uint32_t count = nodes.size();
+    if (nodes.Open(node.id) != count) {
       return Corruption("tree node " + ToString(node.id) + " is there twice");
     }
-    impl.nodes[impl.AddRecord(node.id)].at = {.parent = kRoot,
-                                              .lamport = node.last_set_lamport,
-                                              .move = node.last_set,
-                                              .position = std::move(node.position)};
   }
-  for (NodeIndex i = 0; i < impl.nodes.size(); ++i) {
+  std::vector<NodeIndex> parents(image.nodes.size());
+  for (NodeIndex i = 0; i < parents.size(); ++i) {
     const TreeImage::Node& node = image.nodes[i];
-    const std::optional<NodeIndex> parent = impl.Resolve({node.parent_kind, node.parent});
+    parents[i] = node.parent_kind == TreeParent::kRoot ? kRoot : kDeleted;
+    if (node.parent_kind != TreeParent::kNode) continue;
+    const std::optional<NodeIndex> parent = nodes.Find(node.parent);
     if (!parent.has_value()) {
       return Corruption("parent " + ToString(node.parent) + " of a tree node does not exist");
     }
-    impl.nodes[i].at.parent = *parent;
+    parents[i] = *parent;
   }
   // Each walk up ends at the top or where an earlier one has been, unless there is a cycle.
-  std::vector<NodeIndex> seen_from(impl.nodes.size(), kUnborn);
-  for (NodeIndex start = 0; start < impl.nodes.size(); ++start) {
+  std::vector<NodeIndex> seen_from(parents.size(), kRoot);
+  for (NodeIndex start = 0; start < parents.size(); ++start) {
     NodeIndex node = start;
-    while (node < impl.nodes.size() && seen_from[node] == kUnborn) {
+    while (TreeNodes::IsNode(node) && seen_from[node] == kRoot) {
       seen_from[node] = start;
-      node = impl.nodes[node].at.parent;
+      node = parents[node];
     }
-    if (node < impl.nodes.size() && seen_from[node] == start) {
-      return Corruption("parents of tree node " + ToString(impl.nodes[node].id) + " form a cycle");
+    if (TreeNodes::IsNode(node) && seen_from[node] == start) {
+      return Corruption("parents of tree node " + ToString(nodes.id(node)) + " form a cycle");
     }
   }
-  // In the order of siblings, so that each is entered at the end.
-  std::vector<NodeIndex> order(impl.nodes.size());
-  for (NodeIndex i = 0; i < order.size(); ++i) order[i] = i;
-  std::sort(order.begin(), order.end(),
-            [&impl](NodeIndex a, NodeIndex b) { return impl.Precedes(a, b); });
-  for (const NodeIndex node : order) impl.Link(node);
-  impl.born = impl.nodes.size();
+  for (NodeIndex i = 0; i < parents.size(); ++i) {
+    const TreeImage::Node& node = image.nodes[i];
+    Placement place{.position = TreePosition(node.position),
+                    .parent = parents[i],
+                    .lamport = node.last_set_lamport,
+                    .move = nodes.Shorten(node.last_set)};
+    nodes.Exchange(i, &place);
+  }
   constexpr Lamport kMax = std::numeric_limits<Lamport>::max();
   impl.log_start = lamport_max == kMax ? IdLp{kMax, kNoPeer} : IdLp{lamport_max + 1, 0};
   return tree;
 }
 
 TreeImage TreeState::ToImage() const {
+  const TreeNodes& nodes = impl_->nodes;
   TreeImage image;
-  image.nodes.reserve(impl_->born);
-  for (const Node& node : impl_->nodes) {
-    if (node.at.parent == kUnborn) continue;
-    const TreePlace parent = impl_->PlaceOf(node.at.parent);
-    image.nodes.push_back({.id = node.id,
+  image.nodes.reserve(nodes.born());
+  for (NodeIndex node = 0; node < nodes.size(); ++node) {
+    if (!nodes.IsBorn(node)) continue;
+    const TreePlace parent = impl_->PlaceOf(nodes.parent(node));
+    image.nodes.push_back({.id = nodes.id(node),
                            .parent_kind = parent.kind,
                            .parent = parent.node,
-                           .last_set = node.at.move,
-                           .last_set_lamport = node.at.lamport,
-                           .position = node.at.position});
+                           .last_set = nodes.last_move(node),
+                           .last_set_lamport = nodes.lamport(node),
+                           .position = Bytes(nodes.position(node).view())});
   }
   return image;
 }
 
 size_t TreeState::MemoryBytes() const {
-  size_t bytes = sizeof(Impl) + impl_->nodes.capacity() * sizeof(Node) +
-                 impl_->index.MemoryBytes() + impl_->log.capacity() * sizeof(LogEntry) +
-                 impl_->root_children.MemoryBytes() - sizeof(Siblings);
-  for (const Node& node : impl_->nodes) {
-    bytes += HeapBytes(node.at.position);
-    if (node.children != nullptr) bytes += node.children->MemoryBytes();
-  }
-  for (const LogEntry& entry : impl_->log) {
-    bytes += HeapBytes(entry.move.position) + HeapBytes(entry.before.position);
-  }
+  size_t bytes =
+      sizeof(Impl) + impl_->nodes.MemoryBytes() + impl_->log.capacity() * sizeof(LogEntry);
+  for (const LogEntry& entry : impl_->log) bytes += entry.place.position.HeapBytes();
   return bytes;
 }
 
 void TreeState::CheckInvariants() const {
-  const std::vector<Node>& nodes = impl_->nodes;
-  size_t born = 0;
-  size_t linked = 0;
-  for (NodeIndex i = 0; i < nodes.size(); ++i) {
-    MERROW_CHECK(impl_->FindRecord(nodes[i].id) == i);
-    const NodeIndex parent = nodes[i].at.parent;
-    if (parent == kUnborn) {
-      MERROW_CHECK(nodes[i].children == nullptr);
-      continue;
-    }
-    ++born;
-    if (parent == kDeleted) continue;
-    ++linked;
-    const Siblings* const siblings = impl_->ChildrenOf(parent);
-    MERROW_CHECK(siblings != nullptr);
-    MERROW_CHECK(siblings->At(impl_->RankOf(i, *siblings)) == i);
-  }
-  MERROW_CHECK(born == impl_->born);
-  const auto check = [&](const Siblings& siblings) {
-    siblings.CheckInvariants();
-    linked -= siblings.count();
-    for (uint32_t i = 1; i < siblings.count(); ++i) {
-      MERROW_CHECK(impl_->Precedes(siblings.At(i - 1), siblings.At(i)));
-    }
-  };
-  check(impl_->root_children);
-  for (const Node& node : nodes) {
-    if (node.children == nullptr) continue;
-    MERROW_CHECK(node.children->count() > 0);
-    check(*node.children);
-  }
-  MERROW_CHECK(linked == 0);
-
+  const TreeNodes& nodes = impl_->nodes;
+  nodes.CheckInvariants();
   std::vector<bool> ends(nodes.size());  // (1): the way up from here was walked to its end
   for (NodeIndex start = 0; start < nodes.size(); ++start) {
     size_t steps = 0;
-    for (NodeIndex i = start; i < nodes.size() && !ends[i]; i = nodes[i].at.parent) {
+    for (NodeIndex i = start; TreeNodes::IsNode(i) && !ends[i]; i = nodes.parent(i)) {
       MERROW_CHECK(++steps <= nodes.size());
     }
-    for (NodeIndex i = start; i < nodes.size() && !ends[i]; i = nodes[i].at.parent) ends[i] = true;
+    for (NodeIndex i = start; TreeNodes::IsNode(i) && !ends[i]; i = nodes.parent(i)) {
+      ends[i] = true;
+    }
   }
 
   MERROW_CHECK(impl_->log.size() <= kTreeLogMax);
   for (size_t i = 0; i < impl_->log.size(); ++i) {
-    const IdLp key = impl_->log[i].move.key();
-    MERROW_CHECK(i == 0 || impl_->log[i - 1].move.key() < key);
+    const IdLp key = impl_->KeyOf(impl_->log[i]);
+    MERROW_CHECK(i == 0 || impl_->KeyOf(impl_->log[i - 1]) < key);
     MERROW_CHECK(key >= impl_->log_start);
   }
 }
@@ -686,7 +485,7 @@ std::optional<Id> TreeJson::Next(std::string* out) {
         if (level.child < tree.ChildCount(level.parent)) {
           if (level.child > 0) out->push_back(',');
           *out += "{\"children\":[";
-          const NodeIndex node = tree.ChildrenOf(level.parent)->At(level.child++);
+          const NodeIndex node = tree.nodes.children(level.parent).At(level.child++);
           levels_.push_back({node});
           break;
         }
@@ -697,18 +496,18 @@ std::optional<Id> TreeJson::Next(std::string* out) {
           step_ = Step::kDone;
           break;
         }
-        const Node& node = tree.nodes[parent];
+        const Id id = tree.nodes.id(parent);
         *out += ",\"fractional_index\":\"";
-        AppendFractionalIndexHex(node.at.position, out);
-        *out += "\",\"id\":\"" + ToString(node.id) +
+        AppendFractionalIndexHex(tree.nodes.position(parent).view(), out);
+        *out += "\",\"id\":\"" + ToString(id) +
                 "\",\"index\":" + std::to_string(levels_.back().child - 1) + ",\"meta\":";
         step_ = Step::kAfterMeta;
-        return node.id;
+        return id;
       }
       case Step::kAfterMeta: {
         const NodeIndex parent = levels_.back().parent;
         *out += ",\"parent\":";
-        *out += parent == kRoot ? "null" : '"' + ToString(tree.nodes[parent].id) + '"';
+        *out += parent == kRoot ? "null" : '"' + ToString(tree.nodes.id(parent)) + '"';
         out->push_back('}');
         step_ = Step::kChild;
         break;

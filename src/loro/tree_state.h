@@ -19,7 +19,8 @@
 //   (2) log_ is sorted by key and holds every op of the container whose key is not less than
 //       log_start_. It is at most kTreeLogMax long; the oldest are dropped.
 //
-// Cost: O(log^2 n) per op, and the depth of the new parent if the node has children.
+// Cost: O(log n) per op, and, if more than some nodes are below the node, the depth of its new
+// parent.
 //
 // Thread-compatible.
 
