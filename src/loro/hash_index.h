@@ -39,12 +39,12 @@ class HashIndex {
   template <typename HashOf>
   void Added(size_t count, HashOf&& hash_of) {
     if (count <= kScanMax) return;
-    if (count * 2 <= slots_.size()) {
+    if (count * 4 <= slots_.size() * 3) {
       Insert(static_cast<uint32_t>(count - 1), hash_of(static_cast<uint32_t>(count - 1)));
       return;
     }
-    size_t capacity = 64;
-    while (capacity < count * 4) capacity *= 2;
+    size_t capacity = 32;
+    while (capacity * 3 < count * 4) capacity *= 2;
     slots_.assign(capacity, kFree);
     for (uint32_t i = 0; i < count; ++i) Insert(i, hash_of(i));
   }
@@ -61,8 +61,7 @@ class HashIndex {
     slots_[slot] = position;
   }
 
-  std::vector<uint32_t>
-      slots_;  // a power of two, at most half full; empty while scanning is enough
+  std::vector<uint32_t> slots_;  // a power of two, at most 3/4 full; empty while scanning is enough
 };
 
 }  // namespace merrow::loro
