@@ -6,16 +6,18 @@
 JOBS ?= $(shell nproc)
 LISTEN ?= 127.0.0.1:6377
 DEMO_DB ?= build/demo.db
+PREFIX ?= /usr/local
 
 RELEASE := build/release
 MERROW := $(RELEASE)/merrow
 DEMO := build/demo
 DEMO_SOURCES := $(wildcard examples/demo/src/* examples/demo/*.json examples/demo/build.mjs)
 
-.PHONY: run test soak bench bench-engine format clean merrow demo bench-changesets
+.PHONY: run install test soak bench bench-engine format clean merrow demo bench-changesets
 .DEFAULT_GOAL := help
 help:
 	@echo "make run     build a release and start the demo on http://$(LISTEN)"
+	@echo "make install the command and the library (PREFIX=$(PREFIX))"
 	@echo "make test    build and run every test"
 	@echo "make soak    random tests with fresh seeds until one fails (or MINUTES=n are over)"
 	@echo "make bench   the benchmarks of the release build"
@@ -42,6 +44,11 @@ $(RELEASE)/build.ninja: CMakePresets.json
 demo: $(DEMO)/index.html
 $(DEMO)/index.html: $(DEMO_SOURCES)
 	@node examples/demo/build.mjs $(DEMO)
+
+# The command, libmerrow and its headers.
+install: $(RELEASE)/build.ninja
+	@cmake --build $(RELEASE) --target merrow merrow_shared merrow_static -j $(JOBS)
+	@cmake --install $(RELEASE) --prefix "$(PREFIX)"
 
 test:
 	@tools/bootstrap test

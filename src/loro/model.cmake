@@ -8,7 +8,7 @@ merrow_test(loro_full_replay_test SOURCES $<TARGET_OBJECTS:loro_full_replay> DEP
 
 # loro_canary_RULE: the test with its own copy of the one source that decides by RULE, which the
 # linker takes instead of the library's.
-add_custom_target(loro_canaries)
+add_custom_target(canaries)
 foreach(canary IN ITEMS sequence:sequence_tracker map:map_state mark:text_state
                         movable:movable_list_state tree:tree_state)
   string(REGEX REPLACE ":.*$" "" rule ${canary})
@@ -18,5 +18,5 @@ foreach(canary IN ITEMS sequence:sequence_tracker map:map_state mark:text_state
                                                       $<TARGET_OBJECTS:loro_full_replay>)
   target_compile_definitions(loro_canary_${rule} PRIVATE MERROW_CANARY_${macro})
   target_link_libraries(loro_canary_${rule} PRIVATE merrow_loro GTest::gmock_main)
-  add_dependencies(loro_canaries loro_canary_${rule})
+  add_dependencies(canaries loro_canary_${rule})
 endforeach()
