@@ -40,6 +40,43 @@ Status Import(WorkerCall& call) {
   return {};
 }
 
+// {"id": {"peer": "1", "counter": 2}, "len": 3}, as loro-crdt has it.
+Result<loro::IdSpan> ToSpan(const Json& json) {
+  const auto id_json = json.find("id");
+  const auto length_json = json.find("len");
+  if (!json.is_object() || id_json == json.end() || length_json == json.end()) {
+    return InvalidArgument(json.dump() +
+                           " is not like {\"id\":{\"peer\":\"1\",\"counter\":2},\"len\":3}");
+  }
+  MERROW_ASSIGN(const loro::Id id, ToId(*id_json));
+  MERROW_ASSIGN(const size_t length, ToIndex(*length_json));
+  if (length > static_cast<size_t>(INT32_MAX - id.counter)) {
+    return InvalidArgument(json.dump() + " ends past the last counter");
+  }
+  return loro::IdSpan{id.peer, id.counter, id.counter + static_cast<loro::Counter>(length)};
+}
+
+Result<Bytes> ExportRange(const WorkerCall& call) {
+  MERROW_ASSIGN(const Json* field, call.Field("spans"));
+  if (!field->is_array()) return InvalidArgument("field \"spans\" is not an array");
+  std::vector<loro::IdSpan> spans;
+  for (const Json& item : *field) {
+    MERROW_ASSIGN(const loro::IdSpan span, ToSpan(item));
+    spans.push_back(span);
+  }
+  return call.doc().ExportUpdatesInRange(spans);
+}
+
+Result<Bytes> ExportShallow(const WorkerCall& call) {
+  const auto given = call.request.find("frontiers");
+  if (given == call.request.end() || given->is_null()) {
+    call.doc().Commit();
+    return call.doc().ExportShallowSnapshot(call.doc().frontiers());
+  }
+  MERROW_ASSIGN(const loro::Frontiers frontiers, call.Frontiers("frontiers"));
+  return call.doc().ExportShallowSnapshot(frontiers);
+}
+
 Result<Bytes> ExportUpdate(const WorkerCall& call) {
   MERROW_ASSIGN(const auto from, call.Version("from"));
   return call.doc().ExportUpdates(from.value_or(loro::VersionVector()));
@@ -48,6 +85,8 @@ Result<Bytes> ExportUpdate(const WorkerCall& call) {
 Result<Bytes> ExportAs(const std::string& mode, const WorkerCall& call) {
   if (mode == "update") return ExportUpdate(call);
   if (mode == "snapshot") return call.doc().ExportSnapshot();
+  if (mode == "shallow-snapshot") return ExportShallow(call);
+  if (mode == "updates-in-range") return ExportRange(call);
   return Unsupported("export mode \"" + mode + "\"");
 }
 
@@ -84,6 +123,16 @@ Status Commit(WorkerCall& call) {
   return call.doc().Commit(options);
 }
 
+Status Checkout(WorkerCall& call) {
+  MERROW_ASSIGN(const loro::Frontiers frontiers, call.Frontiers("frontiers"));
+  return call.doc().Checkout(frontiers);
+}
+
+Status CheckoutToLatest(WorkerCall& call) {
+  call.doc().CheckoutToLatest();
+  return {};
+}
+
 Status JsonUpdates(WorkerCall& call) {
   MERROW_ASSIGN(const auto from, call.Version("from"));
   MERROW_ASSIGN(const auto to, call.Version("to"));
@@ -113,6 +162,8 @@ void AddExchangeCommands(WorkerCommands* commands) {
   commands->Add("json", ToJson);
   commands->Add("version", Version);
   commands->Add("commit", Commit);
+  commands->Add("checkout", Checkout);
+  commands->Add("checkoutToLatest", CheckoutToLatest);
   commands->Add("jsonUpdates", JsonUpdates);
   commands->Add("importJsonUpdates", ImportJsonUpdates);
 }
