@@ -782,6 +782,17 @@ class BlobWriter {
   EnvelopeWriter envelope_{EncodeMode::kFastUpdates};
 };
 
+// The version that the updates start from: {"peer": counter}. Dependencies say it, too.
+Status CheckStart(const Fields& fields) {
+  MERROW_ASSIGN(const Json* json, fields.Get("start_version"));
+  MERROW_ASSIGN(const Fields start, Fields::Of(*json));
+  for (const auto& [peer, counter] : json->items()) {
+    MERROW_TRY(ParseNumber<PeerId>(peer, "a peer id"));
+    MERROW_TRY(start.Position(peer.c_str()));
+  }
+  return {};
+}
+
 Result<Bytes> Convert(const Json& json) {
   constexpr int64_t kSchemaVersion = 1;
   MERROW_ASSIGN(const Fields fields, Fields::Of(json));
@@ -790,6 +801,7 @@ Result<Bytes> Convert(const Json& json) {
     return Unsupported("schema version " + std::to_string(version) + ", not " +
                        std::to_string(kSchemaVersion));
   }
+  MERROW_TRY(CheckStart(fields));
   MERROW_ASSIGN(const Json* peers, fields.Get("peers"));
   MERROW_ASSIGN(const Names names, Names::Of(*peers));
   MERROW_ASSIGN(const Json* changes, fields.Array("changes"));

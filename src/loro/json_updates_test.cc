@@ -206,6 +206,8 @@ TEST(JsonUpdatesTest, WhatLoroRefusesIsRefused) {
   };
   EXPECT_EQ(refusal(changed(R"("schema_version":1)", R"("schema_version":2)")),
             "unsupported: JSON updates: schema version 2, not 1");
+  refusal(changed(R"("start_version":{},)", ""));
+  refusal(changed(R"("start_version":{})", R"("start_version":{"7":-1})"));
   refusal(changed(R"("timestamp":0)", R"("timestamp":1.5)"));
   refusal(changed(R"("timestamp":0,)", ""));
   refusal(changed(R"("peers":["7"],)", ""));
