@@ -422,8 +422,17 @@ export class WorkerEngine {
     return this.#call({ cmd: "checkoutToLatest", doc });
   }
 
-  async jsonUpdates(doc) {
-    return (await this.#call({ cmd: "jsonUpdates", doc })).value;
+  async jsonUpdates(doc, since) {
+    return (await this.#call({ cmd: "jsonUpdates", doc, from: since })).value;
+  }
+
+  async importJsonUpdates(doc, value) {
+    const { success, pending } = await this.#call({
+      cmd: "importJsonUpdates",
+      doc,
+      value,
+    });
+    return { success, pending };
   }
 
   edit(doc, container, op) {
