@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "merrow/bytes.h"
 #include "merrow/result.h"
@@ -84,45 +85,74 @@ Result<ContainerKind> ParseContainerKind(std::string_view name);
 inline constexpr size_t kRootNameBytesMax = 65531;
 
 /// Names a container: a root by name and kind, any other by the op that created it and its kind.
-/// Two sides that touch the same root concurrently touch the same container.
+/// Two sides that touch the same root concurrently touch the same container. Small and cheap to
+/// copy: a root's name is shared by the copies.
 class ContainerId {
  public:
+  /// The root Map without a name.
   ContainerId() = default;
-  static ContainerId Root(std::string_view name, ContainerKind kind) {
-    ContainerId id;
-    id.name_ = name;
-    id.kind_ = kind;
-    id.is_root_ = true;
-    return id;
-  }
+  static ContainerId Root(std::string_view name, ContainerKind kind);
   static ContainerId Normal(Id op, ContainerKind kind) {
-    ContainerId id;
-    id.op_ = op;
-    id.kind_ = kind;
-    id.is_root_ = false;
-    return id;
+    return ContainerId(kind, /*is_root=*/false, op.counter, op.peer);
+  }
+  ContainerId(const ContainerId& other)
+      : ContainerId(other.kind_, other.is_root_, other.counter_, other.bits_) {
+    if (HasName()) Share();
+  }
+  ContainerId(ContainerId&& other) noexcept { swap(*this, other); }
+  ContainerId& operator=(ContainerId other) noexcept {
+    swap(*this, other);
+    return *this;
+  }
+  ~ContainerId() {
+    if (HasName()) Release();
+  }
+  friend void swap(ContainerId& a, ContainerId& b) noexcept {
+    std::swap(a.kind_, b.kind_);
+    std::swap(a.is_root_, b.is_root_);
+    std::swap(a.counter_, b.counter_);
+    std::swap(a.bits_, b.bits_);
   }
 
   bool is_root() const { return is_root_; }
   ContainerKind kind() const { return kind_; }
   /// REQUIRES: is_root()
-  const std::string& name() const { return name_; }
+  const std::string& name() const;
   /// REQUIRES: !is_root()
-  Id op() const { return op_; }
+  Id op() const { return {bits_, counter_}; }
 
   /// Loro's id text: "cid:root-body:Text" or "cid:12@34:Map".
   std::string ToString() const;
   static Result<ContainerId> Parse(std::string_view text);
 
-  friend bool operator==(const ContainerId&, const ContainerId&) = default;
-  friend auto operator<=>(const ContainerId&, const ContainerId&) = default;
+  friend bool operator==(const ContainerId& a, const ContainerId& b) {
+    if (a.kind_ != b.kind_ || a.is_root_ != b.is_root_) return false;
+    if (a.bits_ == b.bits_) return a.counter_ == b.counter_;
+    return a.is_root_ && a.name() == b.name();
+  }
+  /// Others before roots, then by kind, then by op or name.
+  friend std::strong_ordering operator<=>(const ContainerId& a, const ContainerId& b) {
+    return Compare(a, b);
+  }
 
  private:
-  bool is_root_ = true;
+  struct Name;  // a text and how many ids share it
+
+  ContainerId(ContainerKind kind, bool is_root, Counter counter, uint64_t bits)
+      : kind_(kind), is_root_(is_root), counter_(counter), bits_(bits) {}
+
+  bool HasName() const { return is_root_ && bits_ != 0; }
+  Name* shared_name() const;
+  void Share();
+  void Release();
+  static std::strong_ordering Compare(const ContainerId& a, const ContainerId& b);
+
   ContainerKind kind_ = ContainerKind::kMap;
-  Id op_;
-  std::string name_;
+  bool is_root_ = true;
+  Counter counter_ = 0;  // 0 of a root
+  uint64_t bits_ = 0;    // the op's peer, or a pointer to the root's name, 0 if that is empty
 };
+static_assert(sizeof(ContainerId) == 16);
 
 struct ContainerIdHash {
   size_t operator()(const ContainerId& id) const;

@@ -33,18 +33,18 @@ json ValueToJson(const Value& value) {
     json operator()(const Value::Binary& v) const { return "binary " + ToHex(v.bytes); }
     json operator()(const Value::List& list) const {
       json items = json::array();
-      for (const Value& item : list) items.push_back(std::visit(*this, item.any()));
+      for (const Value& item : list) items.push_back(item.Visit(*this));
       return items;
     }
     json operator()(const Value::Map& map) const {
       json entries = json::object();
-      for (const auto& [key, v] : map) entries[key] = std::visit(*this, v.any());
+      for (const auto& [key, v] : map) entries[key] = v.Visit(*this);
       return entries;
     }
     // As Loro's JSON export marks ids: a parrot in front.
     json operator()(const ContainerId& id) const { return "\xF0\x9F\xA6\x9C:" + id.ToString(); }
   };
-  return std::visit(Visitor(), value.any());
+  return value.Visit(Visitor());
 }
 
 std::string IdLpToString(IdLp id) {

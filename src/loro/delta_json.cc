@@ -163,9 +163,7 @@ struct DeltaWriter {
 
 }  // namespace
 
-void AppendPlainJson(const Value& value, std::string* out) {
-  std::visit(ValueWriter{out}, value.any());
-}
+void AppendPlainJson(const Value& value, std::string* out) { value.Visit(ValueWriter{out}); }
 
 std::string ToJson(const DocumentDelta& delta) {
   std::string json = "[";

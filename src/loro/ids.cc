@@ -2,7 +2,9 @@
 #include "merrow/ids.h"
 
 #include <array>
+#include <atomic>
 #include <charconv>
+#include <cstdint>
 #include <functional>
 
 namespace merrow::loro {
@@ -47,9 +49,44 @@ Result<ContainerKind> ParseContainerKind(std::string_view name) {
   return InvalidArgument("\"" + std::string(name) + "\" is not a container kind");
 }
 
+// Documents of several threads may share a name.
+struct ContainerId::Name {
+  explicit Name(std::string_view name) : text(name) {}
+  std::atomic<uint32_t> references = 1;
+  const std::string text;
+};
+
+ContainerId ContainerId::Root(std::string_view name, ContainerKind kind) {
+  static_assert(sizeof(Name*) <= sizeof(bits_));
+  const auto bits = name.empty() ? 0 : reinterpret_cast<uintptr_t>(new Name(name));
+  return ContainerId(kind, /*is_root=*/true, 0, bits);
+}
+
+ContainerId::Name* ContainerId::shared_name() const {
+  return reinterpret_cast<Name*>(static_cast<uintptr_t>(bits_));
+}
+
+void ContainerId::Share() { shared_name()->references.fetch_add(1, std::memory_order_relaxed); }
+
+void ContainerId::Release() {
+  if (shared_name()->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete shared_name();
+}
+
+const std::string& ContainerId::name() const {
+  static const std::string kEmpty;
+  return HasName() ? shared_name()->text : kEmpty;
+}
+
+std::strong_ordering ContainerId::Compare(const ContainerId& a, const ContainerId& b) {
+  if (a.is_root_ != b.is_root_) return a.is_root_ <=> b.is_root_;
+  if (a.kind_ != b.kind_) return a.kind_ <=> b.kind_;
+  if (a.is_root_) return a.name().compare(b.name()) <=> 0;
+  return a.op() <=> b.op();
+}
+
 std::string ContainerId::ToString() const {
-  if (is_root_) return std::string(kRootPrefix) + name_ + ":" + ContainerKindName(kind_);
-  return std::string(kNormalPrefix) + loro::ToString(op_) + ":" + ContainerKindName(kind_);
+  if (is_root_) return std::string(kRootPrefix) + name() + ":" + ContainerKindName(kind_);
+  return std::string(kNormalPrefix) + loro::ToString(op()) + ":" + ContainerKindName(kind_);
 }
 
 Result<ContainerId> ContainerId::Parse(std::string_view text) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loro/map_state.h"
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -23,6 +24,10 @@ bool MapState::Write(std::string_view key, std::optional<Value> value, IdLp writ
   const std::optional<uint32_t> found = Find(key);
   if (!found.has_value()) {
     live_count_ += value.has_value() ? 1 : 0;
+    // Most maps are small, and there are many of them.
+    if (entries_.size() == entries_.capacity()) {
+      entries_.reserve(entries_.size() + std::max<size_t>(2, entries_.size() / 2));
+    }
     entries_.push_back({std::string(key), std::move(value), writer});
     index_.Added(entries_.size(), [this](uint32_t i) { return HashKey(entries_[i].key); });
     return true;

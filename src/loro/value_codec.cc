@@ -244,14 +244,14 @@ struct OpValueWriter {
   void operator()(const Value::List& list) const {
     Tag(ValueTag::kList);
     writer.Uleb(list.size());
-    for (const Value& item : list) std::visit(*this, item.any());
+    for (const Value& item : list) item.Visit(*this);
   }
   void operator()(const Value::Map& map) const {
     Tag(ValueTag::kMap);
     writer.Uleb(map.size());
     for (const auto& [key, value] : map) {
       writer.Uleb(keys.Intern(key));
-      std::visit(*this, value.any());
+      value.Visit(*this);
     }
   }
   void operator()(const ContainerId& container) const {
@@ -382,14 +382,14 @@ struct StateValueWriter {
   void operator()(const Value::List& list) const {
     Tag(StateTag::kList);
     writer.Uleb(list.size());
-    for (const Value& item : list) std::visit(*this, item.any());
+    for (const Value& item : list) item.Visit(*this);
   }
   void operator()(const Value::Map& map) const {
     Tag(StateTag::kMap);
     writer.Uleb(map.size());
     for (const auto& [key, value] : map) {
       writer.LengthPrefixed(key);
-      std::visit(*this, value.any());
+      value.Visit(*this);
     }
   }
   void operator()(const ContainerId& container) const {
@@ -411,7 +411,7 @@ Result<Value> ReadOpValue(ByteReader& reader, std::span<const std::string_view> 
 }
 
 void WriteOpValue(ByteWriter& writer, const Value& value, KeyInterner& keys) {
-  std::visit(OpValueWriter{writer, keys}, value.any());
+  value.Visit(OpValueWriter{writer, keys});
 }
 
 bool CopyOpValue(Cursor& cursor, std::span<const std::string_view> from_keys, ByteWriter& writer,
@@ -422,7 +422,7 @@ bool CopyOpValue(Cursor& cursor, std::span<const std::string_view> from_keys, By
 Result<Value> ReadStateValue(ByteReader& reader) { return ReadNestedState(reader, 0); }
 
 void WriteStateValue(ByteWriter& writer, const Value& value) {
-  std::visit(StateValueWriter{writer}, value.any());
+  value.Visit(StateValueWriter{writer});
 }
 
 }  // namespace merrow::loro
