@@ -92,17 +92,11 @@ Result<DecodedBlob> DecodeBlob(BytesView bytes) {
   return blob;
 }
 
-// The starting op of a trimmed history, with the lamport that it has.
-struct StartingOp {
-  const Op* op;
-  Lamport lamport;
-};
-Result<StartingOp> FindStartingOp(Id id,
-                                  const std::vector<std::shared_ptr<const Incoming>>& blocks) {
+// The lamport of an op with which a trimmed history starts, and so one of the blocks.
+Result<Lamport> StartingLamport(Id id, const std::vector<std::shared_ptr<const Incoming>>& blocks) {
   for (const auto& incoming : blocks) {
     const ChangeBlock& block = incoming->block;
-    if (block.peer != id.peer || block.counter() != id.counter) continue;
-    return StartingOp{&block.ops.front(), block.changes.front().lamport};
+    if (block.peer == id.peer && block.counter() == id.counter) return block.changes[0].lamport;
   }
   return Corruption("op " + ToString(id) + ", with which the history starts, is missing");
 }
@@ -119,11 +113,8 @@ Result<std::shared_ptr<const HistoryBase>> BaseOf(
     if (shallow.start.End(id.peer) != id.counter) {
       return Corruption("the trimmed history does not end at " + ToString(id));
     }
-    MERROW_ASSIGN(const StartingOp starting, FindStartingOp(id, blocks));
-    if (starting.op->kind == OpKind::kTextMarkStart) {
-      return Unsupported("the history starts between the two ends of a mark at " + ToString(id));
-    }
-    lamport = std::max(lamport, starting.lamport);
+    MERROW_ASSIGN(const Lamport starting, StartingLamport(id, blocks));
+    lamport = std::max(lamport, starting);
   }
   return std::make_shared<const HistoryBase>(
       CausalGraph::Start{shallow.start, shallow.start_frontiers}, lamport, shallow.states);

@@ -24,6 +24,27 @@ Result<ElementHistory> History::Element(const ContainerId& list, IdLp element) {
   return history.ops.Find(element);
 }
 
+Result<std::optional<int64_t>> History::EndOfMark(const OpSlice& end) {
+  const Id start_id = end.id().Plus(-1);
+  const ChangeBlock* block = end.block;
+  const Op* start = end.op - 1;
+  if (end.op == block->ops.data()) {
+    // A mark can be cut in two. Its start says where both anchors are.
+    if (log_.graph().IsTrimmed(start_id)) {
+      return Corruption("the mark that ends at " + ToString(end.id()) +
+                        " starts in trimmed history");
+    }
+    if (!log_.graph().LvOf(start_id).has_value()) return std::optional<int64_t>();
+    block = &reader_.BlockAt(start_id);
+    start = &block->ops.back();
+  }
+  const bool is_start = start->kind == OpKind::kTextMarkStart &&
+                        start->counter == start_id.counter &&
+                        block->containers[start->container] == end.container();
+  if (!is_start) return std::optional<int64_t>();
+  return std::optional(int64_t{start->prop} + start->mark_length + 1);
+}
+
 TreeState History::ReplayTree(const ContainerId& tree) {
   std::vector<TreeMove> moves;
   ForEachOp([&](const OpSlice& slice) {

@@ -54,6 +54,9 @@ class History {
 
   /// Where and what an element of a movable list is, by all ops of the version.
   Result<ElementHistory> Element(const ContainerId& list, IdLp element);
+  /// The position at which the end anchor of a mark was inserted; nothing if the op ends no mark.
+  /// Corruption if the start is trimmed. REQUIRES: the op is a kTextMarkEnd
+  Result<std::optional<int64_t>> EndOfMark(const OpSlice& end);
   /// The state of a tree after its ops, replayed in the right order.
   TreeState ReplayTree(const ContainerId& tree);
 

@@ -17,6 +17,13 @@ namespace {
 // known: the state, which knows, checks the positions that come out.
 constexpr uint32_t kUnknownBaseLength = 1U << 30;
 
+Result<uint32_t> CheckedPosition(int64_t position) {
+  if (position < 0 || position > INT32_MAX) {
+    return Corruption("op position " + std::to_string(position) + " is out of range");
+  }
+  return static_cast<uint32_t>(position);
+}
+
 // The replay of one container.
 struct Replay {
   explicit Replay(uint32_t base_length) : tracker(base_length) {}
@@ -142,24 +149,21 @@ class Merger {
     MoveTo(replay, lv, run);
     replay->version.assign(1, lv + slice.length - 1);
     const bool is_new = lv >= first_new_;
-    const int64_t wire_position = slice.position();
-    if (wire_position < 0 || wire_position > INT32_MAX) {
-      return Corruption("op position " + std::to_string(wire_position) + " is out of range");
-    }
-    const auto position = static_cast<uint32_t>(wire_position);
+    MERROW_ASSIGN(const uint32_t position, CheckedPosition(slice.position()));
     SequenceTracker& tracker = replay->tracker;
     switch (slice.op->kind) {
       case OpKind::kTextInsert:
-      case OpKind::kListInsert: {
+      case OpKind::kListInsert:
+      case OpKind::kTextMarkStart: {
         MERROW_ASSIGN(const uint32_t at, tracker.Insert(slice.id(), slice.length, position));
         return is_new ? state_->ApplyInsertAt(slice, at) : Status();
       }
-      case OpKind::kTextMarkStart: {
-        MERROW_ASSIGN(const uint32_t start, tracker.Insert(slice.id(), 1, position));
-        if (is_new) MERROW_TRY(state_->ApplyInsertAt(slice, start));
-        MERROW_ASSIGN(const uint32_t end,
-                      tracker.Insert(slice.id().Plus(1), 1, position + slice.op->mark_length + 1));
-        return is_new ? state_->ApplyMarkEndAt(slice, end) : Status();
+      case OpKind::kTextMarkEnd: {
+        MERROW_ASSIGN(const std::optional<int64_t> wire_end, history_.EndOfMark(slice));
+        if (!wire_end.has_value()) return {};
+        MERROW_ASSIGN(const uint32_t end, CheckedPosition(*wire_end));
+        MERROW_ASSIGN(const uint32_t at, tracker.Insert(slice.id(), 1, end));
+        return is_new ? state_->ApplyMarkEndAt(slice, at) : Status();
       }
       case OpKind::kDelete: {
         deleted_.clear();

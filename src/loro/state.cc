@@ -116,9 +116,7 @@ Status State::Apply(const OpSlice& slice, History& history) {
     case OpKind::kListInsert:
     case OpKind::kTextMarkStart: {
       MERROW_ASSIGN(const uint32_t position, CheckedPosition(slice.position()));
-      MERROW_TRY(ApplyInsertAt(slice, position));
-      if (op.kind != OpKind::kTextMarkStart) return {};
-      return ApplyMarkEndAt(slice, position + op.mark_length + 1);
+      return ApplyInsertAt(slice, position);
     }
     case OpKind::kDelete: {
       const bool backwards = op.signed_length < 0;
@@ -157,7 +155,13 @@ Status State::Apply(const OpSlice& slice, History& history) {
       if (node == slice.id()) AdoptNode(node, slice.container());
       return {};
     }
-    case OpKind::kTextMarkEnd:  // applied with its start
+    case OpKind::kTextMarkEnd: {
+      Open(slice.container());
+      MERROW_ASSIGN(const std::optional<int64_t> wire_position, history.EndOfMark(slice));
+      if (!wire_position.has_value()) return {};
+      MERROW_ASSIGN(const uint32_t position, CheckedPosition(*wire_position));
+      return ApplyMarkEndAt(slice, position);
+    }
     case OpKind::kUnknown:
       Open(slice.container());
       return {};
@@ -203,7 +207,7 @@ Status State::ApplyInsertAt(const OpSlice& slice, uint32_t position) {
 Status State::ApplyMarkEndAt(const OpSlice& slice, uint32_t position) {
   auto* text = OpenAs<TextState>(slice.container());
   if (text == nullptr) return {};
-  return InsertStyleEnd(slice.container(), text, position, slice.id().Plus(1), slice.lamport + 1);
+  return InsertStyleEnd(slice.container(), text, position, slice.id(), slice.lamport);
 }
 
 Status State::DeleteAt(const ContainerId& id, uint32_t position, uint32_t length) {

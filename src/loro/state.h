@@ -78,8 +78,7 @@ class State {
   /// Applies an insert at `position` instead of its own. Of a mark, only the start anchor.
   /// REQUIRES: a text or list insert or a mark start.
   Status ApplyInsertAt(const OpSlice& slice, uint32_t position);
-  /// Applies the end anchor of a mark. Its op is the one after the start's and says nothing itself,
-  /// so both are applied with the start. REQUIRES: a mark start.
+  /// Applies the end anchor of a mark. REQUIRES: a mark end
   Status ApplyMarkEndAt(const OpSlice& slice, uint32_t position);
   Status DeleteAt(const ContainerId& id, uint32_t position, uint32_t length);
   /// Applies a move of a movable list's element at these positions instead of its own.
