@@ -197,7 +197,7 @@ class LocalEdit {
     if (index >= list->length()) return OutOfRange(id, index, list->length());
     MERROW_TRY(CheckRoom(1));
     const MovableListItem* item = list->Item(static_cast<uint32_t>(index));
-    const IdLp element = item->element;
+    const IdLp element = item->element();
     const IdLp writer{log.NextLamport(), log.local_peer()};
     log.Builder().AddSet(id, element, value);
     log.CountUncommitted(1);

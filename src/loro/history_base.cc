@@ -74,10 +74,10 @@ class BaseChecker {
       text->ForEachChunk([&](const TextChunk& chunk) { keep(CheckRun(chunk.run)); });
     } else if (const auto* movable = std::get_if<MovableListState>(&state)) {
       movable->ForEachItem([&](const MovableListItem& item) {
-        keep(CheckId(item.id, item.lamport));
+        keep(CheckId(item.id(), item.lamport));
         if (!item.visible) return;
-        keep(CheckIdLp(item.element));
-        keep(CheckIdLp(item.last_set));
+        keep(CheckIdLp(item.element()));
+        keep(CheckIdLp(item.last_set()));
       });
     } else if (const auto* tree = std::get_if<TreeState>(&state)) {
       for (const TreeImage::Node& node : tree->ToImage().nodes) {

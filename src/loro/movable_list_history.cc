@@ -14,9 +14,9 @@ size_t MovableListHistory::IdLpHash::operator()(const IdLp& id) const {
 
 void MovableListHistory::AddBase(const MovableListState& base) {
   base.ForEach([this](const MovableListItem& item) {
-    elements_[item.element] = {.write = {nullptr, nullptr, &item.value, 0, item.last_set},
-                               .position = item.idlp(),
-                               .inserted = true};
+    elements_[item.element()] = {.write = {nullptr, nullptr, &item.value, 0, item.last_set()},
+                                 .position = item.idlp(),
+                                 .inserted = true};
   });
 }
 

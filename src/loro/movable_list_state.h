@@ -17,8 +17,7 @@
 //       Everything about the others is in the history, where an ElementResolver finds it.
 //   (2) An element stands at one item at most.
 //
-// How it is stored: items in the leaves of a LeafTree that sums both indexes. From a certain size
-// on and only when it is asked for elements by name, an index from element to leaf is kept.
+// How that is stored is in movable_list_items.h.
 //
 // Thread-compatible.
 
@@ -29,6 +28,7 @@
 #include <optional>
 #include <vector>
 
+#include "loro/movable_list_items.h"
 #include "loro/sequence_run.h"
 #include "merrow/ids.h"
 #include "merrow/result.h"
@@ -37,20 +37,6 @@
 namespace merrow::loro {
 
 struct MovableListImage;
-
-/// An item, with its element if one stands at it.
-struct MovableListItem {
-  Id id;  // of the insert or move that made it
-  Lamport lamport = 0;
-  bool visible = false;
-  // Only if visible:
-  IdLp element;
-  IdLp last_set;  // of the op that wrote the value: the insert or a set
-  Value value;
-
-  IdLp idlp() const { return {lamport, id.peer}; }
-  friend bool operator==(const MovableListItem&, const MovableListItem&) = default;
-};
 
 /// What history says about an element that is not visible.
 struct ElementHistory {

@@ -98,7 +98,7 @@ class Peer {
       Make(pool, op);
     } else if (kind < 8) {
       op.kind = ListOp::Kind::kSet;
-      op.element = list_.Item(Below(length))->element;
+      op.element = list_.Item(Below(length))->element();
       Make(pool, op);
     } else {
       const uint32_t index = Below(length);
@@ -154,7 +154,7 @@ class Peer {
       if (!items[i].visible) continue;
       ASSERT_EQ(list_.OpIndexOf(visible).value(), i);
       ASSERT_EQ(*list_.Item(visible), items[i]);
-      ASSERT_EQ(*list_.Find(items[i].element), items[i]);
+      ASSERT_EQ(*list_.Find(items[i].element()), items[i]);
       ++visible;
     }
     ASSERT_EQ(list_.length(), visible);
@@ -181,15 +181,12 @@ class Peer {
     std::vector<MovableListItem> items;
     for (const SequenceTracker::EffectRun& run : tracker_.EffectRuns()) {
       for (uint32_t i = 0; i < run.length; ++i) {
-        MovableListItem item;
-        item.id = run.id.Plus(static_cast<Counter>(i));
-        item.lamport = lamports.at(item.id);
+        const Id id = run.id.Plus(static_cast<Counter>(i));
+        MovableListItem item = MovableListItem::Invisible(id, lamports.at(id));
         const auto at = element_at.find(item.idlp());
         if (at != element_at.end()) {
-          item.visible = true;
-          item.element = at->second;
-          item.last_set = elements.at(at->second).last_set;
-          item.value = elements.at(at->second).value;
+          const ElementHistory& element = elements.at(at->second);
+          item.Show(at->second, element.last_set, element.value);
         }
         items.push_back(item);
       }

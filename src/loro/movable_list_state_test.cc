@@ -181,7 +181,7 @@ TEST(MovableListState, LocalEditsAreThoseOfLoro) {
             list->InsertAt(ops[0]["pos"], id, lamport, {Value(args[1].get<std::string>())}).ok());
         count_op(1);
       } else if (edit["kind"] == "set") {
-        const IdLp element = list->Item(index)->element;
+        const IdLp element = list->Item(index)->element();
         ASSERT_EQ("L" + std::to_string(element.lamport) + "@" + std::to_string(element.peer),
                   ops[0]["elem_id"]);
         list->Set(element, Value(args[1].get<std::string>()), {lamport, id.peer});
@@ -277,7 +277,7 @@ TEST_F(SmallList, AMoveBringsADeletedElementBackWithItsLatestValue) {
       list_.MoveAt({.from = {}, .to = 0, .id = {3, 0}, .lamport = 4, .element = {1, 1}}, resolve)
           .ok());
   EXPECT_THAT(Values(), ElementsAre("B", "a", "c"));
-  EXPECT_EQ(list_.Item(0)->last_set, (IdLp{5, 2}));
+  EXPECT_EQ(list_.Item(0)->last_set(), (IdLp{5, 2}));
   list_.Set({1, 1}, Value("early"), {5, 1});
   EXPECT_THAT(Values(), ElementsAre("B", "a", "c"));
   list_.Set({1, 1}, Value("late"), {5, 3});

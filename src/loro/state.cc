@@ -251,7 +251,7 @@ bool State::WriteMap(const ContainerId& id, MapState* map, std::string_view key,
       old_value == nullptr ? std::nullopt : std::optional(*old_value);
   const std::optional<Value> fresh = value;
   const bool is_written = map->Write(key, std::move(value), writer);
-  if (is_written) recorder_->MapWritten(id, key, before.has_value());
+  if (is_written) recorder_->MapWritten(id, key, before);
   const std::optional<Value>& unseen = is_written ? before : fresh;
   if (unseen.has_value()) recorder_->Hide(*unseen);
   return is_written;
@@ -300,7 +300,7 @@ void State::SetElement(const ContainerId& id, MovableListState* list, IdLp eleme
   const std::optional<uint32_t> op_index = list->OpIndexOfElement(element);
   const MovableListItem* const item =
       op_index.has_value() ? list->ItemAtOpIndex(*op_index) : nullptr;
-  if (item == nullptr || writer < item->last_set) {
+  if (item == nullptr || writer < item->last_set()) {
     recorder_->Hide(value);
     return;
   }
