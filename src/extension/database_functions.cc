@@ -18,12 +18,6 @@
 #include "store/cell_guard.h"
 
 namespace merrow::extension {
-namespace {
-
-using store::ArgumentValue;
-using store::GuardFunction;
-
-constexpr std::string_view kMergeEqualValues = "merge-equal-values";
 
 /// The table's name, which is the last argument; a schema before it must be main.
 Result<std::string> TableArgument(int count, sqlite3_value** values) {
@@ -33,15 +27,22 @@ Result<std::string> TableArgument(int count, sqlite3_value** values) {
   for (int i = 0; i < count; ++i) {
     if (sqlite3_value_type(values[i]) != SQLITE_TEXT) {
       return InvalidArgument("a table's name must be text, not " +
-                             cells::Describe(ArgumentValue(values[i])));
+                             cells::Describe(store::ArgumentValue(values[i])));
     }
   }
-  if (count == 2 && ArgumentValue(values[0]).bytes != "main") {
+  if (count == 2 && store::ArgumentValue(values[0]).bytes != "main") {
     return Unsupported("only tables of the main database can be tracked, not of " +
-                       cells::Describe(ArgumentValue(values[0])));
+                       cells::Describe(store::ArgumentValue(values[0])));
   }
-  return std::string(ArgumentValue(values[count - 1]).bytes);
+  return std::string(store::ArgumentValue(values[count - 1]).bytes);
 }
+
+namespace {
+
+using store::ArgumentValue;
+using store::GuardFunction;
+
+constexpr std::string_view kMergeEqualValues = "merge-equal-values";
 
 void Track(sqlite3_context* context, int count, sqlite3_value** values) {
   GuardFunction(context, [&]() -> Status {

@@ -29,6 +29,8 @@ Status Register(sqlite3* db) {
   MERROW_ASSIGN(store::CellStore* const store, store::CellStore::Attach(db));
   MERROW_TRY(RegisterChanges(*store));
   MERROW_TRY(RegisterDatabaseFunctions(*store));
+  MERROW_TRY(RegisterSchemaFunctions(*store));
+  MERROW_TRY(RegisterOrdering(*store));
   return RegisterPacking(*store);
 }
 

@@ -7,6 +7,8 @@
 
 #pragma once
 
+#include <string>
+
 #include "store/cell_store.h"
 
 namespace merrow::extension {
@@ -22,6 +24,10 @@ Status AddFunction(store::CellStore& store, const char* name, int arguments, int
 Status RegisterChanges(store::CellStore& store);
 /// merrow_track, merrow_site_id, crsql_as_crr and the other functions about this database.
 Status RegisterDatabaseFunctions(store::CellStore& store);
+/// crsql_begin_alter, crsql_automigrate, merrow_take_over and the like.
+Status RegisterSchemaFunctions(store::CellStore& store);
+/// crsql_fract_as_ordered and crsql_fract_key_between.
+Status RegisterOrdering(store::CellStore& store);
 /// crsql_pack_columns and the table-valued crsql_unpack_columns.
 Status RegisterPacking(store::CellStore& store);
 
@@ -29,6 +35,9 @@ Status RegisterPacking(store::CellStore& store);
 inline store::CellStore& StoreOf(sqlite3_context* context) {
   return *static_cast<store::CellStore*>(sqlite3_user_data(context));
 }
+
+/// The table that `[schema,] table` names, which must be in main.
+Result<std::string> TableArgument(int count, sqlite3_value** values);
 
 /// The function's result.
 void SetResult(sqlite3_context* context, const cells::ValueView& value);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// merrow-sql-worker: drives merrow.so by JSON lines, for tests and for whoever debugs them. It links
-// the system's SQLite and loads the extension into every database that it opens, as any program
-// would.
+// merrow-sql-worker: drives merrow.so by JSON lines, for tests and for whoever debugs them. It
+// links the system's SQLite and loads the extension into every database that it opens, as any
+// program would.
 //
 //     merrow-sql-worker EXTENSION
 //

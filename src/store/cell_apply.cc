@@ -294,4 +294,61 @@ Status CellStore::Apply(const FlatChange& change) {
   return {};
 }
 
+Status CellStore::ApplyRowChange(const cells::Transaction& transaction,
+                                 const cells::RowChange& change,
+                                 const std::vector<cells::SiteOrdinal>& authors) {
+  const cells::ChangedTable& changed = transaction.tables[change.table];
+  CellTable* const table = tables_.Find(changed.name);
+  if (table == nullptr) {
+    return NotFound("it is not tracked here");
+  }
+  converted_.clear();
+  Bytes buffer;
+  std::vector<cells::ValueView> key_values;
+  MERROW_ASSIGN(const RowKey key, NormalizeKey(*table, change.key, buffer, key_values));
+  const auto stamp = [&](const cells::ChangeClock& clock) -> cells::Stamp {
+    return {transaction_.version(), clock.seq, authors[clock.author]};
+  };
+  std::vector<cells::IncomingCell> incoming;
+  incoming.reserve(change.cells.size());
+  for (const cells::CellChange& cell : change.cells) {
+    const std::string& name = changed.columns[cell.column];
+    const size_t column = table->FindColumn(name);
+    if (column == CellTable::npos) {
+      return NotFound("it has no column " + name);
+    }
+    MERROW_ASSIGN(const cells::ValueView value,
+                  Convert(cell.value.view(), table->columns[column].affinity));
+    incoming.push_back({table->columns[column].id, cell.col_version, value, stamp(cell.clock)});
+  }
+  cells::IncomingRow row;
+  row.cl = change.cl;
+  row.cells = incoming;
+  if (change.sentinel.has_value()) {
+    row.sentinel = stamp(*change.sentinel);
+  }
+  return Merge(*table, key, key_values, row);
+}
+
+Status CellStore::ApplyTransaction(const cells::Transaction& transaction) {
+  MERROW_TRY(cells::CheckTransaction(transaction));
+  MERROW_TRY(Join());
+  if (!merge_equal_values_.has_value()) {
+    MERROW_ASSIGN(merge_equal_values_, ConfigInt("merge-equal-values", 0));
+  }
+  transaction_.RaiseVersion(transaction.version);
+  std::vector<cells::SiteOrdinal> authors;
+  for (const cells::SiteId& author : transaction.authors) {
+    MERROW_ASSIGN(const cells::SiteOrdinal ordinal, OrdinalOf(author));
+    authors.push_back(ordinal);
+  }
+  for (const cells::RowChange& change : transaction.rows) {
+    Status applied = ApplyRowChange(transaction, change, authors);
+    if (!applied.ok()) {
+      return applied.error().Within("table " + transaction.tables[change.table].name);
+    }
+  }
+  return {};
+}
+
 }  // namespace merrow::store

@@ -195,6 +195,11 @@ Status CellStore::SetConfigInt(std::string_view key, int64_t value) {
 Status CellStore::Track(std::string_view name) {
   MERROW_ASSIGN(CellSavepoint savepoint, CellSavepoint::Begin(db_));
   MERROW_TRY(tables_.Refresh());
+  MERROW_ASSIGN(const bool is_cr_sqlite, IsCrSqliteTable(name));
+  if (is_cr_sqlite) {
+    return InvalidArgument("table " + std::string(name) +
+                           " belongs to cr-sqlite; SELECT merrow_take_over() makes it Merrow's");
+  }
   CellTable* const before = tables_.Find(name);
   const bool was_tracked = before != nullptr && before->has_triggers;
   MERROW_ASSIGN(CellTable* const table, tables_.Track(name));
@@ -213,6 +218,23 @@ Status CellStore::Untrack(std::string_view name) {
   return savepoint.Release();
 }
 
+/// The key in the first columns of the statement's row; packed into `buffer` unless a number.
+Result<RowKey> CellStore::KeyOfColumns(CellTable& table, CellStatement& statement, Bytes& buffer) {
+  if (table.int_key) {
+    return RowKey{table.id, statement.Int(0), {}};
+  }
+  buffer.assign(1, static_cast<char>(static_cast<unsigned char>(table.key.size())));
+  for (size_t i = 0; i < table.key.size(); ++i) {
+    const cells::ValueView value = statement.Column(static_cast<int>(i));
+    if (value.type == cells::ValueType::kNull) {
+      return InvalidArgument("table " + table.name + ": a row has NULL in key column " +
+                             table.key[i].name);
+    }
+    cells::AppendPackedColumn(value, buffer);
+  }
+  return RowKey{table.id, 0, buffer};
+}
+
 Status CellStore::Backfill(CellTable& table) {
   std::string keys;
   for (const CellColumn& column : table.key) {
@@ -220,7 +242,6 @@ Status CellStore::Backfill(CellTable& table) {
   }
   CellStatement scan;
   MERROW_TRY(scan.Prepare(db_, "SELECT " + keys + " FROM main." + SqlName(table.name)));
-  std::vector<cells::ValueView> values(table.key.size());
   bool joined = false;
   while (true) {
     MERROW_ASSIGN(const bool row, scan.Step());
@@ -231,17 +252,8 @@ Status CellStore::Backfill(CellTable& table) {
       MERROW_TRY(Join());
       joined = true;
     }
-    RowKey key{table.id, 0, {}};
     Bytes packed;
-    if (table.int_key) {
-      key.number = scan.Int(0);
-    } else {
-      for (size_t i = 0; i < values.size(); ++i) {
-        values[i] = scan.Column(static_cast<int>(i));
-      }
-      packed = cells::PackColumns(values);
-      key.packed = packed;
-    }
+    MERROW_ASSIGN(const RowKey key, KeyOfColumns(table, scan, packed));
     MERROW_ASSIGN(CellTransaction::Row* const known, transaction_.Find(table, key));
     if (known->clock.empty()) {
       transaction_.AddInsert(key);

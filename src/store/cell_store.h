@@ -73,6 +73,32 @@ class CellStore {
   Status Track(std::string_view name);
   Status Untrack(std::string_view name);
 
+  /// Opens a savepoint in which the table may be altered or rebuilt: its triggers are gone, so
+  /// writes are not recorded.
+  Status BeginAlter(std::string_view name);
+  /// Brings clocks in line with what became of the table, and ends the savepoint. New rows and
+  /// values that are not the default of their new column count as written in the current
+  /// db_version, since other sites are expected to alter theirs alike; clocks of rows that are gone
+  /// go too. Reads no rows if columns were only added.
+  Status CommitAlter(std::string_view name);
+
+  /// Takes over a database that cr-sqlite 0.15 or 0.16 made: its site id, clocks and tables become
+  /// Merrow's, versions and all, and cr-sqlite's own tables and triggers go. The number of tables.
+  Result<int64_t> TakeOver();
+  /// Does cr-sqlite's trigger sit on that table?
+  Result<bool> IsCrSqliteTable(std::string_view name);
+
+  // --- Tombstones (cell_collect.cc).
+
+  /// Notes that `site` has merged everything of this site up to `version`.
+  Status ConfirmPeer(const cells::SiteId& site, cells::DbVersion version);
+  /// Notes that `site` will never come back.
+  Status ForgetPeer(const cells::SiteId& site);
+  /// Drops the tombstones that every known site has confirmed; how many.
+  Result<int64_t> CollectTombstones();
+  /// Drops from _merrow_tx what later transactions have overwritten; how many keys.
+  Result<int64_t> CompactLog();
+
   // --- Sites and versions.
 
   Result<cells::SiteId> OwnSite();
@@ -94,7 +120,8 @@ class CellStore {
 
   /// Invalid argument names the table, the column and the reason; nothing is changed then.
   Status Apply(const FlatChange& change);
-  /// All rows, under a db_version of their own.
+  /// All rows, cells of a row together. Not found if a table or column is not known here. On error
+  /// some rows may be merged; the caller rolls back.
   Status ApplyTransaction(const cells::Transaction& transaction);
 
   // --- Called by capture.
@@ -116,10 +143,19 @@ class CellStore {
   Status LoadSites();
   Result<cells::DbVersion> ReadDbVersion();
   Status Backfill(CellTable& table);
+  Result<int64_t> RootPage(std::string_view name);
+  Status Reconcile(CellTable& table);
+  Status ReconcileRow(CellTable& table, CellStatement& scan, cells::DbVersion version);
+  Status DropVanished(CellTable& table);
+  Status TakeOverSites();
+  Status TakeOverTable(const std::string& name);
+  Result<RowKey> KeyOfColumns(CellTable& table, CellStatement& statement, Bytes& buffer);
 
   Result<RowKey> NormalizeKey(CellTable& table, BytesView packed, Bytes& buffer,
                               std::vector<cells::ValueView>& values);
   Result<cells::ValueView> Convert(const cells::ValueView& value, cells::Affinity affinity);
+  Status ApplyRowChange(const cells::Transaction& transaction, const cells::RowChange& change,
+                        const std::vector<cells::SiteOrdinal>& authors);
   Status Merge(CellTable& table, const RowKey& key, const std::vector<cells::ValueView>& key_values,
                const cells::IncomingRow& row);
   Status WriteRow(CellTable& table, const std::vector<cells::ValueView>& key_values,
@@ -135,6 +171,14 @@ class CellStore {
   bool sites_loaded_ = false;
   std::vector<std::optional<cells::SiteId>> sites_;  // by ordinal
   std::unordered_map<std::string, cells::SiteOrdinal> ordinals_;
+  /// What BeginAlter saw.
+  struct Alter {
+    std::string table;
+    int64_t changes = 0;
+    int64_t root_page = 0;
+  };
+  std::optional<Alter> alter_;
+
   std::optional<int64_t> merge_equal_values_;
   std::vector<std::string> converted_;  // values that SQLite converted, until the merge is over
   cells::MergeOutcome outcome_;

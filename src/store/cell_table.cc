@@ -12,7 +12,10 @@ namespace {
 constexpr char kSchema[] = R"sql(
 CREATE TABLE IF NOT EXISTS _merrow_site (ordinal INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS _merrow_cell_config (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS _merrow_cell_table (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS _merrow_cell_table (
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, key TEXT, life_floor INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS _merrow_cell_peer (
+  id BLOB PRIMARY KEY, confirmed INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS _merrow_cell_column (
   table_id INTEGER, id INTEGER, name TEXT, PRIMARY KEY (table_id, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS _merrow_tx (id INTEGER PRIMARY KEY, rows BLOB NOT NULL);
@@ -126,6 +129,14 @@ bool CellTable::IsKey(std::string_view column) const {
                      [column](const CellColumn& one) { return SameName(one.name, column); });
 }
 
+std::string CellTable::KeySignature() const {
+  std::string signature = int_key ? "rowid" : "packed";
+  for (const CellColumn& column : key) {
+    signature += " " + SqlName(Lower(column.name));
+  }
+  return signature;
+}
+
 void CellTable::FinalizeStatements() {
   for (CellStatement* statement :
        {&read_clock, &write_clock, &drop_clock, &max_key, &read_row, &delete_row, &make_row}) {
@@ -193,7 +204,8 @@ Status CellTables::Load() {
   statement.Finalize();
   MERROW_TRY(statement.Prepare(
       db_,
-      "SELECT t.id, coalesce(m.tbl_name, t.name), m.name IS NOT NULL FROM main._merrow_cell_table "
+      "SELECT t.id, coalesce(m.tbl_name, t.name), m.name IS NOT NULL, t.key, t.life_floor FROM "
+      "main._merrow_cell_table "
       "t "
       "LEFT JOIN main.sqlite_master m ON m.type = 'trigger' AND m.name = '_merrow_' || t.id || "
       "'_insert' ORDER BY t.id"));
@@ -206,6 +218,8 @@ Status CellTables::Load() {
     table->id = statement.Int(0);
     table->name = statement.Text(1);
     table->has_triggers = statement.Int(2) != 0;
+    table->stored_key = statement.Text(3);
+    table->life_floor = statement.Int(4);
     tables_.push_back(std::move(table));
   }
   for (const auto& table : tables_) {
@@ -235,6 +249,7 @@ Status CellTables::LoadTable(CellTable& table) {
     }
   }
   std::vector<CellColumn> added;
+  size_t found = 0;
   for (const PragmaColumn& column : columns) {
     CellColumn cell{column.name, AffinityOfColumn(column, traits), 0, column.default_sql};
     const auto id = ids.find(Lower(column.name));
@@ -244,11 +259,13 @@ Status CellTables::LoadTable(CellTable& table) {
       table.int_key = SameName(column.type, "INTEGER") && !traits.key_has_index;
     } else if (id != ids.end()) {
       cell.id = id->second;
+      ++found;
       table.columns.push_back(cell);
     } else {
       added.push_back(cell);
     }
   }
+  table.lost_column = found < ids.size();
   table.int_key = table.int_key && table.key.size() == 1;
   std::sort(table.columns.begin(), table.columns.end(),
             [](const CellColumn& a, const CellColumn& b) { return a.id < b.id; });
@@ -362,9 +379,12 @@ Status CellTables::NumberColumns(CellTable& table) {
     present += (present.empty() ? "" : ", ") + std::to_string(column.id);
   }
   CellStatement rename;
-  MERROW_TRY(rename.Prepare(db_, "UPDATE main._merrow_cell_table SET name = ?2 WHERE id = ?1"));
+  MERROW_TRY(
+      rename.Prepare(db_, "UPDATE main._merrow_cell_table SET name = ?2, key = ?3 WHERE id = ?1"));
+  const std::string signature = table.KeySignature();
   rename.BindInt(1, table.id);
   rename.Bind(2, cells::ValueView::Text(table.name));
+  rename.Bind(3, cells::ValueView::Text(signature));
   MERROW_TRY(rename.Run());
   return RunSql(db_, "UPDATE main._merrow_cell_column SET name = NULL WHERE table_id = " +
                          std::to_string(table.id) + " AND id NOT IN (" + present + ")");

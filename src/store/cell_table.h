@@ -48,6 +48,13 @@ struct CellTable {
   size_t triggered_columns = 0;
   cells::ColumnId next_column_id = 0;
   bool has_triggers = false;
+  /// What the clocks' keys are made of; differs from KeySignature() once the key was changed.
+  std::string stored_key;
+  /// Tombstones up to this causal length were dropped, so a row that is not known may have lived
+  /// that long. Even.
+  cells::CausalLength life_floor = 0;
+  /// A column of an earlier schema is gone.
+  bool lost_column = false;
   /// Ids are 0 to columns.size() - 1, so a fresh row packs short.
   bool dense = false;
 
@@ -62,6 +69,8 @@ struct CellTable {
   bool IsKey(std::string_view column) const;
   std::string ClockTable() const { return "_merrow_clock_" + std::to_string(id); }
   void FinalizeStatements();
+  /// Names the key's columns and how they are stored.
+  std::string KeySignature() const;
 
   static constexpr size_t npos = static_cast<size_t>(-1);
 };
@@ -94,7 +103,6 @@ class CellTables {
   /// Forgets the table, its clocks and triggers; its rows stay.
   Status Untrack(std::string_view name);
   Status DropTriggers(const CellTable& table);
-  /// For a table that is without triggers for a while.
   Status CreateTriggers(CellTable& table);
 
   /// What a table must be to be tracked; the error says what it is not.

@@ -288,7 +288,11 @@ Status CellTransaction::Process() {
 
 Status CellTransaction::ProcessInsert(CellTable& table, Row& row, cells::DbVersion version) {
   WillChange(row, version);
-  if (row.clock.empty() && row.fresh_columns == 0 && table.dense && !table.columns.empty()) {
+  const bool is_unknown = row.clock.empty() && row.fresh_columns == 0;
+  if (is_unknown && table.life_floor > 0) {
+    // Another site may still have a tombstone that was dropped here.
+    row.clock.SetSentinel({table.life_floor, {version, next_seq_, 0}});
+  } else if (is_unknown && table.dense && !table.columns.empty()) {
     row.fresh_columns = static_cast<uint32_t>(table.columns.size());
     row.fresh_version = version;
     row.fresh_seq = next_seq_;
@@ -456,6 +460,17 @@ Status CellTransaction::WriteTxRow(cells::DbVersion version, BytesView rows) {
   if (version > cells::kDbVersionMax || next_part_ >= kPartsMax) {
     return LimitReached("db_version " + std::to_string(version) + " part " +
                         std::to_string(next_part_) + " is beyond what can be stored");
+  }
+  if (version <= committed_) {
+    // Of a transaction that is over: what an altered table brings along.
+    CellStatement append;
+    MERROW_TRY(append.Prepare(db_,
+                              "INSERT INTO main._merrow_tx (id, rows) SELECT coalesce(max(id) + 1, "
+                              "?1), ?2 FROM main._merrow_tx WHERE id BETWEEN ?1 AND ?3"));
+    append.BindInt(1, version << kPartBits);
+    append.Bind(2, cells::ValueView::Blob(rows));
+    append.BindInt(3, (version << kPartBits) + kPartsMax - 1);
+    return append.Run();
   }
   MERROW_TRY(insert_tx_.Prepare(db_, "INSERT INTO main._merrow_tx (id, rows) VALUES (?1, ?2)"));
   insert_tx_.BindInt(1, version << kPartBits | next_part_++);

@@ -4,12 +4,15 @@
 # merrow.so (src/extension) with MERROW_EXTENSION, against the SQLite that loads it
 # (sqlite_api.h says how).
 set(MERROW_CELL_SOURCES
+    cell_alter.cc
     cell_apply.cc
     cell_capture.cc
+    cell_collect.cc
     cell_reader.cc
     cell_statement.cc
     cell_store.cc
     cell_table.cc
+    cell_takeover.cc
     cell_transaction.cc
     cell_tx_rows.cc)
 list(TRANSFORM MERROW_CELL_SOURCES PREPEND ${CMAKE_CURRENT_LIST_DIR}/)

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// CellStore's part in ALTER TABLE: between BeginAlter() and CommitAlter() a table may be changed in
+// any way, and afterwards its clocks agree with it again.
+#include <algorithm>
+
+#include "cells/packed_key.h"
+#include "store/cell_store.h"
+
+namespace merrow::store {
+
+Result<int64_t> CellStore::RootPage(std::string_view name) {
+  CellStatement statement;
+  MERROW_TRY(statement.Prepare(db_,
+                               "SELECT rootpage FROM main.sqlite_master WHERE type = 'table' AND "
+                               "name = ?1 COLLATE NOCASE"));
+  statement.Bind(1, cells::ValueView::Text(name));
+  MERROW_ASSIGN(const bool row, statement.Step());
+  return row ? statement.Int(0) : 0;
+}
+
+Status CellStore::BeginAlter(std::string_view name) {
+  MERROW_TRY(tables_.Refresh());
+  if (tables_.Find(name) == nullptr) {
+    return NotFound("table " + std::string(name) + " is not tracked");
+  }
+  if (alter_.has_value() && sqlite3_get_autocommit(db_) == 0) {
+    return InvalidArgument("table " + alter_->table + " is being altered; commit that first");
+  }
+  if (transaction_.active()) {
+    MERROW_TRY(transaction_.Flush());
+  }
+  MERROW_TRY(RunSql(db_, "SAVEPOINT merrow_alter"));
+  CellTable* const table = tables_.Find(name);
+  table->FinalizeStatements();
+  CellStatement rename;
+  MERROW_TRY(rename.Prepare(db_, "UPDATE main._merrow_cell_table SET name = ?2 WHERE id = ?1"));
+  rename.BindInt(1, table->id);
+  rename.Bind(2, cells::ValueView::Text(table->name));
+  MERROW_TRY(rename.Run());
+  MERROW_TRY(tables_.DropTriggers(*table));
+  MERROW_ASSIGN(const int64_t root_page, RootPage(name));
+  tables_.Invalidate();
+  alter_ = Alter{std::string(name), sqlite3_total_changes(db_), root_page};
+  return {};
+}
+
+Status CellStore::CommitAlter(std::string_view name) {
+  const bool begun = alter_.has_value() && alter_->table == name;
+  MERROW_ASSIGN(const int64_t root_page, RootPage(name));
+  const bool same_rows =
+      begun && alter_->changes == sqlite3_total_changes(db_) && alter_->root_page == root_page;
+  MERROW_ASSIGN(CellSavepoint savepoint, CellSavepoint::Begin(db_));
+  tables_.Invalidate();
+  MERROW_TRY(tables_.Refresh());
+  CellTable* const before = tables_.Find(name);
+  if (before == nullptr) {
+    return NotFound("table " + std::string(name) + " is not tracked, or is gone");
+  }
+  const bool same_key = before->stored_key == before->KeySignature();
+  const bool lost_column = before->lost_column;
+  MERROW_ASSIGN(CellTable* const table, tables_.Track(name));
+  if (!same_key) {
+    MERROW_TRY(Backfill(*table));
+  } else if (!same_rows || lost_column) {
+    MERROW_TRY(Reconcile(*table));
+  }
+  MERROW_TRY(savepoint.Release());
+  alter_.reset();
+  return begun ? RunSql(db_, "RELEASE merrow_alter") : Status();
+}
+
+/// A cell for every value that has none and is not what a new row would have; a row that is not
+/// known at all gets all its cells.
+Status CellStore::ReconcileRow(CellTable& table, CellStatement& scan, cells::DbVersion version) {
+  Bytes buffer;
+  MERROW_ASSIGN(const RowKey key, KeyOfColumns(table, scan, buffer));
+  MERROW_ASSIGN(CellTransaction::Row* const row, transaction_.Find(table, key));
+  const bool is_known = !row->clock.empty();
+  bool will_change = false;
+  const auto change = [&] {
+    if (!will_change) {
+      transaction_.WillChange(*row, version);
+      will_change = true;
+    }
+  };
+  if (table.columns.empty() && !is_known) {
+    change();
+    row->clock.SetSentinel({1, {version, transaction_.TakeSeq(), 0}});
+  }
+  for (size_t i = 0; i < table.columns.size(); ++i) {
+    const cells::ColumnId column = table.columns[i].id;
+    const bool is_default = scan.Int(static_cast<int>(table.key.size() + i)) != 0;
+    if (row->clock.Find(column) == nullptr && (!is_known || !is_default)) {
+      change();
+      row->clock.SetCell({column, 1, {version, transaction_.TakeSeq(), 0}});
+    }
+  }
+  return {};
+}
+
+Status CellStore::Reconcile(CellTable& table) {
+  MERROW_TRY(Join());
+  std::string columns;
+  for (const CellColumn& column : table.key) {
+    columns += (columns.empty() ? "" : ", ") + SqlName(column.name);
+  }
+  for (const CellColumn& column : table.columns) {
+    columns += ", " + SqlName(column.name) + " IS (" +
+               (column.default_sql.empty() ? "NULL" : column.default_sql) + ")";
+  }
+  CellStatement scan;
+  MERROW_TRY(scan.Prepare(db_, "SELECT " + columns + " FROM main." + SqlName(table.name)));
+  const cells::DbVersion version = std::max<cells::DbVersion>(transaction_.committed(), 1);
+  while (true) {
+    MERROW_ASSIGN(const bool more, scan.Step());
+    if (!more) {
+      break;
+    }
+    MERROW_TRY(ReconcileRow(table, scan, version));
+  }
+  return DropVanished(table);
+}
+
+/// Live clocks of rows that are gone: they were not deleted, they are no longer part of the table.
+Status CellStore::DropVanished(CellTable& table) {
+  MERROW_TRY(transaction_.Flush());
+  CellStatement clocks;
+  CellStatement probe;
+  MERROW_TRY(clocks.Prepare(db_, "SELECT key, clock FROM main." + table.ClockTable()));
+  std::string condition;
+  for (size_t i = 0; i < table.key.size(); ++i) {
+    condition +=
+        (i == 0 ? "" : " AND ") + SqlName(table.key[i].name) + " = ?" + std::to_string(i + 1);
+  }
+  MERROW_TRY(
+      probe.Prepare(db_, "SELECT 1 FROM main." + SqlName(table.name) + " WHERE " + condition));
+  cells::RowClock clock;
+  while (true) {
+    MERROW_ASSIGN(const bool more, clocks.Step());
+    if (!more) {
+      return {};
+    }
+    MERROW_TRY(clock.DecodeFrom(clocks.Column(1).bytes));
+    if (!cells::IsAlive(clock.cl())) {
+      continue;
+    }
+    probe.Reset();
+    std::vector<cells::ValueView> values = {clocks.Column(0)};
+    RowKey key{table.id, values[0].integer, {}};
+    if (!table.int_key) {
+      key = {table.id, 0, values[0].bytes};
+      MERROW_ASSIGN(values, cells::UnpackColumns(key.packed));
+    }
+    for (size_t i = 0; i < values.size(); ++i) {
+      probe.Bind(static_cast<int>(i) + 1, values[i]);
+    }
+    MERROW_ASSIGN(const bool exists, probe.Step());
+    if (!exists) {
+      MERROW_ASSIGN(CellTransaction::Row* const row, transaction_.Find(table, key));
+      transaction_.WillChange(*row, std::max<cells::DbVersion>(transaction_.committed(), 1));
+      row->clock.Clear();
+    }
+  }
+}
+
+}  // namespace merrow::store
