@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "loro/delta_builder.h"
+#include "loro/mergeable.h"
 #include "loro/text_attributes.h"
 #include "merrow/check.h"
 
@@ -91,8 +92,13 @@ void EventRecorder::Unhide(const Value& value) {
   ForEachContainerIn(value, [this](const ContainerId& id) { hidden_.erase(id); });
 }
 
-void EventRecorder::MapWritten(const ContainerId& id, std::string_view key, bool was_there) {
-  RecordOf<MapRecord>(id).try_emplace(std::string(key), was_there);
+void EventRecorder::MapWritten(const ContainerId& id, std::string_view key,
+                               const std::optional<Value>& before) {
+  auto& record = RecordOf<MapRecord>(id);
+  if (record.find(key) != record.end()) return;
+  SlotBefore slot{before.has_value(), std::nullopt};
+  if (before.has_value()) slot.mergeable = MergeableShownBy(id, key, *before);
+  record.emplace(key, std::move(slot));
 }
 
 void EventRecorder::TextInserted(const ContainerId& id, uint32_t entity_index, uint32_t length) {
@@ -160,7 +166,18 @@ void EventRecorder::TouchingNode(const ContainerId& id, const TreeState& tree, I
 
 std::optional<size_t> EventRecorder::DepthOf(const State& state, ContainerId id) const {
   size_t depth = 0;
-  while (!id.is_root()) {
+  while (true) {
+    if (const auto place = PlaceOfMergeable(id)) {
+      const auto* map = state.Get<MapState>(place->map);
+      const Value* const slot = map == nullptr ? nullptr : map->Get(place->key);
+      const bool is_shown =
+          slot != nullptr && MergeableShownBy(place->map, place->key, *slot) == id;
+      if (!is_shown) return std::nullopt;
+      ++depth;
+      id = place->map;
+      continue;
+    }
+    if (id.is_root()) break;
     const Container* const container = state.Find(id);
     if (container == nullptr || !container->parent.has_value()) return std::nullopt;
     if (container->parent->kind() == ContainerKind::kTree) {
@@ -261,15 +278,19 @@ EventRecorder::Delta EventRecorder::DeltaOf(const MovableRecord& record, const C
   return delta.Finish();
 }
 
-EventRecorder::Delta EventRecorder::DeltaOf(const MapRecord& record, const Container& container) {
+EventRecorder::Delta EventRecorder::DeltaOf(const MapRecord& record, const Container& container,
+                                            std::vector<ContainerId>* revived) {
   MapDelta delta;
   const auto* map = std::get_if<MapState>(&container.state);
   if (map == nullptr) return delta;
-  for (const auto& [key, was_there] : record) {
+  for (const auto& [key, before] : record) {
     const Value* const value = map->Get(key);
     if (value != nullptr) {
-      delta.push_back({key, *value});
-    } else if (was_there) {
+      const std::optional<ContainerId> child = MergeableShownBy(container.id, key, *value);
+      if (child.has_value() && child == before.mergeable) continue;
+      if (child.has_value()) revived->push_back(*child);
+      delta.push_back({key, child.has_value() ? Value(*child) : *value});
+    } else if (before.was_there) {
       delta.push_back({key, std::nullopt});
     }
   }
@@ -305,7 +326,7 @@ DocumentDelta EventRecorder::Take(const State& state) {
     } else if (const auto* movable = std::get_if<MovableRecord>(&record)) {
       delta = DeltaOf(*movable, container, &revived);
     } else if (const auto* map = std::get_if<MapRecord>(&record)) {
-      delta = DeltaOf(*map, container);
+      delta = DeltaOf(*map, container, &revived);
     } else if (const auto* tree = std::get_if<TouchedNodes>(&record)) {
       delta = DeltaOf(*tree, container, &revived);
     } else {

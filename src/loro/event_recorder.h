@@ -46,7 +46,7 @@ class EventRecorder {
 
   void Adopted(const ContainerId& child) { adopted_.insert(child); }
   /// A value was written, or would have been if a later write were not there.
-  void MapWritten(const ContainerId& id, std::string_view key, bool was_there);
+  void MapWritten(const ContainerId& id, std::string_view key, const std::optional<Value>& before);
   void TextInserted(const ContainerId& id, uint32_t entity_index, uint32_t length);
   void StyleInserted(const ContainerId& id, uint32_t entity_index, Id start);
   void ValuesInserted(const ContainerId& id, uint32_t position, uint32_t count);
@@ -74,7 +74,11 @@ class EventRecorder {
     EditRope rope;
     std::map<IdLp, bool> was_shown;  // of the elements that moved or went
   };
-  using MapRecord = std::map<std::string, bool, std::less<>>;  // key -> was it there
+  struct SlotBefore {
+    bool was_there = false;
+    std::optional<ContainerId> mergeable;  // the child that it showed
+  };
+  using MapRecord = std::map<std::string, SlotBefore, std::less<>>;
   using Record = std::variant<TextRecord, EditRope, MovableRecord, MapRecord, TouchedNodes, double>;
   using Delta = decltype(ContainerDelta::delta);
 
@@ -92,7 +96,8 @@ class EventRecorder {
   static Delta DeltaOf(const EditRope& record, const Container& container);
   Delta DeltaOf(const MovableRecord& record, const Container& container,
                 std::vector<ContainerId>* revived) const;
-  static Delta DeltaOf(const MapRecord& record, const Container& container);
+  static Delta DeltaOf(const MapRecord& record, const Container& container,
+                       std::vector<ContainerId>* revived);
   Delta DeltaOf(const TouchedNodes& record, const Container& container,
                 std::vector<ContainerId>* revived) const;
 

@@ -7,6 +7,7 @@
 
 #include "loro/delta_builder.h"
 #include "loro/element_walk.h"
+#include "loro/mergeable.h"
 #include "loro/text_attributes.h"
 #include "loro/tree_steps.h"
 
@@ -105,14 +106,14 @@ ListDelta DiffLists(const ListElements& from, const ListElements& to) {
   return delta.Finish();
 }
 
-MapDelta DiffMaps(const MapState& from, const MapState& to) {
+MapDelta DiffMaps(const ContainerId& id, const MapState& from, const MapState& to) {
   MapDelta delta;
   for (const MapState::Entry& entry : to.entries()) {
     const Value* const old_value = from.Get(entry.key);
     if (!entry.value.has_value()) {
       if (old_value != nullptr) delta.push_back({entry.key, std::nullopt});
     } else if (old_value == nullptr || !(*old_value == *entry.value)) {
-      delta.push_back({entry.key, entry.value});
+      delta.push_back({std::string(entry.key), ShownValue(id, entry.key, *entry.value)});
     }
   }
   // An earlier version may not know a key at all.
@@ -137,13 +138,13 @@ const T& StateOrEmpty(const Container* container, const T& empty) {
 }
 
 // Null stands for an empty container. Nothing if they are equal.
-std::optional<AnyDelta> DiffContainers(ContainerKind kind, const Container* from,
+std::optional<AnyDelta> DiffContainers(const ContainerId& id, const Container* from,
                                        const Container* to) {
   const auto unless_empty = [](auto delta) -> std::optional<AnyDelta> {
     if (delta.empty()) return std::nullopt;
     return AnyDelta(std::move(delta));
   };
-  switch (kind) {
+  switch (id.kind()) {
     case ContainerKind::kText: {
       const TextState empty;
       return unless_empty(DiffTexts(StateOrEmpty(from, empty), StateOrEmpty(to, empty)));
@@ -160,7 +161,7 @@ std::optional<AnyDelta> DiffContainers(ContainerKind kind, const Container* from
     }
     case ContainerKind::kMap: {
       const MapState empty;
-      return unless_empty(DiffMaps(StateOrEmpty(from, empty), StateOrEmpty(to, empty)));
+      return unless_empty(DiffMaps(id, StateOrEmpty(from, empty), StateOrEmpty(to, empty)));
     }
     case ContainerKind::kTree: {
       const TreeState empty;
@@ -188,11 +189,18 @@ void ForEachContainerIn(const Value& value, const std::function<void(const Conta
   }
 }
 
+Value ShownValue(const ContainerId& map, std::string_view key, const Value& value) {
+  if (value.If<Value::Binary>() == nullptr) return value;
+  std::optional<ContainerId> child = MergeableShownBy(map, key, value);
+  return child.has_value() ? Value(*std::move(child)) : value;
+}
+
 void ForEachShownChild(const State&, const Container& container,
                        const std::function<void(const ContainerId&)>& visit) {
   if (const auto* map = std::get_if<MapState>(&container.state)) {
     for (const MapState::Entry& entry : map->entries()) {
-      if (entry.value.has_value()) ForEachContainerIn(*entry.value, visit);
+      if (!entry.value.has_value()) continue;
+      ForEachContainerIn(ShownValue(container.id, entry.key, *entry.value), visit);
     }
   } else if (const auto* list = std::get_if<ListState>(&container.state)) {
     list->ForEach([&](const IdRun&, const Value& value) { ForEachContainerIn(value, visit); });
@@ -213,7 +221,7 @@ std::vector<const Container*> ShownContainers(const State& state) {
   std::vector<const Container*> shown;
   ContainerIdSet seen;
   for (const Container& container : state.containers()) {
-    if (container.id.is_root()) shown.push_back(&container);
+    if (container.id.is_root() && !IsMergeable(container.id)) shown.push_back(&container);
   }
   std::sort(shown.begin(), shown.end(),
             [](const Container* a, const Container* b) { return a->id < b->id; });
@@ -235,15 +243,15 @@ DocumentDelta DiffStates(const State& from, const State& to) {
   for (const Container* container : shown_from) before.emplace(container->id, container);
   for (const Container* container : shown_to) {
     const auto found = before.find(container->id);
-    auto change = DiffContainers(container->id.kind(),
-                                 found == before.end() ? nullptr : found->second, container);
+    auto change =
+        DiffContainers(container->id, found == before.end() ? nullptr : found->second, container);
     if (change.has_value()) delta.push_back({container->id, std::move(*change)});
   }
   // A root that the later version does not have is empty there.
   for (const Container* container : shown_from) {
-    if (!container->id.is_root()) break;
+    if (!container->id.is_root() || IsMergeable(container->id)) break;
     if (to.Find(container->id) != nullptr) continue;
-    auto change = DiffContainers(container->id.kind(), container, nullptr);
+    auto change = DiffContainers(container->id, container, nullptr);
     if (change.has_value()) delta.push_back({container->id, std::move(*change)});
   }
   return delta;
@@ -256,7 +264,7 @@ void AppendWhole(const State& state, const ContainerId& id, ContainerIdSet* done
     const ContainerId next = queue[i];
     const Container* const container = state.Find(next);
     if (container == nullptr || !done->insert(next).second) continue;
-    auto change = DiffContainers(next.kind(), nullptr, container);
+    auto change = DiffContainers(next, nullptr, container);
     if (change.has_value()) delta->push_back({next, std::move(*change)});
     ForEachShownChild(state, *container, [&](const ContainerId& child) { queue.push_back(child); });
   }

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <functional>
+#include <string_view>
 #include <unordered_set>
 #include <vector>
 
@@ -33,6 +34,9 @@ void ForEachShownChild(const State& state, const Container& container,
 
 /// Calls visit(child) for the containers that a value refers to.
 void ForEachContainerIn(const Value& value, const std::function<void(const ContainerId&)>& visit);
+
+/// What a reader sees in a map's slot: a mergeable child instead of its marker.
+Value ShownValue(const ContainerId& map, std::string_view key, const Value& value);
 
 /// Appends what turns nothing into `id` and all that it shows. Containers in `done` are left out,
 /// the others entered.
