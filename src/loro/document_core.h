@@ -51,7 +51,7 @@ class DocumentCore {
   Result<State> StateAt(const Frontiers& version) const;
   // As in Document.
   Status Checkout(const Frontiers& version);
-  void CheckoutToLatest() { view.reset(); }
+  void CheckoutToLatest();
   /// A blob with the history up to a version. Not found as in StateAt.
   Result<Bytes> ExportUpTo(const Frontiers& version);
 

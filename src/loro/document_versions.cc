@@ -3,6 +3,7 @@
 // Versions of a document: how they relate, looking at earlier ones, and documents that end at them.
 
 #include <deque>
+#include <utility>
 
 #include "loro/document_core.h"
 #include "loro/document_impl.h"
@@ -30,9 +31,18 @@ Status DocumentCore::Checkout(const Frontiers& version) {
   if (is_broken) return Corruption("the document is broken: its ops do not apply");
   Commit();
   MERROW_ASSIGN(State at, StateAt(version));
-  view = std::move(at);
+  const std::optional<State> before = std::exchange(view, std::move(at));
   view_frontiers = log.graph().FrontiersOf(*log.graph().VersionOf(version));
+  if (events != nullptr) {
+    events->TellCheckout(before.has_value() ? *before : state, *view, view_frontiers);
+  }
   return {};
+}
+
+void DocumentCore::CheckoutToLatest() {
+  if (!view.has_value()) return;
+  const std::optional<State> before = std::exchange(view, std::nullopt);
+  if (events != nullptr) events->TellCheckout(*before, state, log.graph().frontiers());
 }
 
 Result<Bytes> DocumentCore::ExportUpTo(const Frontiers& version) {
