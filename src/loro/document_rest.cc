@@ -63,7 +63,8 @@ void Document::Impl::WakeState() {
 
 bool Document::Impl::CanRest() const {
   return core_ != nullptr && !core_->is_broken && !core_->view.has_value() &&
-         !core_->log.has_pending() && core_->log.base() == nullptr;
+         !core_->log.has_pending() && core_->log.base() == nullptr &&
+         (core_->events == nullptr || !core_->events->has_subscribers());
 }
 
 void Document::Impl::Rest() {
