@@ -24,9 +24,6 @@ Status CellStore::BeginAlter(std::string_view name) {
   if (tables_.Find(name) == nullptr) {
     return NotFound("table " + std::string(name) + " is not tracked");
   }
-  if (alter_.has_value() && sqlite3_get_autocommit(db_) == 0) {
-    return InvalidArgument("table " + alter_->table + " is being altered; commit that first");
-  }
   if (transaction_.active()) {
     MERROW_TRY(transaction_.Flush());
   }

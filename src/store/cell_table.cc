@@ -431,6 +431,10 @@ Result<CellTable*> CellTables::Track(std::string_view name) {
   if (table == nullptr) {
     return InvalidArgument("table " + std::string(name) + " cannot be tracked");
   }
+  if (table->stored_key != table->KeySignature()) {
+    table->FinalizeStatements();
+    MERROW_TRY(RunSql(db_, "DROP TABLE IF EXISTS main." + table->ClockTable()));
+  }
   MERROW_TRY(RunSql(
       db_, "CREATE TABLE IF NOT EXISTS main." + table->ClockTable() +
                (table->int_key ? " (key INTEGER PRIMARY KEY, clock BLOB NOT NULL)"
