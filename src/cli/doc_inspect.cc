@@ -9,6 +9,7 @@
 #include <set>
 
 #include "cli/doc_tools.h"
+#include "loro/mergeable.h"
 #include "loro/state_codec.h"
 
 namespace merrow::cli {
@@ -41,7 +42,10 @@ struct Report {
   std::string kind;
   uint64_t bytes = 0;
   std::map<loro::PeerId, Peer> peers;
-  loro::VersionVector start;  // of shallow snapshots: what is trimmed
+  // Of shallow snapshots: what is trimmed, and the version that history starts from.
+  loro::VersionVector start;
+  loro::Frontiers start_frontiers;
+  bool is_shallow = false;
   loro::VersionVector version;
   loro::Frontiers frontiers;
   uint64_t blocks = 0;
@@ -156,7 +160,9 @@ Status AddSnapshot(const DocFile& file, Report* report) {
   report->frontiers = parts.frontiers;
   report->kind = parts.shallow.has_value() ? "shallow snapshot" : "snapshot";
   if (parts.shallow.has_value()) {
+    report->is_shallow = true;
     report->start = parts.shallow->start;
+    report->start_frontiers = parts.shallow->start_frontiers;
     MERROW_TRY(AddStates(file, parts.shallow->states, report));
   }
   MERROW_TRY(AddStates(file, parts.states, report));
@@ -209,9 +215,17 @@ std::map<std::string, uint64_t> ContainersByKind(const Report& report) {
 std::vector<ContainerId> Roots(const Report& report) {
   std::vector<ContainerId> roots;
   for (const ContainerId& id : report.containers) {
-    if (id.is_root()) roots.push_back(id);
+    if (id.is_root() && !loro::IsMergeable(id)) roots.push_back(id);
   }
   return roots;
+}
+
+std::vector<ContainerId> MergeableChildren(const Report& report) {
+  std::vector<ContainerId> children;
+  for (const ContainerId& id : report.containers) {
+    if (loro::IsMergeable(id)) children.push_back(id);
+  }
+  return children;
 }
 
 std::string RangesText(const std::vector<IdSpan>& spans) {
@@ -257,7 +271,10 @@ void PrintSummary(const Report& report, std::ostream& out) {
   line("peers", std::to_string(report.peers.size()));
   line("changes", std::to_string(report.changes) + " in " + Counted(report.blocks, "block"));
   line("ops", std::to_string(report.ops.ops) + " of " + Counted(report.ops.atoms, "atom"));
-  if (!report.start.empty()) line("trimmed", VersionText(report.start));
+  if (report.is_shallow) {
+    line("trimmed", VersionText(report.start));
+    line("starts at", FrontiersText(report.start_frontiers));
+  }
   line("version", VersionText(report.version));
   line("frontiers", FrontiersText(report.frontiers));
   if (report.first_timestamp != 0) {
@@ -304,6 +321,18 @@ void PrintPeers(const Report& report, std::ostream& out) {
   }
 }
 
+void PrintIds(std::string_view title, const std::vector<ContainerId>& ids, std::ostream& out) {
+  if (ids.empty()) return;
+  out << '\n' << title << '\n';
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (i == kRowsShown) {
+      out << "(" << ids.size() - i << " more)\n";
+      return;
+    }
+    out << PreviewContainer(ids[i]) << '\n';
+  }
+}
+
 void PrintContainers(const Report& report, std::ostream& out) {
   if (report.containers.empty()) return;
   TextTable table;
@@ -314,15 +343,8 @@ void PrintContainers(const Report& report, std::ostream& out) {
   out << '\n';
   table.Print(out);
 
-  const std::vector<ContainerId> roots = Roots(report);
-  out << "\nroots\n";
-  for (size_t i = 0; i < roots.size(); ++i) {
-    if (i == kRowsShown) {
-      out << "(" << Counted(roots.size() - i, "more root") << ")\n";
-      break;
-    }
-    out << PreviewContainer(roots[i]) << '\n';
-  }
+  PrintIds("roots", Roots(report), out);
+  PrintIds("mergeable children", MergeableChildren(report), out);
 }
 
 void PrintTables(const Report& report, std::ostream& out) {
@@ -349,6 +371,12 @@ OrderedJson ToJson(const loro::VersionVector& version) {
   return json;
 }
 
+OrderedJson ToJson(const loro::Frontiers& frontiers) {
+  OrderedJson json = OrderedJson::array();
+  for (const loro::Id& id : frontiers) json.push_back(loro::ToString(id));
+  return json;
+}
+
 OrderedJson ToJson(const std::vector<Part>& parts) {
   OrderedJson json = OrderedJson::object();
   for (const Part& part : parts) json[part.name] = part.bytes;
@@ -368,10 +396,12 @@ void PrintJson(const Report& report, std::ostream& out) {
   if (report.first_timestamp != 0) {
     json["timestamps"] = {report.first_timestamp, report.last_timestamp};
   }
-  if (!report.start.empty()) json["trimmed"] = ToJson(report.start);
+  if (report.is_shallow) {
+    json["trimmed"] = ToJson(report.start);
+    json["startsAt"] = ToJson(report.start_frontiers);
+  }
   json["version"] = ToJson(report.version);
-  json["frontiers"] = OrderedJson::array();
-  for (const loro::Id& id : report.frontiers) json["frontiers"].push_back(loro::ToString(id));
+  json["frontiers"] = ToJson(report.frontiers);
   json["peers"] = OrderedJson::object();
   for (const auto& [id, peer] : report.peers) {
     OrderedJson spans = OrderedJson::array();
@@ -387,6 +417,10 @@ void PrintJson(const Report& report, std::ostream& out) {
   for (const auto& [kind, count] : ContainersByKind(report)) json["containersByKind"][kind] = count;
   json["roots"] = OrderedJson::array();
   for (const ContainerId& id : Roots(report)) json["roots"].push_back(id.ToString());
+  json["mergeableChildren"] = OrderedJson::array();
+  for (const ContainerId& id : MergeableChildren(report)) {
+    json["mergeableChildren"].push_back(id.ToString());
+  }
   json["bytesByPart"] = {{"file", ToJson(report.parts)},
                          {"changeBlocks", ToJson(report.change_blocks)},
                          {"states", ToJson(report.states)}};

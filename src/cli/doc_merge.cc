@@ -48,6 +48,19 @@ Status WriteDocFile(const std::string& file, BytesView bytes) {
   return status;
 }
 
+Result<Bytes> ExportAs(const std::string& mode, loro::Document* doc) {
+  if (mode == "update") {
+    // Updates would start after the trimmed history, and nobody without it could read them.
+    if (doc->is_shallow()) {
+      return Conflict("--mode update: history is trimmed; a snapshot can hold the rest");
+    }
+    return doc->ExportUpdates({});
+  }
+  if (mode == "snapshot") return doc->ExportSnapshot();
+  if (mode == "shallow-snapshot") return doc->ExportShallowSnapshot(doc->frontiers());
+  return InvalidArgument("--mode " + mode);
+}
+
 }  // namespace
 
 Status DocJson(const std::vector<std::string>& files, DocIo& io) {
@@ -60,14 +73,10 @@ Status DocJson(const std::vector<std::string>& files, DocIo& io) {
 
 Status DocMerge(const std::vector<std::string>& files, const std::string& out_file,
                 const std::string& mode, DocIo& io) {
-  if (mode == "shallow-snapshot") {
-    return Unsupported("--mode shallow-snapshot: this release writes no trimmed history");
-  }
-  if (mode != "update" && mode != "snapshot") return InvalidArgument("--mode " + mode);
   loro::Document doc(kReader);
   MERROW_ASSIGN(const std::vector<loro::IdSpan> pending, ImportDocFiles(files, io, &doc));
   if (!pending.empty()) return Parked(pending).Within(Printable(out_file) + ": not written");
-  const Bytes merged = mode == "snapshot" ? doc.ExportSnapshot() : doc.ExportUpdates({});
+  MERROW_ASSIGN(const Bytes merged, ExportAs(mode, &doc));
   if (out_file != "-") return WriteDocFile(out_file, merged);
   io.out.write(merged.data(), static_cast<std::streamsize>(merged.size()));
   return {};

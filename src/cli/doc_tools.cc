@@ -61,7 +61,9 @@ void AddDocTools(CLI::App& doc, DocIo& io, int& exit_code) {
   });
   merge->add_option("FILE", flags->files, kFileHelp)->required();
   merge->add_option("-o,--out", flags->out, "file to write; - is standard output")->required();
-  merge->add_option("--mode", flags->mode, "what to write: update or snapshot")
+  merge
+      ->add_option("--mode", flags->mode,
+                   "what to write: history, history and state, or state and little history")
       ->check(CLI::IsMember({"update", "snapshot", "shallow-snapshot"}))
       ->capture_default_str();
 

@@ -34,8 +34,9 @@ Status DocJson(const std::vector<std::string>& files, DocIo& io);
 /// Changes in causal order (by lamport, then peer), each with a line per op; at most `limit`.
 Status DocLog(const std::string& file, std::optional<uint64_t> limit, DocIo& io);
 
-/// Merges `files` into `out_file`, as an "update" or a "snapshot". Conflict, and nothing is
-/// written, if ops would stay parked: the output would lose them.
+/// Merges `files` into `out_file`, as an "update", a "snapshot" or a "shallow-snapshot", whose
+/// history is as short as can be. Conflict, and nothing is written, if ops would stay parked, which
+/// the output would lose, or if an update would have to hold trimmed history.
 Status DocMerge(const std::vector<std::string>& files, const std::string& out_file,
                 const std::string& mode, DocIo& io);
 

@@ -70,8 +70,6 @@ std::vector<Blob> LoadBlobs() {
   return blobs;
 }
 
-bool IsShallow(const Blob& blob) { return blob.name.starts_with("shallow"); }
-
 // Its first ops depend on ops that it does not hold.
 bool StartsLate(const Blob& blob) {
   return blob.name == "the tail of three peers" || blob.name == "a slice of a run";
@@ -140,11 +138,6 @@ TEST_F(DocToolsTest, JsonIsThatOfTheVectors) {
   for (const Blob& blob : LoadBlobs()) {
     SCOPED_TRACE(blob.name);
     const Outcome outcome = Doc({"json", "-"}, blob.bytes);
-    if (IsShallow(blob)) {
-      EXPECT_EQ(outcome.exit_code, 1);
-      EXPECT_THAT(outcome.err, HasSubstr("shallow"));
-      continue;
-    }
     EXPECT_FALSE(HasControls(outcome.out));
     if (StartsLate(blob)) {
       EXPECT_EQ(outcome.exit_code, 1);
@@ -248,10 +241,63 @@ TEST_F(DocToolsTest, MergeMakesWhatTheFilesMakeTogether) {
   }
   const Outcome to_stdout = Doc({"merge", "-", "-o", "-"}, pair.first);
   EXPECT_EQ(Doc({"json", "-"}, to_stdout.out).out, "{\"body\":\"hello\"}\n");
-  const Outcome shallow = Doc({"merge", a, "-o", PathOf("no"), "--mode", "shallow-snapshot"});
-  EXPECT_EQ(shallow.exit_code, 1);
-  EXPECT_THAT(shallow.err, HasSubstr("shallow-snapshot"));
+}
+
+TEST_F(DocToolsTest, MergeTrimsHistory) {
+  const Pair pair = MakePair();
+  const std::string a = Write("a", pair.first);
+  const std::string out = PathOf("out");
+  // A line of history is trimmed to its last op.
+  ASSERT_EQ(Doc({"merge", a, "-o", out, "--mode", "shallow-snapshot"}).exit_code, 0);
+  EXPECT_EQ(Doc({"json", out}).out, Doc({"json", a}).out);
+  Json report = Json::parse(Doc({"inspect", out, "--json"}).out);
+  EXPECT_EQ(report["kind"], "shallow snapshot");
+  EXPECT_EQ(report["trimmed"], Json({{"1", 4}}));
+  EXPECT_EQ(report["startsAt"], Json({"4@1"}));
+  EXPECT_EQ(report["atoms"], 1);
+  EXPECT_THAT(Doc({"inspect", out}).out, HasSubstr("trimmed     {1: 4}\nstarts at   4@1\n"));
+
+  // What follows the start of history can still be merged, and then be trimmed only as far as all
+  // of it agrees.
+  const std::string both = PathOf("both");
+  const Outcome merged = Doc({"merge", out, Write("b", pair.second), Write("c", pair.third), "-o",
+                              both, "--mode", "shallow-snapshot"});
+  ASSERT_EQ(merged.exit_code, 0) << merged.err;
+  EXPECT_EQ(Json::parse(Doc({"json", both}).out),
+            Json({{"body", "hello world"}, {"row", {{"done", true}, {"title", "T"}}}}));
+  report = Json::parse(Doc({"inspect", both, "--json"}).out);
+  EXPECT_EQ(report["startsAt"], Json({"4@1"}));
+
+  const Outcome update = Doc({"merge", out, "-o", PathOf("no")});
+  EXPECT_EQ(update.exit_code, 1);
+  EXPECT_THAT(update.err, HasSubstr("trimmed"));
   EXPECT_FALSE(std::filesystem::exists(PathOf("no")));
+}
+
+TEST_F(DocToolsTest, LogShowsTimestampsAndMessagesInCausalOrder) {
+  loro::Document one(9);
+  const auto row = loro::ContainerId::Root("row", loro::ContainerKind::kMap);
+  EXPECT_TRUE(one.MapSet(row, "a", loro::Value(true)).ok());
+  EXPECT_TRUE(one.Commit({.timestamp = 1700000000, .message = "first\x1B[31m"}).ok());
+  loro::Document two(1);
+  EXPECT_TRUE(two.Import(one.ExportUpdates({})).ok());
+  EXPECT_TRUE(two.MapEnsureMergeable(row, "child", loro::ContainerKind::kText).ok());
+  EXPECT_TRUE(
+      two.TextInsert(*two.MapEnsureMergeable(row, "child", loro::ContainerKind::kText), 0, "x")
+          .ok());
+  EXPECT_TRUE(two.Commit({.timestamp = 1700000060, .message = "second"}).ok());
+  const Bytes blob = two.ExportUpdates({});
+  const std::string log = Doc({"log", "-"}, blob).out;
+  const size_t first = log.find("  at 2023-11-14T22:13:20Z\n  message \"first\\u001b[31m\"\n");
+  const size_t second = log.find("  at 2023-11-14T22:14:20Z\n  message \"second\"\n");
+  ASSERT_NE(first, std::string::npos) << log;
+  ASSERT_NE(second, std::string::npos) << log;
+  EXPECT_LT(first, second);
+  const Json report = Json::parse(Doc({"inspect", "-", "--json"}, blob).out);
+  EXPECT_EQ(report["messages"], 2);
+  EXPECT_EQ(report["roots"], Json({"cid:root-row:Map"}));
+  EXPECT_EQ(report["mergeableChildren"], Json({"cid:root-\U0001F91D:$row>child:Text"}));
+  EXPECT_THAT(Doc({"inspect", "-"}, blob).out, HasSubstr("\nmergeable children\n"));
 }
 
 TEST_F(DocToolsTest, PendingOpsAreReportedAndNotLost) {

@@ -6,6 +6,7 @@
 #include <exception>
 #include <iostream>
 
+#include "cli/command_line.h"
 #include "cli/doc_tools.h"
 #include "cli/doc_worker.h"
 #include "cli/serve.h"
@@ -13,7 +14,7 @@
 namespace {
 
 int Run(int argc, char** argv) {
-  CLI::App app{"Merrow makes rows mergeable."};
+  CLI::App app{"Merrow makes rows mergeable.", "merrow"};
   app.require_subcommand(1);
   int exit_code = 0;
   merrow::cli::AddServe(app, exit_code);
@@ -29,8 +30,7 @@ int Run(int argc, char** argv) {
   merrow::cli::DocIo io{std::cin, std::cout, std::cerr};
   merrow::cli::AddDocTools(*doc, io, exit_code);
 
-  CLI11_PARSE(app, argc, argv);
-  return exit_code;
+  return merrow::cli::RunCommandLine(app, argc, argv, exit_code, std::cout, std::cerr);
 }
 
 }  // namespace
