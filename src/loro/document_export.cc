@@ -145,6 +145,7 @@ Result<Bytes> DocumentCore::ExportShallowSnapshot(const Frontiers& at) {
   const Id first = graph.IdOf(*start);
   VersionVector trimmed = graph.VersionOf({&*start, 1});
   trimmed.Set(first.peer, first.counter);
+  if (trimmed.empty()) return ExportSnapshot();
   parts.shallow = SnapshotParts::Shallow{
       .start = trimmed, .start_frontiers = {first}, .state_frontiers = {first}, .states = {}};
   std::deque<Bytes> storage;

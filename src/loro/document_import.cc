@@ -92,6 +92,14 @@ Result<DecodedBlob> DecodeBlob(BytesView bytes) {
   return blob;
 }
 
+// False if nothing is before the start of a shallow snapshot: then its changes say all.
+bool IsTrimmed(const SnapshotParts& parts) {
+  return parts.shallow.has_value() && !parts.shallow->start.empty();
+}
+bool IsTrimmed(const DecodedBlob& blob) {
+  return blob.snapshot.has_value() && IsTrimmed(*blob.snapshot);
+}
+
 // The lamport of an op with which a trimmed history starts, and so one of the blocks.
 Result<Lamport> StartingLamport(Id id, const std::vector<std::shared_ptr<const Incoming>>& blocks) {
   for (const auto& incoming : blocks) {
@@ -108,6 +116,7 @@ Result<std::shared_ptr<const HistoryBase>> BaseOf(
   if (shallow.state_frontiers != shallow.start_frontiers) {
     return Corruption("the root state is not of the version with which the history starts");
   }
+  if (shallow.start_frontiers.empty()) return Corruption("the trimmed history has no end");
   Lamport lamport = 0;
   for (const Id& id : shallow.start_frontiers) {
     if (shallow.start.End(id.peer) != id.counter) {
@@ -150,15 +159,13 @@ Result<ImportStatus> DocumentCore::ImportBatch(std::span<const BytesView> blobs)
   bool has_start = !IsEmpty();
   for (const BytesView bytes : blobs) {
     MERROW_ASSIGN(DecodedBlob blob, DecodeBlob(bytes));
-    if (blob.snapshot.has_value() && !blob.snapshot->shallow.has_value()) has_start = true;
+    if (blob.snapshot.has_value() && !IsTrimmed(blob)) has_start = true;
     decoded.push_back(std::move(blob));
   }
   Blocks blocks;
   Blocks first;
   for (DecodedBlob& blob : decoded) {
-    const bool is_trimmed = blob.snapshot.has_value() && blob.snapshot->shallow.has_value() &&
-                            !blob.snapshot->shallow->start_frontiers.empty();
-    if (is_trimmed && !has_start && trimmed == nullptr) {
+    if (IsTrimmed(blob) && !has_start && trimmed == nullptr) {
       trimmed = &*blob.snapshot;
       first = std::move(blob.blocks);
     } else {
@@ -234,10 +241,10 @@ Result<ImportStatus> DocumentCore::ImportWhole(
     const SnapshotParts& parts, std::vector<std::shared_ptr<const Incoming>> blocks) {
   OpLog fresh(log.local_peer());
   std::vector<SnapshotParts::State> states = parts.states;
-  if (parts.shallow.has_value()) {
+  if (parts.shallow.has_value()) states = Overlay(parts.shallow->states, parts.states);
+  if (IsTrimmed(parts)) {
     MERROW_ASSIGN(std::shared_ptr<const HistoryBase> base, BaseOf(*parts.shallow, blocks));
     fresh.StartFrom(std::move(base));
-    states = Overlay(parts.shallow->states, parts.states);
   }
   MERROW_ASSIGN(OpLog::Admission admission, fresh.Admit(std::move(blocks)));
   if (fresh.has_pending() || !(fresh.version() == parts.version)) {
