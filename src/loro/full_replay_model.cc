@@ -7,6 +7,7 @@
 
 #include "loro/envelope.h"
 #include "loro/json_writer.h"
+#include "loro/mergeable.h"
 #include "merrow/check.h"
 
 namespace merrow::loro {
@@ -124,6 +125,17 @@ ModelVersion FullReplayModel::Everything() const {
   return all;
 }
 
+ModelVersion FullReplayModel::SomeVersion(SeededRandom* random) const {
+  ModelVersion version;
+  for (uint64_t heads = random->Below(3); heads > 0 && !changes_.empty(); --heads) {
+    auto change = changes_.begin();
+    std::advance(change, static_cast<ptrdiff_t>(random->Below(changes_.size())));
+    const uint64_t atom = random->Below(change->second.length);
+    Merge(&version, VersionAfter(change->first.Plus(static_cast<Counter>(atom))));
+  }
+  return version;
+}
+
 Frontiers FullReplayModel::FrontiersOf(const ModelVersion& version) const {
   Frontiers heads;
   for (const auto& [peer, end] : version) {
@@ -181,7 +193,7 @@ std::string FullReplayModel::Json(const ModelVersion& version) const {
   for (const auto& [container, ops] : ops_) {
     const bool is_touched = std::any_of(
         ops.begin(), ops.end(), [&version](const ReplayOp& op) { return Has(version, op.id); });
-    if (!container.is_root() || !is_touched) continue;
+    if (!container.is_root() || !is_touched || IsMergeable(container)) continue;
     roots[container.name()] = ContainerJson(container, version);
   }
   std::vector<std::string> members;
@@ -194,7 +206,7 @@ std::string FullReplayModel::ContainerJson(const ContainerId& container,
   const Ops ops = OpsOf(container, version);
   switch (container.kind()) {
     case ContainerKind::kMap:
-      return MapJson(ops, version);
+      return MapJson(container, ops, version);
     case ContainerKind::kList:
       return ListJson(ops, version);
     case ContainerKind::kText:
@@ -224,13 +236,17 @@ std::string FullReplayModel::ValueJson(const Value& value, const ModelVersion& v
   return "null";
 }
 
-std::string FullReplayModel::MapJson(const Ops& ops, const ModelVersion& version) const {
+std::string FullReplayModel::MapJson(const ContainerId& map, const Ops& ops,
+                                     const ModelVersion& version) const {
   std::map<std::string, const ReplayOp*> slots;  // the writer with the largest key
   for (const ReplayOp* item : ops) slots[item->text] = item;
   std::vector<std::string> members;
   for (const auto& [key, writer] : slots) {
     if (writer->op.kind == OpKind::kMapDelete) continue;
-    members.push_back(JsonString(key) + ":" + ValueJson(writer->values[0], version));
+    const Value& value = writer->values[0];
+    const std::optional<ContainerId> child = MergeableShownBy(map, key, value);
+    members.push_back(JsonString(key) + ":" +
+                      (child ? ContainerJson(*child, version) : ValueJson(value, version)));
   }
   return Joined(members, '{', '}');
 }
@@ -299,7 +315,6 @@ std::vector<FullReplayModel::Piece> FullReplayModel::Pieces(const Ops& ops,
     bool is_start = false;
   };
   std::map<Id, Entity> entities;
-  std::map<Id, const ReplayOp*> marks;
   for (const ReplayOp* item : ops) {
     if (item->op.kind == OpKind::kTextInsert) {
       Id id = item->id;
@@ -308,6 +323,10 @@ std::vector<FullReplayModel::Piece> FullReplayModel::Pieces(const Ops& ops,
         id = id.Plus(1);
       }
     } else if (item->op.kind == OpKind::kTextMarkStart) {
+      // Without its end a mark covers nothing.
+      const bool is_whole = Has(version, item->id.Plus(1));
+      if (!is_whole) entities[item->id] = {"", nullptr, false};
+      if (!is_whole) continue;
       entities[item->id] = {"", item, true};
       entities[item->id.Plus(1)] = {"", item, false};
     }
@@ -316,7 +335,8 @@ std::vector<FullReplayModel::Piece> FullReplayModel::Pieces(const Ops& ops,
   std::set<const ReplayOp*> open;
   for (const Id id : ReplaySequence(ops, version)) {
     const Entity& entity = entities.at(id);
-    if (entity.mark != nullptr) {
+    if (entity.scalar.empty()) {
+      if (entity.mark == nullptr) continue;
       if (entity.is_start) open.insert(entity.mark);
       if (!entity.is_start) open.erase(entity.mark);
       continue;

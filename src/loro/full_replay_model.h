@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "loro/change_block.h"
 #include "loro/sequence_model.h"
 #include "loro/tree_model.h"
@@ -30,6 +31,8 @@ class FullReplayModel {
   ModelVersion Everything() const;
   /// The op and all that it has seen. REQUIRES: it is here.
   ModelVersion VersionAfter(Id id) const;
+  /// A version that some ops and all they have seen make up, chosen by `random`.
+  ModelVersion SomeVersion(SeededRandom* random) const;
   /// The ops of a version that no other op of it has seen.
   Frontiers FrontiersOf(const ModelVersion& version) const;
 
@@ -77,7 +80,7 @@ class FullReplayModel {
 
   std::string ContainerJson(const ContainerId& container, const ModelVersion& version) const;
   std::string ValueJson(const Value& value, const ModelVersion& version) const;
-  std::string MapJson(const Ops& ops, const ModelVersion& version) const;
+  std::string MapJson(const ContainerId& map, const Ops& ops, const ModelVersion& version) const;
   std::string ListJson(const Ops& ops, const ModelVersion& version) const;
   std::string MovableListJson(const Ops& ops, const ModelVersion& version) const;
   std::string TextJson(const Ops& ops, const ModelVersion& version) const;

@@ -21,7 +21,7 @@
 namespace merrow::loro {
 namespace {
 
-constexpr uint64_t kCases = 200'000;
+constexpr uint64_t kCases = 400'000;
 
 uint64_t FromEnvironment(const char* name, uint64_t fallback) {
   const char* const text = std::getenv(name);
@@ -90,6 +90,7 @@ class History {
       for (RandomPeer& from : peers_) Send(from, &to);
     }
     ExpectReplay(&peers_[0]);
+    ExpectReplayOfEarlierVersions(&peers_[0]);
     const std::vector<ContainerId>& containers = peers_[0].containers();
     for (RandomPeer& peer : peers_) {
       peer.doc().CheckInvariants();
@@ -136,6 +137,20 @@ class History {
     peer->doc().CheckInvariants();
     ASSERT_EQ(Shown(peer->doc(), peer->containers()),
               Replayed(*model, model->Everything(), peer->containers()));
+  }
+
+  /// Looks at earlier versions and comes back.
+  void ExpectReplayOfEarlierVersions(RandomPeer* peer) {
+    Document& doc = peer->doc();
+    const Result<FullReplayModel> model = FullReplayModel::Of(doc.ExportUpdates({}));
+    ASSERT_TRUE(model.ok()) << model.error().ToString();
+    for (uint64_t times = random_.Below(4); times > 0; --times) {
+      const ModelVersion version = model->SomeVersion(&random_);
+      const Status status = doc.Checkout(model->FrontiersOf(version));
+      ASSERT_TRUE(status.ok()) << status.error().ToString();
+      ASSERT_EQ(Shown(doc, peer->containers()), Replayed(*model, version, peer->containers()));
+    }
+    doc.CheckoutToLatest();
   }
 
   SeededRandom random_;

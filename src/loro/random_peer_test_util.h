@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "loro/mergeable.h"
 #include "merrow/document.h"
 
 namespace merrow::loro {
@@ -48,6 +49,7 @@ class RandomPeer {
 
   void EditAtRandom(SeededRandom* random) {
     const ContainerId id = containers_[random->Below(containers_.size())];
+    if (IsHidden(id)) return;
     switch (id.kind()) {
       case ContainerKind::kMap:
         return EditMap(id, random);
@@ -79,6 +81,14 @@ class RandomPeer {
   const std::vector<ContainerId>& containers() const { return containers_; }
 
  private:
+  /// A mergeable child can be edited while its parent shows it.
+  bool IsHidden(const ContainerId& id) const {
+    const std::optional<MergeablePlace> place = PlaceOfMergeable(id);
+    if (!place.has_value()) return false;
+    const std::optional<Value> slot = doc_.MapGet(place->map, place->key);
+    return !slot.has_value() || MergeableShownBy(place->map, place->key, *slot) != id;
+  }
+
   static void Check(const Status& status) { EXPECT_TRUE(status.ok()) << status.error().ToString(); }
   ContainerKind KindAtRandom(SeededRandom* random) { return kinds_[random->Below(kinds_.size())]; }
   void Made(Result<ContainerId> child) {
@@ -88,14 +98,28 @@ class RandomPeer {
 
   void EditMap(const ContainerId& id, SeededRandom* random) {
     const std::string key(1, static_cast<char>('a' + random->Below(4)));
-    switch (random->Below(4)) {
+    switch (random->Below(6)) {
       case 0:
         return Check(doc_.MapDelete(id, key));
       case 1:
         return Made(doc_.MapSetContainer(id, key, KindAtRandom(random)));
+      case 2:
+        return EnsureMergeable(id, key, KindAtRandom(random));
       default:
         return Check(doc_.MapSet(id, key, Value(static_cast<int64_t>(random->Below(100)))));
     }
+  }
+
+  void EnsureMergeable(const ContainerId& id, const std::string& key, ContainerKind kind) {
+    const Result<ContainerId> child = doc_.MapEnsureMergeable(id, key, kind);
+    // Refused if something else is there, or a container that is not mergeable.
+    if (!child.ok()) {
+      EXPECT_TRUE(doc_.MapGet(id, key).has_value()) << child.error().ToString();
+      return;
+    }
+    const bool is_known =
+        std::find(containers_.begin(), containers_.end(), *child) != containers_.end();
+    if (!is_known) containers_.push_back(*child);
   }
 
   void EditText(const ContainerId& id, SeededRandom* random) {
