@@ -75,6 +75,9 @@ class LocalEdit {
     if (id.kind() != kind) {
       return InvalidArgument(id.ToString() + " is not a " + ContainerKindName(kind));
     }
+    if (core_.view.has_value()) {
+      return Conflict("an earlier version is shown; edits are made at the latest one");
+    }
     if (id.is_root() && (id.name().size() > kRootNameBytesMax || !IsUtf8(id.name()))) {
       return InvalidArgument("a container's name is UTF-8 of at most " +
                              std::to_string(kRootNameBytesMax) + " bytes");
