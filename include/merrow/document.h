@@ -92,7 +92,9 @@ struct Cursor {
   ContainerId container;
   std::optional<Id> element;  // nothing: the start (side left) or the end (side right)
   CursorSide side = CursorSide::kMiddle;
+  uint32_t position = 0;  // where it was when it was made, in scalars or items
 
+  /// The bytes are those of loro-crdt's cursors (docs/format.md).
   Bytes Encode() const;
   static Result<Cursor> Decode(BytesView bytes);
   friend bool operator==(const Cursor&, const Cursor&) = default;
@@ -195,7 +197,8 @@ class Document {
   std::optional<VersionOrder> Compare(const Frontiers& a, const Frontiers& b) const;
 
   /// Shows an earlier version to all that reads, until CheckoutToLatest. Imports go on and stay
-  /// unseen; edits are a conflict. Commits first. Not found if `frontiers` are not in the history.
+  /// unseen; edits are a conflict. Nothing if `frontiers` are the latest and so shown. Commits
+  /// first. Not found if `frontiers` are not in the history.
   /// Cost: replays the history, from the nearest version that is at hand.
   Status Checkout(const Frontiers& frontiers);
   void CheckoutToLatest();
@@ -304,12 +307,15 @@ class Document {
 
   // --- Cursors ---
 
-  /// A place in a Text, List or MovableList that stays with what it is next to. `side`: which
-  /// neighbour it sticks to. Invalid argument for a wrong kind or a position out of range.
+  /// A place in a Text, List or MovableList that stays with the element behind it, or at the end.
+  /// `side` is kept for the caller: on which side of the element a caret is meant to be. Invalid
+  /// argument for a wrong kind or a position out of range. Cost: the runs of the container.
   Result<Cursor> CursorAt(const ContainerId& container, size_t position, CursorSide side,
                           TextUnit unit = TextUnit::kUnicode) const;
-  /// Where a cursor is now; if what it stuck to was deleted, where that was. Not found if the
-  /// container does not exist or the element is in trimmed history.
+  /// Where a cursor is now; if its element was deleted, where that was. A moved item of a
+  /// MovableList is followed. Not found if the container does not exist or nothing is known of the
+  /// element, as of those that went in trimmed history. Cost: the runs of the container; of a
+  /// deleted element, the history, and it commits first.
   Result<size_t> PositionOf(const Cursor& cursor, TextUnit unit = TextUnit::kUnicode) const;
 
   // --- Upkeep ---
@@ -329,6 +335,7 @@ class Document {
   void CheckInvariants() const;
 
  private:
+  friend class UndoManager;
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
