@@ -4,12 +4,49 @@
 #include <algorithm>
 #include <set>
 
+#include "loro/mergeable.h"
 #include "loro/state_diff.h"
 #include "loro/text_attributes.h"
 #include "loro/utf8.h"
 
 namespace merrow::loro {
 namespace {
+
+// --- What moves in a movable list ---
+
+using ItemChildren = std::vector<std::optional<ContainerId>>;
+
+// The container at each item, if there is one.
+ItemChildren ChildrenOf(const MovableListState* list) {
+  ItemChildren children;
+  if (list == nullptr) return children;
+  list->ForEach([&children](const MovableListItem& item) {
+    const auto* child = item.value.If<ContainerId>();
+    children.push_back(child == nullptr ? std::nullopt : std::optional(*child));
+  });
+  return children;
+}
+
+// Those that a delta deletes in one place and inserts in another.
+ContainerIdSet MovedChildren(const ItemChildren& children, const ListDelta& delta) {
+  ContainerIdSet deleted;
+  size_t index = 0;
+  for (const ListEdit& edit : delta) {
+    if (edit.kind == EditKind::kInsert) continue;
+    for (uint32_t i = 0; i < edit.length && index < children.size(); ++i, ++index) {
+      const bool goes = edit.kind == EditKind::kDelete && children[index].has_value();
+      if (goes) deleted.insert(*children[index]);
+    }
+  }
+  ContainerIdSet moved;
+  for (const ListEdit& edit : delta) {
+    for (const Value& value : edit.values) {
+      const auto* child = value.If<ContainerId>();
+      if (child != nullptr && deleted.count(*child) > 0) moved.insert(*child);
+    }
+  }
+  return moved;
+}
 
 // --- Whether a delta fits ---
 
@@ -39,10 +76,8 @@ class TreeTrial {
           (is_create ? " creates a node that is there: " : " is about a node that is not there: ") +
           ToString(edit.node));
     }
-    std::optional<std::optional<Id>> old_parent;
-    if (!is_create) old_parent = ParentOf(edit.node);
-    if (old_parent.has_value()) --child_count_[*old_parent];
     if (edit.kind == TreeEdit::Kind::kDelete) {
+      --child_count_[ParentOf(edit.node)];
       parents_[edit.node] = TreePlace::Deleted();
       return {};
     }
@@ -57,19 +92,29 @@ class TreeTrial {
         }
       }
     }
-    const TreePlace place =
-        edit.parent.has_value() ? TreePlace::Below(*edit.parent) : TreePlace::Root();
-    int64_t& added = child_count_[edit.parent];
-    const bool is_new = edit.parent.has_value() && created_.count(*edit.parent) > 0;
-    const int64_t known = is_new ? 0 : int64_t{tree_.ChildCount(place)};
-    if (edit.index > known + added) {
+    if (edit.index > SiblingCount(edit)) {
       return InvalidArgument("a delta of " + id_.ToString() + " puts a node at index " +
                              std::to_string(edit.index) + ", past its siblings");
     }
-    ++added;
-    parents_[edit.node] = place;
+    if (!is_create) --child_count_[ParentOf(edit.node)];
+    ++child_count_[edit.parent];
+    parents_[edit.node] =
+        edit.parent.has_value() ? TreePlace::Below(*edit.parent) : TreePlace::Root();
     if (is_create) created_.insert(edit.node);
     return {};
+  }
+
+  /// How many siblings the node of a create or move would have.
+  uint32_t SiblingCount(const TreeEdit& edit) const {
+    const TreePlace place =
+        edit.parent.has_value() ? TreePlace::Below(*edit.parent) : TreePlace::Root();
+    const bool is_new = edit.parent.has_value() && created_.count(*edit.parent) > 0;
+    int64_t count = is_new ? 0 : int64_t{tree_.ChildCount(place)};
+    const auto added = child_count_.find(edit.parent);
+    if (added != child_count_.end()) count += added->second;
+    const bool stands_there = edit.kind == TreeEdit::Kind::kMove && IsShown(edit.node) &&
+                              ParentOf(edit.node) == edit.parent;
+    return static_cast<uint32_t>(count - (stands_there ? 1 : 0));
   }
 
  private:
@@ -106,6 +151,19 @@ class TreeTrial {
 class FitCheck {
  public:
   explicit FitCheck(const State& state) : state_(state) {}
+
+  /// Leaves out steps of a tree that cannot be made.
+  void KeepFitting(const ContainerId& id, TreeDelta* delta) {
+    const TreeState empty;
+    const auto* tree = created_.count(id) > 0 ? nullptr : state_.Get<TreeState>(id);
+    TreeTrial trial(id, tree == nullptr ? empty : *tree);
+    std::erase_if(*delta, [&trial](TreeEdit& edit) {
+      if (edit.kind != TreeEdit::Kind::kDelete) {
+        edit.index = std::min(edit.index, trial.SiblingCount(edit));
+      }
+      return !trial.Try(edit).ok();
+    });
+  }
 
   Status Check(const ContainerDelta& item) {
     const ContainerId& id = item.container;
@@ -144,10 +202,12 @@ class FitCheck {
 
   Status Check(const ContainerId& id, const Container* container, const ListDelta& delta) {
     uint64_t length = 0;
+    ContainerIdSet moved;
     if (container != nullptr) {
       if (const auto* list = std::get_if<ListState>(&container->state)) length = list->length();
       if (const auto* list = std::get_if<MovableListState>(&container->state)) {
         length = list->length();
+        moved = MovedChildren(ChildrenOf(list), delta);
       }
     }
     MERROW_TRY(CheckKind(
@@ -157,7 +217,11 @@ class FitCheck {
       if (edit.values.size() != edit.length) {
         return InvalidArgument("an insert of a delta does not have its length");
       }
-      for (const Value& value : edit.values) MERROW_TRY(CheckValue(value));
+      for (const Value& value : edit.values) {
+        const auto* child = value.If<ContainerId>();
+        const bool is_moved = child != nullptr && moved.count(*child) > 0;
+        if (!is_moved) MERROW_TRY(CheckValue(value));
+      }
     }
     return CheckSteps(id, delta, length);
   }
@@ -216,19 +280,45 @@ Status CheckFits(const State& state, const DocumentDelta& delta) {
   return {};
 }
 
+DocumentDelta WhatFits(const State& state, DocumentDelta delta) {
+  FitCheck check(state);
+  DocumentDelta fitting;
+  for (ContainerDelta& item : delta) {
+    if (auto* tree = std::get_if<TreeDelta>(&item.delta)) check.KeepFitting(item.container, tree);
+    if (check.Check(item).ok()) fitting.push_back(std::move(item));
+  }
+  return fitting;
+}
+
 // --- Making the edits ---
 
 Status DeltaEditor::Apply(const DocumentDelta& delta) {
   for (const ContainerDelta& item : delta) {
     const ContainerId id = NameOf(item.container);
-    MERROW_TRY(std::visit([&](const auto& steps) { return Edit(id, steps); }, item.delta));
+    const Status edited =
+        std::visit([&](const auto& steps) { return Edit(id, steps); }, item.delta);
+    if (!edited.ok()) {
+      KeepNames();
+      return edited;
+    }
   }
+  KeepNames();
   return {};
 }
 
+void DeltaEditor::KeepNames() {
+  for (auto& [id, made] : made_) names_.insert_or_assign(id, std::move(made));
+  made_.clear();
+}
+
 const ContainerId& DeltaEditor::NameOf(const ContainerId& id) const {
-  const auto found = names_.find(id);
-  return found == names_.end() ? id : found->second;
+  const auto made = made_.find(id);
+  if (made != made_.end()) return made->second;
+  const ContainerId* name = &id;
+  for (auto found = names_.find(id); found != names_.end(); found = names_.find(*name)) {
+    name = &found->second;
+  }
+  return *name;
 }
 
 Status DeltaEditor::Edit(const ContainerId& id, const TextDelta& delta) {
@@ -308,7 +398,7 @@ Status DeltaEditor::InsertValues(const ContainerId& id, uint32_t at,
       MERROW_TRY(document_->ListInsert(id, at, value));
     } else {
       MERROW_ASSIGN(const ContainerId made, document_->ListInsertContainer(id, at, child->kind()));
-      names_.insert_or_assign(*child, made);
+      made_.insert_or_assign(*child, made);
     }
     ++at;
   }
@@ -331,24 +421,12 @@ Status DeltaEditor::Edit(const ContainerId& id, const ListDelta& delta) {
 
 // What is moved is taken away where it is inserted, and left alone where it is deleted.
 Status DeltaEditor::EditMovable(const ContainerId& id, const ListDelta& delta) {
-  std::vector<std::optional<ContainerId>> items;
-  if (const auto* list = state_->Get<MovableListState>(id)) {
-    list->ForEach([&items](const MovableListItem& item) {
-      const auto* child = item.value.If<ContainerId>();
-      items.push_back(child == nullptr ? std::nullopt : std::optional(*child));
-    });
-  }
-  ContainerIdSet deleted;
-  size_t index = 0;
-  for (const ListEdit& edit : delta) {
-    for (uint32_t i = 0; edit.kind != EditKind::kInsert && i < edit.length; ++i, ++index) {
-      if (edit.kind == EditKind::kDelete && items[index].has_value()) deleted.insert(*items[index]);
-    }
-  }
+  const ItemChildren items = ChildrenOf(state_->Get<MovableListState>(id));
+  const ContainerIdSet moved = MovedChildren(items, delta);
   ContainerIdSet placed;
   const auto insert = [&](const Value& value, uint32_t* at) -> Status {
     const auto* child = value.If<ContainerId>();
-    if (child == nullptr || deleted.count(*child) == 0 || placed.count(*child) > 0) {
+    if (child == nullptr || moved.count(*child) == 0 || placed.count(*child) > 0) {
       MERROW_TRY(InsertValues(id, *at, {value}));
       ++*at;
       return {};
@@ -366,15 +444,8 @@ Status DeltaEditor::EditMovable(const ContainerId& id, const ListDelta& delta) {
     *at = to + 1;
     return {};
   };
-  // An item that is inserted again further on stays until then.
-  ContainerIdSet inserted;
-  for (const ListEdit& edit : delta) {
-    for (const Value& value : edit.values) {
-      if (const auto* child = value.If<ContainerId>()) inserted.insert(*child);
-    }
-  }
   uint32_t at = 0;
-  index = 0;
+  size_t index = 0;
   for (const ListEdit& edit : delta) {
     if (edit.kind == EditKind::kInsert) {
       for (const Value& value : edit.values) MERROW_TRY(insert(value, &at));
@@ -382,8 +453,9 @@ Status DeltaEditor::EditMovable(const ContainerId& id, const ListDelta& delta) {
     }
     for (uint32_t i = 0; i < edit.length; ++i, ++index) {
       const std::optional<ContainerId>& child = items[index];
+      // An item that is inserted again further on stays until then.
       const bool is_moved =
-          edit.kind == EditKind::kDelete && child.has_value() && inserted.count(*child) > 0;
+          edit.kind == EditKind::kDelete && child.has_value() && moved.count(*child) > 0;
       if (edit.kind == EditKind::kRetain || (is_moved && placed.count(*child) == 0)) {
         ++at;
       } else if (!is_moved) {
@@ -398,15 +470,48 @@ Status DeltaEditor::Edit(const ContainerId& id, const MapDelta& delta) {
   for (const MapEdit& edit : delta) {
     if (!edit.value.has_value()) {
       MERROW_TRY(document_->MapDelete(id, edit.key));
-    } else if (const auto* child = edit.value->If<ContainerId>()) {
+    } else if (const auto* child = edit.value->If<ContainerId>();
+               child != nullptr && IsMergeable(*child)) {
+      MERROW_TRY(ShowMergeable(id, edit.key, *child));
+    } else if (child != nullptr) {
       MERROW_ASSIGN(const ContainerId made,
                     document_->MapSetContainer(id, edit.key, child->kind()));
-      names_.insert_or_assign(*child, made);
+      made_.insert_or_assign(*child, made);
     } else {
       MERROW_TRY(document_->MapSet(id, edit.key, *edit.value));
     }
   }
   return {};
+}
+
+// A mergeable child keeps what it holds while it is not shown. The delta brings it along whole, so
+// that goes first.
+Status DeltaEditor::ShowMergeable(const ContainerId& map, std::string_view key,
+                                  const ContainerId& child) {
+  MERROW_TRY(document_->MapDelete(map, key));
+  MERROW_ASSIGN(const ContainerId shown, document_->MapEnsureMergeable(map, key, child.kind()));
+  made_.insert_or_assign(child, shown);
+  const Container* const container = state_->Find(shown);
+  if (container == nullptr) return {};
+  if (std::holds_alternative<TextState>(container->state)) {
+    return document_->TextDelete(shown, 0, document_->Length(shown));
+  }
+  if (const auto* counter = std::get_if<CounterState>(&container->state)) {
+    return counter->sum == 0 ? Status() : document_->CounterIncrement(shown, -counter->sum);
+  }
+  if (const auto* tree = std::get_if<TreeState>(&container->state)) {
+    for (const Id root : tree->Children(TreePlace::Root())) {
+      MERROW_TRY(document_->TreeDelete(shown, root));
+    }
+    return {};
+  }
+  if (const auto* entries = std::get_if<MapState>(&container->state)) {
+    std::vector<std::string> keys;
+    for (const MapState::Entry& entry : entries->entries()) keys.emplace_back(entry.key);
+    for (const std::string& name : keys) MERROW_TRY(document_->MapDelete(shown, name));
+    return {};
+  }
+  return document_->ListDelete(shown, 0, document_->Length(shown));
 }
 
 Status DeltaEditor::Edit(const ContainerId& id, const TreeDelta& delta) {
@@ -422,8 +527,8 @@ Status DeltaEditor::Edit(const ContainerId& id, const TreeDelta& delta) {
       case TreeEdit::Kind::kCreate: {
         MERROW_ASSIGN(const Id made, document_->TreeCreate(id, parent, edit.index));
         nodes.insert_or_assign(edit.node, made);
-        names_.insert_or_assign(ContainerId::Normal(edit.node, ContainerKind::kMap),
-                                ContainerId::Normal(made, ContainerKind::kMap));
+        made_.insert_or_assign(ContainerId::Normal(edit.node, ContainerKind::kMap),
+                               ContainerId::Normal(made, ContainerKind::kMap));
         break;
       }
       case TreeEdit::Kind::kMove:

@@ -21,19 +21,24 @@ namespace merrow::loro {
 /// brought along, a delta of a wrong kind, a position out of range, a container twice.
 Status CheckFits(const State& state, const DocumentDelta& delta);
 
+/// What is left of a delta when all that does not fit is left out, by containers and, of trees, by
+/// steps. A tree node whose index is too large becomes the last child.
+DocumentDelta WhatFits(const State& state, DocumentDelta delta);
+
 class DeltaEditor {
  public:
   /// What a container of a delta is called in the document.
   using ContainerNames = std::unordered_map<ContainerId, ContainerId, ContainerIdHash>;
 
   /// `state` is the document's. Both must outlive this.
-  DeltaEditor(Document* document, const State* state) : document_(document), state_(state) {}
+  DeltaEditor(Document* document, const State* state, ContainerNames names = {})
+      : document_(document), state_(state), names_(std::move(names)) {}
 
   /// REQUIRES: CheckFits. Fails with limit, half-way, if the document has no room for the edits,
   /// and with conflict, at once, if an earlier version is shown.
   Status Apply(const DocumentDelta& delta);
 
-  /// Of the containers that were created.
+  /// Those given and those of the containers that were created. A name may have a name itself.
   const ContainerNames& names() const { return names_; }
 
  private:
@@ -43,16 +48,20 @@ class DeltaEditor {
   Status Edit(const ContainerId& id, const TreeDelta& delta);
   Status Edit(const ContainerId& id, CounterDelta delta);
   Status InsertValues(const ContainerId& id, uint32_t at, const std::vector<Value>& values);
+  Status ShowMergeable(const ContainerId& map, std::string_view key, const ContainerId& child);
   Status EditMovable(const ContainerId& id, const ListDelta& delta);
   Status SetAttributes(const ContainerId& id, uint32_t from, uint32_t to,
                        const Attributes& changes);
   /// As styles with this key expand in the text already.
   StyleExpand ExpandOf(const ContainerId& id, std::string_view key) const;
   const ContainerId& NameOf(const ContainerId& id) const;
+  void KeepNames();
 
   Document* document_;
   const State* state_;
   ContainerNames names_;
+  // Of what this delta creates: nobody else's names, though the ids may be those of others.
+  ContainerNames made_;
 };
 
 }  // namespace merrow::loro

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
 #include "loro/fractional_index.h"
@@ -265,6 +266,20 @@ json DeltaMirror::JsonWithoutEmptyRoots(const Document& document) {
     root = IsEmpty(*root) ? roots.erase(root) : std::next(root);
   }
   return roots;
+}
+
+std::string DeltaMirror::LookOf(const Document& document) {
+  const std::function<void(json*)> strip = [&strip](json* value) {
+    if (value->is_object() && value->contains("fractional_index")) {
+      for (const char* key : {"fractional_index", "id", "parent"}) value->erase(key);
+    }
+    for (auto& item : *value) {
+      if (item.is_structured()) strip(&item);
+    }
+  };
+  json look = JsonWithoutEmptyRoots(document);
+  strip(&look);
+  return look.dump(1);
 }
 
 void DeltaMirror::ExpectShows(const Document& document) const {

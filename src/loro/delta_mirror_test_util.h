@@ -22,6 +22,8 @@ class DeltaMirror {
   /// Fails the test unless the document looks the same. Empty roots do not count.
   void ExpectShows(const Document& document) const;
   static nlohmann::json JsonWithoutEmptyRoots(const Document& document);
+  /// The same as text, without what edits cannot bring back: ids and fractional indexes of nodes.
+  static std::string LookOf(const Document& document);
 
  private:
   struct Scalar {

@@ -58,6 +58,19 @@ class Merger {
     return MergeConcurrent(base, {done, graph_.size()});
   }
 
+  // Feeds the ops of one sequence and applies none.
+  Result<SequenceTracker> ReplayOne(const ContainerId& id, uint32_t base_length) {
+    first_new_ = graph_.size();
+    Replay replay(base_length);
+    for (Lv lv = 0; lv < graph_.start_size(); ++lv) replay.version.push_back(lv);
+    MERROW_TRY(
+        ForEachSliceIn({graph_.start_size(), graph_.size()},
+                       [&](Lv lv, const CausalGraph::Run& run, const OpSlice& slice) -> Status {
+                         return slice.container() == id ? Feed(&replay, lv, run, slice) : Status();
+                       }));
+    return std::move(replay.tracker);
+  }
+
  private:
   // Visits the atoms of the version that lie in `range`.
   template <typename Visit>
@@ -209,6 +222,11 @@ class Merger {
 Status MergeInto(const OpLog& log, Lv first_new, State* state) {
   const CausalGraph& graph = log.graph();
   return Merger(log, {{0, graph.size()}}, state).Run(graph.heads(), first_new);
+}
+
+Result<SequenceTracker> ReplaySequence(const OpLog& log, std::span<const Lv> heads,
+                                       const ContainerId& id, uint32_t base_length) {
+  return Merger(log, log.graph().AtomsOf(heads), nullptr).ReplayOne(id, base_length);
 }
 
 Result<State> DeriveState(const OpLog& log, std::span<const Lv> heads) {

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "loro/op_log.h"
+#include "loro/sequence_tracker.h"
 #include "loro/state.h"
 
 namespace merrow::loro {
@@ -22,5 +23,10 @@ Status MergeInto(const OpLog& log, Lv first_new, State* state);
 /// The state at the version with these heads (ascending). Corruption if an op does not fit its
 /// version. Cost: replays the whole history of the version.
 Result<State> DeriveState(const OpLog& log, std::span<const Lv> heads);
+
+/// Replays one text or list alone, up to the version with these heads. `base_length`: its elements
+/// where a trimmed history starts. Corruption if an op does not fit. Cost: the whole history.
+Result<SequenceTracker> ReplaySequence(const OpLog& log, std::span<const Lv> heads,
+                                       const ContainerId& id, uint32_t base_length);
 
 }  // namespace merrow::loro

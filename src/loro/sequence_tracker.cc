@@ -191,6 +191,27 @@ class SequenceTracker::Impl {
     return runs;
   }
 
+  std::optional<uint32_t> EffectPositionOf(Id id) const {
+    const PeerIndex peer = index_.Find(id.peer);
+    if (peer == kNoPeerIndex) return std::nullopt;
+    return EffectPositionOf(Atom{peer, id.counter});
+  }
+
+  std::optional<uint32_t> EffectPositionOf(Atom atom) const {
+    uint32_t effect = 0;
+    for (const Leaf* leaf = tree_.first(); leaf != nullptr; leaf = leaf->next) {
+      for (uint32_t i = 0; i < leaf->count; ++i) {
+        const Run& run = leaf->runs[i];
+        if (run.Contains(atom)) {
+          return effect +
+                 (run.dead() ? 0 : static_cast<uint32_t>(atom.counter - run.first.counter));
+        }
+        effect += SumOf(run).effect;
+      }
+    }
+    return std::nullopt;
+  }
+
   size_t run_count() const {
     size_t count = 0;
     for (const Leaf* leaf = tree_.first(); leaf != nullptr; leaf = leaf->next) {
@@ -648,6 +669,14 @@ uint32_t SequenceTracker::effect_length() const { return impl_->total().effect; 
 std::vector<SequenceTracker::EffectRun> SequenceTracker::EffectRuns() const {
   return impl_->EffectRuns();
 }
+std::optional<uint32_t> SequenceTracker::EffectPositionOf(Id id) const {
+  return impl_->EffectPositionOf(id);
+}
+
+std::optional<uint32_t> SequenceTracker::EffectPositionOfBase(uint32_t offset) const {
+  return impl_->EffectPositionOf(Atom{kBasePeer, static_cast<Counter>(offset)});
+}
+
 size_t SequenceTracker::run_count() const { return impl_->run_count(); }
 size_t SequenceTracker::MemoryBytes() const { return impl_->MemoryBytes(); }
 void SequenceTracker::CheckInvariants() const { impl_->CheckInvariants(); }

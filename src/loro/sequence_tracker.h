@@ -25,6 +25,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "merrow/ids.h"
@@ -101,6 +102,12 @@ class SequenceTracker {
   };
   /// The visible elements of the effect in order.
   std::vector<EffectRun> EffectRuns() const;
+
+  /// How many elements are visible in the effect in front of an element that was fed, whether or
+  /// not it is visible itself; nothing if it was not fed. Cost: the runs held.
+  std::optional<uint32_t> EffectPositionOf(Id id) const;
+  /// The same of an element of the base, by its offset there.
+  std::optional<uint32_t> EffectPositionOfBase(uint32_t offset) const;
 
   /// Runs held, for tests and figures.
   size_t run_count() const;
