@@ -10,7 +10,8 @@ set(loro_fuzz_targets
     Lz4Frame:lz4_frame
     Snapshot:snapshot
     State:state
-    Version:version)
+    Version:version
+    JsonUpdates:json_updates)
 set(loro_fuzz_sources fuzz/fuzz_repair.cc)
 foreach(target IN LISTS loro_fuzz_targets)
   string(REGEX REPLACE "^.*:" "" name ${target})

@@ -85,6 +85,10 @@ Seeds LoadFuzzSeeds(const std::string& vectors) {
       AddSnapshot(DecodeEnvelope(snapshot).value().body, &seeds);
     }
   }
+  std::ifstream file(vectors + "/loro/json_updates.json");
+  for (const nlohmann::json& document : nlohmann::json::parse(file)) {
+    seeds["json_updates"].push_back(document["updates"].get<std::string>());
+  }
   return seeds;
 }
 

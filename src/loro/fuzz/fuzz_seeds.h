@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Valid inputs of the fuzz targets, taken from the blobs in test/vectors/loro/writers.
+// Valid inputs of the fuzz targets, taken from the blobs in test/vectors/loro/writers
+// and the JSON updates beside them.
 
 #pragma once
 

@@ -20,6 +20,7 @@ void FuzzLz4Frame(BytesView input);
 void FuzzSnapshot(BytesView input);
 void FuzzState(BytesView input);
 void FuzzVersion(BytesView input);
+void FuzzJsonUpdates(BytesView input);
 
 struct FuzzTarget {
   const char* name;
@@ -28,7 +29,7 @@ struct FuzzTarget {
 inline constexpr FuzzTarget kFuzzTargets[] = {
     {"import", FuzzImport},   {"blob_meta", FuzzBlobMeta}, {"change_block", FuzzChangeBlock},
     {"sstable", FuzzSstable}, {"lz4_frame", FuzzLz4Frame}, {"snapshot", FuzzSnapshot},
-    {"state", FuzzState},     {"version", FuzzVersion},
+    {"state", FuzzState},     {"version", FuzzVersion},    {"json_updates", FuzzJsonUpdates},
 };
 
 /// First byte of an input of FuzzState: which decoder gets the rest.
