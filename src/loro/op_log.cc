@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "loro/history_base.h"
+#include "loro/op_overlap.h"
 #include "merrow/check.h"
 
 namespace merrow::loro {
@@ -67,16 +68,6 @@ size_t TableBytes(const ChangeBlock& block) {
   return bytes;
 }
 
-// What Admit would do, worked out before anything changes.
-struct OpLog::Plan {
-  struct Item {
-    Pending change;
-    Counter from;
-  };
-  std::vector<Item> admitted;  // in causal order
-  std::vector<Pending> waiting;
-};
-
 OpLog::Plan OpLog::PlanAdmission(std::vector<Pending> candidates) const {
   // Lamport order is causal for honest writers; what is out of order waits for its dependency.
   std::stable_sort(candidates.begin(), candidates.end(), [](const Pending& a, const Pending& b) {
@@ -132,6 +123,28 @@ void OpLog::StartFrom(std::shared_ptr<const HistoryBase> base) {
   base_ = std::move(base);
 }
 
+// A block that goes on from known atoms of its peer has to have these as they are here.
+Status OpLog::CheckKnownPart(const Plan::Item& item) const {
+  const ChangeBlock& block = item.change.source->block;
+  const Counter known = version().End(block.peer);
+  // Once for each block: with the change that brings its first new atom.
+  if (item.from != known || block.counter() >= known) return {};
+  const Counter first = graph_.start() == nullptr ? 0 : graph_.start()->trimmed.End(block.peer);
+  Reader reader(*this);
+  for (Counter at = std::max(first, block.counter()); at < known;) {
+    const ChangeBlock& stored = reader.BlockAt({block.peer, at});
+    const Counter end = std::min(known, stored.end());
+    const std::optional<Counter> differs = FirstDifference(stored, block, at, end);
+    if (differs.has_value()) {
+      return Conflict(
+          "op id " + ToString(Id{block.peer, *differs}) +
+          " has been used for another op; each editing session needs a peer id of its own");
+    }
+    at = end;
+  }
+  return {};
+}
+
 // Makes parked changes own their bytes, and drops those that are there twice.
 Result<std::vector<OpLog::Pending>> OpLog::Park(const std::vector<Pending>& waiting) const {
   std::vector<Pending> parked;
@@ -180,6 +193,7 @@ Result<OpLog::Admission> OpLog::Admit(std::vector<std::shared_ptr<const Incoming
     }
   }
   Plan plan = PlanAdmission(std::move(candidates));
+  for (const Plan::Item& item : plan.admitted) MERROW_TRY(CheckKnownPart(item));
   size_t atoms = graph_.size();
   for (const Plan::Item& item : plan.admitted) {
     atoms += static_cast<size_t>(ChangeOf(item.change).end() - item.from);

@@ -90,8 +90,8 @@ class OpLog {
   /// Admits every change of `blocks`, and of those parked before, whose dependencies are here;
   /// parks the rest; ignores what is known. Limit if too much would be parked or the document would
   /// have too many atoms; corruption if a change does not follow its peer's one before, or a mark
-  /// has no end; conflict if a change depends on trimmed history. After an error nothing has
-  /// changed.
+  /// has no end; conflict if a change depends on trimmed history, or its block has other ops where
+  /// it overlaps what is here. After an error nothing has changed.
   Result<Admission> Admit(std::vector<std::shared_ptr<const Incoming>> blocks);
 
   /// What RollBack needs to forget what is admitted or committed later.
@@ -177,8 +177,17 @@ class OpLog {
     uint32_t change;
   };
 
-  struct Plan;
+  /// What Admit would do, worked out before anything changes.
+  struct Plan {
+    struct Item {
+      Pending change;
+      Counter from;
+    };
+    std::vector<Item> admitted;  // in causal order
+    std::vector<Pending> waiting;
+  };
   Plan PlanAdmission(std::vector<Pending> candidates) const;
+  Status CheckKnownPart(const Plan::Item& item) const;
   Result<std::vector<Pending>> Park(const std::vector<Pending>& waiting) const;
   Result<Lv> AppendToGraph(const Pending& item, Counter from);
   Status CheckFollowsStart(Id id, std::span<const Id> deps) const;
