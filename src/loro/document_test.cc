@@ -94,6 +94,11 @@ TEST(Document, ChangesWithMissingDependenciesWaitForThem) {
   EXPECT_THAT(early->pending, testing::ElementsAre(IdSpan{1, 3, 7}));
   EXPECT_TRUE(b.has_pending());
   EXPECT_EQ(b.ToJson(), "{}");
+  // Of what is sent again, only that is reported.
+  const IdSpan part{1, 3, 5};
+  const Result<ImportStatus> again = b.Import(a.ExportUpdatesInRange({&part, 1}));
+  ASSERT_TRUE(again.ok());
+  EXPECT_THAT(again->pending, testing::ElementsAre(part));
   // Parked ops are not part of what is exported.
   EXPECT_EQ(Since(b).size(), 22U);
 

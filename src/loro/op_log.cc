@@ -217,15 +217,15 @@ Result<OpLog::Admission> OpLog::Admit(std::vector<std::shared_ptr<const Incoming
   }
   StoreAdmitted(admission.admitted);
 
-  std::set<std::pair<PeerId, Counter>> incoming;
+  std::set<std::tuple<PeerId, Counter, Counter>> incoming;
   for (const auto& source : blocks) {
     for (const Change& change : source->block.changes) {
-      incoming.emplace(source->block.peer, change.counter);
+      incoming.emplace(source->block.peer, change.counter, change.end());
     }
   }
   for (const Pending& item : parked) {
     const Change& change = ChangeOf(item);
-    if (incoming.count({PeerOf(item), change.counter}) == 0) continue;
+    if (!incoming.contains({PeerOf(item), change.counter, change.end()})) continue;
     admission.pending.push_back({PeerOf(item), change.counter, change.end()});
   }
   JoinSpans(&admission.pending);
