@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "loro/mergeable.h"
 #include "loro/state_codec.h"
 #include "loro/state_image.h"
 #include "merrow/check.h"
@@ -53,7 +54,11 @@ class BaseChecker {
 
   Status CheckParent(const Container& container) const {
     if (container.id.is_root()) {
-      if (container.parent.has_value()) return Corruption("a root with a parent");
+      // loro-crdt writes the parent of a mergeable child, which its name says as well.
+      const std::optional<MergeablePlace> place = PlaceOfMergeable(container.id);
+      const bool fits =
+          !container.parent.has_value() || (place.has_value() && place->map == *container.parent);
+      if (!fits) return Corruption("a root with a parent");
       return {};
     }
     if (!container.parent.has_value()) return Corruption("no parent");
