@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Layer check: reads every #include under src/ and fails on an arrow that points up the layers.
+// Layer check: reads every #include under src/ and include/ and fails on an arrow that points up the layers.
 //
 // The layers and what each may include are the table below (docs/architecture.md explains it). A file's layer is
 // the folder it is in. Before the real scan the checker is tried on includes that are known to be wrong, so a
@@ -18,6 +18,7 @@ const mayInclude = {
   loro: ["base"],
   cells: ["base", "loro"],
   changeset: ["base", "loro", "cells"],
+  capi: ["base", "loro"],
   store: ["base", "loro", "cells", "changeset"],
   extension: ["base", "loro", "cells", "changeset", "store"],
   sync: ["base", "loro"],
@@ -57,6 +58,20 @@ const mayInclude = {
   ],
 };
 
+// The layer of each public header, include/merrow/NAME.h.
+const publicHeaders = {
+  bytes: "base",
+  check: "base",
+  export: "base",
+  result: "base",
+  delta: "loro",
+  document: "loro",
+  ids: "loro",
+  undo: "loro",
+  value: "loro",
+  version_vector: "loro",
+};
+
 // Libraries that only some layers may touch: the header, and the layers that own it.
 const ownedHeaders = [
   { pattern: /^sqlite3(ext)?\.h$/, owners: ["store", "extension"] },
@@ -66,9 +81,15 @@ const ownedHeaders = [
 const testFile = /_(test|prop|fuzz|fault|sim)\.(cc|h)$/;
 const includeLine = /^[ \t]*#[ \t]*include[ \t]*(?:"([^"\n]+)"|<([^>\n]+)>)/gm;
 
+// The layer of "loro/ids.h" (a file under src/) or "merrow/ids.h" (a public header).
+function layerOf(path) {
+  const [folder, file] = path.split("/");
+  return folder === "merrow" ? publicHeaders[file?.split(".")[0]] : folder;
+}
+
 // Returns one message for each include in `text` that the rules forbid. `path` is relative to src/.
 function violations(path, text) {
-  const layer = path.split("/")[0];
+  const layer = layerOf(path);
   const allowed = mayInclude[layer];
   if (!allowed)
     return [
@@ -95,12 +116,16 @@ function violations(path, text) {
       }
       continue;
     }
-    const target = quoted.split("/")[0];
+    if (quoted === "merrow.h" && layer === "capi") continue;
+    const target = layerOf(quoted);
     if (!quoted.includes("/") || !(target in mayInclude)) {
-      if (target !== "merrow")
-        found.push(
-          `${where}: "${quoted}" does not name a layer ("layer/file.h")`,
-        );
+      found.push(
+        `${where}: "${quoted}" does not name a layer ("layer/file.h")`,
+      );
+      continue;
+    }
+    if (path.startsWith("merrow/") && !quoted.startsWith("merrow/")) {
+      found.push(`${where}: a public header must not include "${quoted}"`);
       continue;
     }
     const fromTest = isTest && target === "testing";
@@ -127,6 +152,10 @@ const selfCheck = [
   { path: "server/a.cc", text: '#include "cli/command.h"\n', bad: 1 },
   { path: "store/a.cc", text: '#include "testing/clock.h"\n', bad: 1 },
   { path: "store/a.cc", text: '#include "store.h"\n', bad: 1 },
+  { path: "net/a.cc", text: '#include "merrow/document.h"\n', bad: 1 },
+  { path: "merrow/result.h", text: '#include "merrow/ids.h"\n', bad: 1 },
+  { path: "merrow/document.h", text: '#include "loro/state.h"\n', bad: 1 },
+  { path: "net/a.cc", text: '#include "merrow/result.h"\n', bad: 0 },
   { path: "attic/a.cc", text: "", bad: 1 },
   {
     path: "server/a.cc",
@@ -165,17 +194,22 @@ function* sources(directory) {
   }
 }
 
-const root = resolve(
+const project = resolve(
   process.argv[2] ?? join(dirname(fileURLToPath(import.meta.url)), ".."),
-  "src",
 );
 let files = 0;
 const found = [];
-for (const path of sources(root)) {
-  files += 1;
-  found.push(...violations(relative(root, path), readFileSync(path, "utf8")));
+for (const folder of ["src", "include"]) {
+  const root = join(project, folder);
+  const before = files;
+  for (const path of sources(root)) {
+    files += 1;
+    // The C header stands beside the folder of the others.
+    const name = relative(root, path).replace(/^merrow\.h$/, "capi/merrow.h");
+    found.push(...violations(name, readFileSync(path, "utf8")));
+  }
+  if (files === before) found.push(`no sources under ${root}`);
 }
-if (files === 0) found.push(`no sources under ${root}`);
 for (const message of found) console.error(message);
 console.log(
   `layers: ${files} files, ${selfCheck.length} self-checks, ${found.length} forbidden includes`,

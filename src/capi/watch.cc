@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// C functions that follow a document: events and cursors. See merrow.h.
+
+#include "capi/convert.h"
+#include "capi/guard.h"
+#include "loro/delta_json.h"
+#include "merrow/document.h"
+
+using merrow::BytesView;
+using merrow::Status;
+using merrow::capi::Give;
+using merrow::capi::Guard;
+using merrow::capi::NotNull;
+using merrow::capi::ToBytes;
+using merrow::capi::ToContainer;
+using merrow::capi::ToUnit;
+namespace loro = merrow::loro;
+
+struct merrow_subscription {
+  loro::Subscription subscription;
+};
+
+extern "C" {
+
+// --- Events ---
+
+merrow_status merrow_doc_subscribe(merrow_doc* doc, merrow_event_callback callback, void* context,
+                                   merrow_subscription** subscription, merrow_error* error) {
+  return Guard(error, [&]() -> Status {
+    MERROW_TRY(NotNull(doc, "doc"));
+    MERROW_TRY(NotNull(subscription, "subscription"));
+    if (callback == nullptr) return merrow::InvalidArgument("callback is NULL");
+    *subscription = new merrow_subscription{
+        doc->document.Subscribe([callback, context](const loro::DocumentEvent& event) {
+          const std::string json = loro::ToJson(event.delta);
+          callback(context, json.c_str(), json.size());
+        })};
+    return {};
+  });
+}
+
+void merrow_subscription_free(merrow_subscription* subscription) { delete subscription; }
+
+// --- Cursors ---
+
+merrow_status merrow_cursor_at(const merrow_doc* doc, const char* container, size_t position,
+                               int side, merrow_unit unit, merrow_bytes* cursor,
+                               merrow_error* error) {
+  return Guard(error, [&]() -> Status {
+    MERROW_TRY(NotNull(doc, "doc"));
+    MERROW_TRY(NotNull(cursor, "cursor"));
+    if (side < -1 || side > 1) {
+      return merrow::InvalidArgument("side " + std::to_string(side) + " is not -1, 0 or 1");
+    }
+    MERROW_ASSIGN(const loro::ContainerId id, ToContainer(container));
+    MERROW_ASSIGN(const loro::TextUnit in, ToUnit(unit));
+    MERROW_ASSIGN(const loro::Cursor made,
+                  doc->document.CursorAt(id, position, static_cast<loro::CursorSide>(side), in));
+    Give(made.Encode(), cursor);
+    return {};
+  });
+}
+
+merrow_status merrow_cursor_position(const merrow_doc* doc, const void* cursor, size_t size,
+                                     merrow_unit unit, size_t* position, merrow_error* error) {
+  return Guard(error, [&]() -> Status {
+    MERROW_TRY(NotNull(doc, "doc"));
+    MERROW_TRY(NotNull(position, "position"));
+    MERROW_ASSIGN(const BytesView bytes, ToBytes(cursor, size, "cursor"));
+    MERROW_ASSIGN(const loro::Cursor decoded, loro::Cursor::Decode(bytes));
+    MERROW_ASSIGN(const loro::TextUnit in, ToUnit(unit));
+    MERROW_ASSIGN(*position, doc->document.PositionOf(decoded, in));
+    return {};
+  });
+}
+
+}  // extern "C"
