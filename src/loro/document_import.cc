@@ -259,20 +259,34 @@ Result<ImportStatus> DocumentCore::ImportWhole(
 // `heads` is the version that the state shows.
 Status DocumentCore::ApplyAdmitted(const std::vector<OpLog::Admitted>& admitted,
                                    std::vector<Lv> heads) {
-  History history(log);
+  const auto end_of = [](const OpLog::Admitted& item) {
+    return item.lv + static_cast<Lv>(item.to - item.from);
+  };
+  // How many follow all before them. The others are at the end.
+  size_t following = 0;
   for (const OpLog::Admitted& item : admitted) {
     const CausalGraph::Run& run = log.graph().RunOf(item.lv);
     const bool follows = item.lv > run.start ? heads.size() == 1 && heads[0] == item.lv - 1
                                              : std::equal(heads.begin(), heads.end(),
                                                           run.parents.begin(), run.parents.end());
-    if (!follows) return MergeInto(log, item.lv, &state);
+    if (!follows) break;
+    ++following;
+    heads.assign(1, end_of(item) - 1);
+  }
+  const bool is_linear = following == admitted.size();
+  History history(log);
+  TreeMoves aside;
+  for (size_t i = 0; i < following; ++i) {
+    const OpLog::Admitted& item = admitted[i];
     const ChangeBlock& block = item.source->block;
     MERROW_TRY(ForEachOpSlice(block, block.changes[item.change], item.from, item.to,
-                              run.LamportAt(item.lv),
-                              [&](const OpSlice& slice) { return state.Apply(slice, history); }));
-    heads.assign(1, item.lv + static_cast<Lv>(item.to - item.from) - 1);
+                              log.graph().RunOf(item.lv).LamportAt(item.lv),
+                              [&](const OpSlice& slice) {
+                                return is_linear ? state.Apply(slice, history)
+                                                 : ApplyUnlessTree(slice, &state, history, &aside);
+                              }));
   }
-  return {};
+  return is_linear ? Status() : MergeInto(log, admitted[following].lv, &state, std::move(aside));
 }
 
 // Goes back to an earlier version after an import failed half-way: the state is derived anew from

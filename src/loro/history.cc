@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loro/history.h"
 
+#include <algorithm>
+
 #include "loro/history_base.h"
 #include "merrow/check.h"
 
@@ -45,28 +47,30 @@ Result<std::optional<int64_t>> History::EndOfMark(const OpSlice& end) {
   return std::optional(int64_t{start->prop} + start->mark_length + 1);
 }
 
-TreeState History::ReplayTree(const ContainerId& tree) {
+TreeState History::ReplayTree(const ContainerId& tree, IdLp late, size_t log_max) {
   std::vector<TreeMove> moves;
   ForEachOp([&](const OpSlice& slice) {
     if (slice.op->kind == OpKind::kTreeMove && slice.container() == tree) {
       moves.push_back(TreeMoveOf(slice));
     }
   });
+  const auto reached = std::count_if(moves.begin(), moves.end(),
+                                     [late](const TreeMove& move) { return move.key() >= late; });
+  TreeState state;
   if (log_.base() != nullptr) {
     Container::AnyState base = log_.base()->DecodeContainer(tree);
-    if (auto* state = std::get_if<TreeState>(&base)) {
-      // All of these follow what the base shows, so they are larger.
-      state->Merge(std::move(moves));
-      return std::move(*state);
-    }
+    if (auto* loaded = std::get_if<TreeState>(&base)) state = std::move(*loaded);
   }
-  return TreeState::Replay(std::move(moves));
+  state.KeepLog(std::max(log_max, 2 * static_cast<size_t>(reached)));
+  // All of these follow what the base shows, so they are larger.
+  state.Merge(std::move(moves));
+  return state;
 }
 
 template <typename Visit>
 void History::ForEachOp(Visit&& visit) {
   for (const LvSpan& span : atoms_) {
-    const LvSpan cut{std::max(span.start, log_.graph().start_size()), std::min(span.end, end_)};
+    const LvSpan cut{std::max(span.start, log_.graph().start_size()), span.end};
     const Status visited =
         ForEachSlice(log_, reader_, cut, [&](Lv, const CausalGraph::Run&, const OpSlice& slice) {
           visit(slice);

@@ -49,16 +49,15 @@ class History {
   History(const OpLog& log, std::vector<LvSpan> atoms)
       : reader_(log), log_(log), atoms_(std::move(atoms)) {}
 
-  /// From now on ReplayTree leaves out ops that arrived later.
-  void set_end(Lv end) { end_ = end; }
-
   /// Where and what an element of a movable list is, by all ops of the version.
   Result<ElementHistory> Element(const ContainerId& list, IdLp element);
   /// The position at which the end anchor of a mark was inserted; nothing if the op ends no mark.
   /// Corruption if the start is trimmed. REQUIRES: the op is a kTextMarkEnd
   Result<std::optional<int64_t>> EndOfMark(const OpSlice& end);
-  /// The state of a tree after its ops, replayed in the right order.
-  TreeState ReplayTree(const ContainerId& tree);
+  /// The state of a tree after its ops, replayed in the right order. `late` is the key of one that
+  /// was missing, to which the tree's log reaches now and, of at least `log_max` ops, for some
+  /// time.
+  TreeState ReplayTree(const ContainerId& tree, IdLp late, size_t log_max);
 
  private:
   /// Calls visit(slice) for every op of the version that the base does not show.
@@ -68,7 +67,6 @@ class History {
   OpLog::Reader reader_;
   const OpLog& log_;
   const std::vector<LvSpan> atoms_;  // ascending
-  Lv end_ = UINT32_MAX;
   struct List {
     MovableListHistory ops;
     MovableListState base;  // which `ops` refers to

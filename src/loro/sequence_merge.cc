@@ -35,13 +35,14 @@ struct Replay {
 class Merger {
  public:
   /// `atoms`: of the version to be reached, ascending.
-  Merger(const OpLog& log, std::vector<LvSpan> atoms, State* state)
+  Merger(const OpLog& log, std::vector<LvSpan> atoms, State* state, TreeMoves moves = {})
       : log_(log),
         graph_(log.graph()),
         atoms_(std::move(atoms)),
         reader_(log),
         history_(log, atoms_),
-        state_(state) {}
+        state_(state),
+        tree_moves_(std::move(moves)) {}
 
   Status Run(std::span<const Lv> heads, Lv first_new) {
     // What is critical from the start on: nothing, or what a trimmed history ends with.
@@ -55,7 +56,11 @@ class Merger {
       done = std::max(done, critical.end);
       base.assign(1, critical.end - 1);
     }
-    return MergeConcurrent(base, {done, graph_.size()});
+    MERROW_TRY(MergeConcurrent(base, {done, graph_.size()}));
+    for (auto& [tree, moves] : tree_moves_) {
+      state_->MergeTree(tree, std::move(moves), history_);
+    }
+    return {};
   }
 
   // Feeds the ops of one sequence and applies none.
@@ -88,16 +93,14 @@ class Merger {
   // Each op of `range` follows everything before it.
   Status ApplyFollowing(LvSpan range) {
     return ForEachSliceIn(range, [this](Lv, const CausalGraph::Run&, const OpSlice& slice) {
-      return state_->Apply(slice, history_);
+      return ApplyUnlessTree(slice, state_, history_, &tree_moves_);
     });
   }
 
   // Applies the ops of `range`. They and all others after the version `base` follow it.
   Status MergeConcurrent(const std::vector<Lv>& base, LvSpan range) {
     first_new_ = range.start;
-    history_.set_end(range.end);
     replays_.clear();
-    tree_moves_.clear();
     MERROW_TRY(ForEachSliceIn(range, [this](Lv, const CausalGraph::Run&, const OpSlice& slice) {
       if (IsSequence(slice.container().kind())) replays_.try_emplace(slice.container());
       return Status();
@@ -112,24 +115,14 @@ class Merger {
       return ApplyConcurrent(lv, run, slice);
     };
     MERROW_TRY(ForEachSliceIn({range.start, first_new_}, apply));
-    MERROW_TRY(ForEachSliceIn({first_new_, range.end}, apply));
-    for (auto& [tree, moves] : tree_moves_) {
-      state_->MergeTree(tree, std::move(moves), history_);
-    }
-    return {};
+    return ForEachSliceIn({first_new_, range.end}, apply);
   }
 
   Status ApplyConcurrent(Lv lv, const CausalGraph::Run& run, const OpSlice& slice) {
     const auto found = replays_.find(slice.container());
     if (found != replays_.end()) return Feed(&*found->second, lv, run, slice);
     if (lv < first_new_) return {};
-    if (slice.op->kind != OpKind::kTreeMove) return state_->Apply(slice, history_);
-    const ContainerId& tree = slice.container();
-    const TreeMove& move = tree_moves_[tree].emplace_back(TreeMoveOf(slice));
-    // Now, because later ops write to the node's data.
-    const bool is_create = move.node == move.id;
-    if (is_create && state_->OpenAs<TreeState>(tree)) state_->AdoptNode(move.node, tree);
-    return {};
+    return ApplyUnlessTree(slice, state_, history_, &tree_moves_);
   }
 
   // Moves the replay to the version that the op at `lv` was made at.
@@ -210,18 +203,29 @@ class Merger {
   History history_;
   State* const state_;
 
+  // Of all ops, merged at the end, so that each tree's are sorted once:
+  TreeMoves tree_moves_;
   // Of one stretch of concurrent ops:
   Lv first_new_ = 0;
   std::unordered_map<ContainerId, std::optional<Replay>, ContainerIdHash> replays_;
-  std::unordered_map<ContainerId, std::vector<TreeMove>, ContainerIdHash> tree_moves_;
   std::vector<SequenceTracker::Deleted> deleted_;
 };
 
 }  // namespace
 
-Status MergeInto(const OpLog& log, Lv first_new, State* state) {
+Status ApplyUnlessTree(const OpSlice& slice, State* state, History& history, TreeMoves* aside) {
+  if (slice.op->kind != OpKind::kTreeMove) return state->Apply(slice, history);
+  const ContainerId& tree = slice.container();
+  const TreeMove& move = (*aside)[tree].emplace_back(TreeMoveOf(slice));
+  // Now, because later ops write to the node's data.
+  const bool is_create = move.node == move.id;
+  if (is_create && state->OpenAs<TreeState>(tree)) state->AdoptNode(move.node, tree);
+  return {};
+}
+
+Status MergeInto(const OpLog& log, Lv first_new, State* state, TreeMoves aside) {
   const CausalGraph& graph = log.graph();
-  return Merger(log, {{0, graph.size()}}, state).Run(graph.heads(), first_new);
+  return Merger(log, {{0, graph.size()}}, state, std::move(aside)).Run(graph.heads(), first_new);
 }
 
 Result<SequenceTracker> ReplaySequence(const OpLog& log, std::span<const Lv> heads,

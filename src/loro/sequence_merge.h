@@ -10,15 +10,26 @@
 
 #pragma once
 
+#include <unordered_map>
+#include <vector>
+
 #include "loro/op_log.h"
 #include "loro/sequence_tracker.h"
 #include "loro/state.h"
 
 namespace merrow::loro {
 
-/// Applies all ops from `first_new` on to `state`, which shows the version of the ops before it.
-/// Corruption if an op does not fit its version; `state` is then unusable and has to be rebuilt.
-Status MergeInto(const OpLog& log, Lv first_new, State* state);
+/// Ops of trees that are still to be merged. Their order does not matter, so it is best to have all
+/// of them first.
+using TreeMoves = std::unordered_map<ContainerId, std::vector<TreeMove>, ContainerIdHash>;
+
+/// Applies an op as State::Apply does, or puts it aside if it is a tree's.
+Status ApplyUnlessTree(const OpSlice& slice, State* state, History& history, TreeMoves* aside);
+
+/// Applies all ops from `first_new` on to `state`, which shows the version of the ops before it,
+/// but for `aside`. Corruption if an op does not fit its version; `state` is then unusable and has
+/// to be rebuilt.
+Status MergeInto(const OpLog& log, Lv first_new, State* state, TreeMoves aside = {});
 
 /// The state at the version with these heads (ascending). Corruption if an op does not fit its
 /// version. Cost: replays the whole history of the version.

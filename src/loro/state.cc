@@ -347,7 +347,7 @@ void State::MergeTree(const ContainerId& id, std::vector<TreeMove> moves, Histor
   if (tree->HasLogSince(oldest)) {
     tree->Merge(std::move(moves));
   } else {
-    *tree = history.ReplayTree(id);
+    *tree = history.ReplayTree(id, oldest, tree->log_max());
   }
 }
 

@@ -20,6 +20,9 @@ using Placement = TreeNodes::Placement;
 constexpr NodeIndex kRoot = TreeNodes::kRoot;
 constexpr NodeIndex kDeleted = TreeNodes::kDeleted;
 
+/// A log is made shorter when this many times as many ops as it may hold came, none of them late.
+constexpr size_t kLogPatience = 4;
+
 /// An op that is to be applied: it moves a node to a place.
 struct PendingMove {
   NodeIndex node;
@@ -148,11 +151,20 @@ struct TreeState::Impl {
   }
 
   void Append(LogEntry entry) {
-    if (log.size() == kTreeLogMax) {
-      log.erase(log.begin(), log.begin() + kTreeLogMax / 2);
+    if (log.size() >= log_max) {
+      const size_t dropped = log.size() - log_max / 4 * 3;
+      log.erase(log.begin(), log.begin() + static_cast<std::ptrdiff_t>(dropped));
       log_start = KeyOf(log.front());
     }
     log.push_back(std::move(entry));
+  }
+
+  /// Settles how long the log may be after a call that appended `added` ops and undid `undone`.
+  void Appended(size_t added, size_t undone) {
+    appended_since_deep = undone > log_max / 4 ? 0 : appended_since_deep + std::min(added, log_max);
+    if (log_max == kTreeLogMax || appended_since_deep < kLogPatience * log_max) return;
+    log_max = std::max(kTreeLogMax, log_max / 2);
+    appended_since_deep = 0;
   }
 
   // --- Edits ---
@@ -220,6 +232,8 @@ struct TreeState::Impl {
   TreeNodes nodes;
   std::vector<LogEntry> log;
   IdLp log_start;
+  size_t log_max = kTreeLogMax;
+  size_t appended_since_deep = 0;  // ops, since a merge undid more than a quarter of log_max
 };
 
 TreeState::TreeState() : impl_(std::make_unique<Impl>()) {}
@@ -232,6 +246,7 @@ void TreeState::ApplyLatest(TreeMove move) {
                TreeOpAppliesBefore(impl_->KeyOf(impl_->log.back()), move.key()));
   impl_->log_start = std::min(impl_->log_start, move.key());
   impl_->Append(impl_->Apply(impl_->Prepare(move)));
+  impl_->Appended(1, 0);
 }
 
 bool TreeState::HasLogSince(IdLp key) const { return key >= impl_->log_start; }
@@ -247,10 +262,19 @@ void TreeState::Merge(std::vector<TreeMove> moves) {
     pending.push_back(impl_->Undo(std::move(log.back())));
     log.pop_back();
   }
+  const size_t undone = pending.size() - moves.size();
   std::reverse(pending.begin() + added, pending.end());
   std::inplace_merge(pending.begin(), pending.begin() + added, pending.end(),
                      [this](const auto& a, const auto& b) { return impl_->IsInOrder(a, b); });
   for (PendingMove& move : pending) impl_->Append(impl_->Apply(std::move(move)));
+  impl_->Appended(moves.size(), undone);
+}
+
+size_t TreeState::log_max() const { return impl_->log_max; }
+
+void TreeState::KeepLog(size_t count) {
+  impl_->log_max = std::max(impl_->log_max, count);
+  impl_->appended_since_deep = 0;
 }
 
 TreeState TreeState::Replay(std::vector<TreeMove> moves) {
@@ -461,7 +485,7 @@ void TreeState::CheckInvariants() const {
     }
   }
 
-  MERROW_CHECK(impl_->log.size() <= kTreeLogMax);
+  MERROW_CHECK(impl_->log_max >= kTreeLogMax);
   for (size_t i = 0; i < impl_->log.size(); ++i) {
     const IdLp key = impl_->KeyOf(impl_->log[i]);
     MERROW_CHECK(i == 0 || impl_->KeyOf(impl_->log[i - 1]) < key);

@@ -16,8 +16,12 @@
 //
 // Invariants:
 //   (1) Following parents ends at the root or the deleted root.
-//   (2) log_ is sorted by key and holds every op of the container whose key is not less than
-//       log_start_. It is at most kTreeLogMax long; the oldest are dropped.
+//   (2) The log is sorted by key and holds every op of the container whose key is not less than
+//       that where it starts. It is at most log_max() long; the oldest are dropped.
+//
+// How much of a log pays depends on how late ops arrive. So an op that is older than the log makes
+// it twice as long as it would have had to be, and when for some time nothing came that late, it is
+// made shorter again.
 //
 // Cost: O(log n) per op, and, if more than some nodes are below the node, the depth of its new
 // parent.
@@ -42,7 +46,7 @@ namespace merrow::loro {
 
 struct TreeImage;
 
-/// How many of the latest ops a tree keeps for merging.
+/// How many of the latest ops a tree keeps for merging, unless some arrived later than that.
 inline constexpr size_t kTreeLogMax = 256;
 
 /// Where a node can be.
@@ -91,6 +95,11 @@ class TreeState {
 
   /// Applies ops that were not applied before, in any order. REQUIRES: HasLogSince each key.
   void Merge(std::vector<TreeMove> moves);
+
+  /// How long the log may be now.
+  size_t log_max() const;
+  /// Makes it at least so long, until for some time nothing arrives late.
+  void KeepLog(size_t count);
 
   /// The state after exactly these ops, in any order. REQUIRES: no op is there twice.
   static TreeState Replay(std::vector<TreeMove> moves);

@@ -275,6 +275,50 @@ TEST_F(SmallTree, ALoadedTreeMergesOnlyWhatIsNewerThanItsImage) {
   EXPECT_TRUE(tree_.HasLogSince({0, 0}));
 }
 
+TEST(TreeLog, IsAsLongAsOpsAreLate) {
+  TreeState tree;
+  Counter next = 0;
+  const auto create = [&tree, &next](uint32_t count) {
+    for (; count > 0; --count, ++next) {
+      tree.ApplyLatest({.id = {1, next},
+                        .lamport = static_cast<Lamport>(2 * next),
+                        .node = {1, next},
+                        .parent = {},
+                        .position = "a"});
+    }
+  };
+  const auto key_before = [&next](Counter ops) {
+    return IdLp{static_cast<Lamport>(2 * (next - ops)), 1};
+  };
+  create(5000);
+  EXPECT_EQ(tree.log_max(), kTreeLogMax);
+  EXPECT_TRUE(tree.HasLogSince(key_before(kTreeLogMax / 2)));
+  EXPECT_FALSE(tree.HasLogSince(key_before(kTreeLogMax + 1)));
+
+  tree.KeepLog(2000);
+  create(5000);
+  EXPECT_EQ(tree.log_max(), 2000u);
+  EXPECT_TRUE(tree.HasLogSince(key_before(1500)));
+  EXPECT_FALSE(tree.HasLogSince(key_before(2001)));
+  // As long as some ops are late, it stays so long.
+  for (int i = 0; i < 50; ++i) {
+    create(500);
+    const IdLp late = key_before(1000);
+    tree.Merge({{.id = {2, i},
+                 .lamport = late.lamport + 1,
+                 .node = {2, i},
+                 .parent = {},
+                 .position = "b"}});
+    tree.CheckInvariants();
+    EXPECT_EQ(tree.log_max(), 2000u);
+  }
+  EXPECT_EQ(tree.node_count(), static_cast<size_t>(next) + 50);
+  create(100'000);
+  EXPECT_EQ(tree.log_max(), kTreeLogMax);
+  EXPECT_FALSE(tree.HasLogSince(key_before(kTreeLogMax + 1)));
+  tree.CheckInvariants();
+}
+
 TEST_F(SmallTree, DeepTreesNeedNoStack) {
   Id node = Create(TreePlace::Root());
   for (int i = 0; i < 20'000; ++i) {
