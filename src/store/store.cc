@@ -470,6 +470,12 @@ Result<WriteResult> Store::Impl::ImportAndSave(CachedDocument* entry, BytesView 
     }
     return nothing_new;
   }
+  // A row has its whole history: it is stored as updates, and clients may ask for any part of it.
+  if (before.empty() && entry->document.is_shallow()) {
+    Discard(entry);
+    return WriteResult(
+        Unsupported("a shallow snapshot cannot start a row: its history is trimmed"));
+  }
   touched_.push_back(entry->name);
   return Save(entry, std::move(before), *status);
 }

@@ -144,6 +144,24 @@ TEST_F(StoreTest, MissingDependenciesAreRefusedAndNothingIsParked) {
   EXPECT_EQ(store.Sql("SELECT body FROM note"), "one two three");
 }
 
+TEST_F(StoreTest, AShallowSnapshotCannotStartARow) {
+  store.Open();
+  Editor editor(7);
+  editor.Type("body", 0, "one two");
+  editor.document().Commit();
+  const Bytes shallow = Must(editor.document().ExportShallowSnapshot({{7, 4}}));
+  const WriteResult refused = store.Apply("note", "n", shallow);
+  ASSERT_TRUE(std::holds_alternative<Error>(refused));
+  EXPECT_EQ(std::get<Error>(refused).code(), ErrorCode::kUnsupported);
+  EXPECT_EQ(store.Sql("SELECT count(*) FROM _merrow_document"), "0");
+  // To a row that has what it follows it is an update like others.
+  const std::vector<loro::IdSpan> start = {{7, 0, 4}};
+  store.MustApply("note", "n", editor.document().ExportUpdatesInRange(start));
+  EXPECT_EQ(store.Sql("SELECT body FROM note"), "one ");
+  store.MustApply("note", "n", shallow);
+  EXPECT_EQ(store.Sql("SELECT body FROM note"), "one two");
+}
+
 TEST_F(StoreTest, UpdateThatIsPartlyMissingChangesNothing) {
   store.Open();
   Editor a(1);
