@@ -133,8 +133,10 @@ class Document {
   // --- Exchange ---
 
   /// Merges a FastUpdates or FastSnapshot blob from anywhere. Of a snapshot only the history is
-  /// taken: the state follows from it. Corruption or invalid argument if it is not intact or its
-  /// ops do not apply, limit if too much would be parked. Commits local edits first.
+  /// taken: the state follows from it. But an empty document becomes shallow by a shallow snapshot.
+  /// Corruption or invalid argument if it is not intact or its ops do not apply, limit if too much
+  /// would be parked, conflict if an op depends on trimmed history or its id is another op's here.
+  /// Commits local edits first.
   /// A failure leaves the document as it was, except that ops parked before are forgotten, or else
   /// broken.
   Result<ImportStatus> Import(BytesView blob);
@@ -163,7 +165,8 @@ class Document {
   /// A FastUpdates blob with exactly the ops of `spans`, as far as they are here. Commits first.
   Bytes ExportUpdatesInRange(std::span<const IdSpan> spans);
   /// A FastSnapshot blob whose history starts at `at` or, if that is not critical (some later op
-  /// does not follow it), at the latest critical version before. What is older is not in it.
+  /// does not follow it), at the latest critical version before; but never inside a mark. What is
+  /// older is not in it, and neither are containers that nothing refers to any more.
   /// Commits first. Not found if `at` is not in the history.
   Result<Bytes> ExportShallowSnapshot(const Frontiers& at);
   /// The ops that `to` has and `from` lacks as JSON updates. Commits first.
