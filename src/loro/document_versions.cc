@@ -30,8 +30,13 @@ Result<State> DocumentCore::StateAt(const Frontiers& version) const {
 Status DocumentCore::Checkout(const Frontiers& version) {
   if (is_broken) return Corruption("the document is broken: its ops do not apply");
   Commit();
-  // As in loro-crdt, a look at the latest version is none: what comes later is shown.
-  if (!view.has_value() && log.graph().VersionOf(version) == log.version()) return {};
+  // As in loro-crdt, to go to the latest version when that is shown is to look at none: what comes
+  // later will be shown.
+  const bool is_latest = log.graph().VersionOf(version) == log.version();
+  if (is_latest && (!view.has_value() || view_frontiers == log.graph().frontiers())) {
+    CheckoutToLatest();
+    return {};
+  }
   MERROW_ASSIGN(State at, StateAt(version));
   const std::optional<State> before = std::exchange(view, std::move(at));
   view_frontiers = log.graph().FrontiersOf(*log.graph().VersionOf(version));
