@@ -19,7 +19,7 @@
 
 import { Random } from "./random.mjs";
 
-// What a run may leave out.
+// What a run may leave out, by name in MERROW_FEATURES.
 export const everyFeature = [
   "marks",
   "movable",
@@ -32,12 +32,9 @@ export const everyFeature = [
   "mergeable",
 ];
 
-// What is on unless MERROW_FEATURES says otherwise.
-const defaultFeatures = ["marks", "movable", "tree"];
-
 export function featuresFromEnvironment() {
   const text = process.env.MERROW_FEATURES;
-  if (text === undefined) return new Set(defaultFeatures);
+  if (text === undefined) return new Set(everyFeature);
   const names = text.split(",").filter(Boolean);
   for (const name of names) {
     if (!everyFeature.includes(name))

@@ -159,6 +159,11 @@ export class LoroEngine {
     this.#docs.set(name, doc);
   }
 
+  // A document that the caller made.
+  async adopt(name, doc) {
+    this.#docs.set(name, doc);
+  }
+
   // A copy of `name` that edits as `peer`.
   async fork(name, copy, peer) {
     const doc = this.doc(name).fork();
@@ -168,8 +173,13 @@ export class LoroEngine {
   }
 
   async free(name) {
-    this.#docs.get(name)?.free();
+    const doc = this.#docs.get(name);
     this.#docs.delete(name);
+    try {
+      doc?.free();
+    } catch {
+      // A document in which loro-crdt panicked, which has been reported, stays locked and cannot be freed.
+    }
   }
 
   async import(name, bytes) {
@@ -437,6 +447,11 @@ export class WorkerEngine {
 
   edit(doc, container, op) {
     return this.#call({ cmd: "edit", doc, container, op });
+  }
+
+  // Any other command, such as those about deltas.
+  request(cmd, doc, members) {
+    return this.#call({ cmd, doc, ...members });
   }
 
   async close() {
