@@ -13,7 +13,7 @@ MERROW := $(RELEASE)/merrow
 DEMO := build/demo
 DEMO_SOURCES := $(wildcard examples/demo/src/* examples/demo/*.json examples/demo/build.mjs)
 
-.PHONY: run install test soak bench bench-engine format clean merrow demo bench-changesets
+.PHONY: run install test soak bench bench-engine format clean merrow demo bench-changesets bench-cells
 .DEFAULT_GOAL := help
 help:
 	@echo "make run     build a release and start the demo on http://$(LISTEN)"
@@ -22,6 +22,7 @@ help:
 	@echo "make soak    random tests with fresh seeds until one fails (or MINUTES=n are over)"
 	@echo "make bench   the benchmarks of the release build"
 	@echo "make bench-engine   the document engine against native Loro and others (needs cargo)"
+	@echo "make bench-cells  column rows beside plain tables (ARGS=\"--crsqlite PATH\")"
 	@echo "make bench-changesets  bytes of changesets beside Corrosion's layouts"
 	@echo "make format  clang-format and prettier over the sources"
 	@echo "make clean   remove everything that was built"
@@ -65,6 +66,11 @@ bench:
 bench-engine:
 	@tools/bootstrap test
 	@JOBS=$(JOBS) tools/run-engine-benchmarks $(ARGS)
+
+bench-cells: $(RELEASE)/build.ninja
+	@tools/bootstrap build
+	@cmake --build $(RELEASE) --target cells_speed merrow_extension -j $(JOBS)
+	@$(RELEASE)/bench/cells_speed --merrow $(RELEASE)/merrow.so $(ARGS) | tee bench/results/cells.md
 
 bench-changesets: $(RELEASE)/build.ninja
 	@tools/bootstrap test

@@ -118,9 +118,11 @@ class CellStore::LocalRow final : public cells::MergeContext {
     for (const CellColumn& column : table_.columns) {
       columns += (columns.empty() ? "" : ", ") + SqlName(column.name);
     }
-    MERROW_TRY(table_.read_row.Prepare(
-        store_.db_, "SELECT " + (columns.empty() ? std::string("1") : columns) + " FROM main." +
-                        SqlName(table_.name) + " WHERE " + KeyIs(table_)));
+    if (!table_.read_row.prepared()) {
+      MERROW_TRY(table_.read_row.Prepare(
+          store_.db_, "SELECT " + (columns.empty() ? std::string("1") : columns) + " FROM main." +
+                          SqlName(table_.name) + " WHERE " + KeyIs(table_)));
+    }
     BindKey(table_.read_row, key_);
     MERROW_ASSIGN(found_, table_.read_row.Step());
     read_ = true;
@@ -181,13 +183,22 @@ Result<RowKey> CellStore::NormalizeKey(CellTable& table, BytesView packed, Bytes
   return RowKey{table.id, values[0].integer, {}};
 }
 
-Status CellStore::WriteRow(CellTable& table, const std::vector<cells::ValueView>& key_values,
-                           const cells::IncomingRow& row, const std::vector<uint32_t>& wins) {
+/// The statement that writes these cells of a row, which is nearly always one or all of them.
+CellStatement& CellStore::StatementFor(CellTable& table, const cells::IncomingRow& row,
+                                       const std::vector<uint32_t>& wins) {
+  if (wins.size() == 1) {
+    return table.columns[table.IndexOf(row.cells[wins[0]].column)].write;
+  }
   std::string signature;
   for (const uint32_t win : wins) {
     signature += std::to_string(row.cells[win].column) + ",";
   }
-  CellStatement& statement = table.write_cells[signature];
+  return table.write_cells[signature];
+}
+
+Status CellStore::WriteRow(CellTable& table, const std::vector<cells::ValueView>& key_values,
+                           const cells::IncomingRow& row, const std::vector<uint32_t>& wins) {
+  CellStatement& statement = StatementFor(table, row, wins);
   if (!statement.prepared()) {
     std::string columns = KeyColumns(table);
     std::string updates;
@@ -202,7 +213,6 @@ Status CellStore::WriteRow(CellTable& table, const std::vector<cells::ValueView>
                  KeyColumns(table) + ") DO " +
                  (updates.empty() ? std::string("NOTHING") : "UPDATE SET " + updates)));
   }
-  statement.Reset();
   BindKey(statement, key_values);
   int index = static_cast<int>(key_values.size());
   for (const uint32_t win : wins) {
@@ -222,8 +232,10 @@ Status CellStore::Merge(CellTable& table, const RowKey& key,
   }
   const Applying applying(applying_);
   if (outcome_.action == cells::RowAction::kDelete) {
-    MERROW_TRY(table.delete_row.Prepare(
-        db_, "DELETE FROM main." + SqlName(table.name) + " WHERE " + KeyIs(table)));
+    if (!table.delete_row.prepared()) {
+      MERROW_TRY(table.delete_row.Prepare(
+          db_, "DELETE FROM main." + SqlName(table.name) + " WHERE " + KeyIs(table)));
+    }
     BindKey(table.delete_row, key_values);
     MERROW_TRY(table.delete_row.Run());
   } else if (outcome_.action == cells::RowAction::kWrite) {

@@ -158,6 +158,8 @@ class CellStore {
                         const std::vector<cells::SiteOrdinal>& authors);
   Status Merge(CellTable& table, const RowKey& key, const std::vector<cells::ValueView>& key_values,
                const cells::IncomingRow& row);
+  CellStatement& StatementFor(CellTable& table, const cells::IncomingRow& row,
+                              const std::vector<uint32_t>& wins);
   Status WriteRow(CellTable& table, const std::vector<cells::ValueView>& key_values,
                   const cells::IncomingRow& row, const std::vector<uint32_t>& wins);
 

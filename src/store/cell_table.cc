@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <utility>
 
 #include "cells/packed_key.h"
 
@@ -142,6 +143,9 @@ void CellTable::FinalizeStatements() {
        {&read_clock, &write_clock, &drop_clock, &max_key, &read_row, &delete_row, &make_row}) {
     statement->Finalize();
   }
+  for (CellColumn& column : columns) {
+    column.write.Finalize();
+  }
   write_cells.clear();
 }
 
@@ -251,18 +255,21 @@ Status CellTables::LoadTable(CellTable& table) {
   std::vector<CellColumn> added;
   size_t found = 0;
   for (const PragmaColumn& column : columns) {
-    CellColumn cell{column.name, AffinityOfColumn(column, traits), 0, column.default_sql};
+    CellColumn cell;
+    cell.name = column.name;
+    cell.affinity = AffinityOfColumn(column, traits);
+    cell.default_sql = column.default_sql;
     const auto id = ids.find(Lower(column.name));
     if (column.key_position > 0) {
       table.key.resize(std::max(table.key.size(), static_cast<size_t>(column.key_position)));
-      table.key[static_cast<size_t>(column.key_position) - 1] = cell;
+      table.key[static_cast<size_t>(column.key_position) - 1] = std::move(cell);
       table.int_key = SameName(column.type, "INTEGER") && !traits.key_has_index;
     } else if (id != ids.end()) {
       cell.id = id->second;
       ++found;
-      table.columns.push_back(cell);
+      table.columns.push_back(std::move(cell));
     } else {
-      added.push_back(cell);
+      added.push_back(std::move(cell));
     }
   }
   table.lost_column = found < ids.size();
@@ -272,7 +279,7 @@ Status CellTables::LoadTable(CellTable& table) {
   table.triggered_columns = table.columns.size();
   for (CellColumn& cell : added) {
     cell.id = table.next_column_id++;
-    table.columns.push_back(cell);
+    table.columns.push_back(std::move(cell));
   }
   for (const CellColumn& cell : table.columns) {
     table.column_ids.push_back(cell.id);

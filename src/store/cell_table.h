@@ -32,8 +32,9 @@ namespace merrow::store {
 struct CellColumn {
   std::string name;
   cells::Affinity affinity = cells::Affinity::kBlob;
-  cells::ColumnId id = 0;   // not for key columns
-  std::string default_sql;  // empty: NULL
+  cells::ColumnId id = 0;    // not for key columns
+  std::string default_sql;   // empty: NULL
+  CellStatement write = {};  // of this cell alone
 };
 
 /// One tracked table, as the schema has it now, with the statements that touch its rows.

@@ -204,8 +204,10 @@ Result<bool> CellTransaction::IsBeyondLast(CellTable& table, const RowKey& key) 
   if (found != last_keys_.end()) {
     return !found->any || (table.int_key ? key.number > found->number : key.packed > found->packed);
   }
-  MERROW_TRY(table.max_key.Prepare(
-      db_, "SELECT key FROM main." + table.ClockTable() + " ORDER BY key DESC LIMIT 1"));
+  if (!table.max_key.prepared()) {
+    MERROW_TRY(table.max_key.Prepare(
+        db_, "SELECT key FROM main." + table.ClockTable() + " ORDER BY key DESC LIMIT 1"));
+  }
   const ResetAtEnd reset(table.max_key);
   MERROW_ASSIGN(const bool any, table.max_key.Step());
   LastKey last{table.id, any, 0, {}};
@@ -223,8 +225,10 @@ Status CellTransaction::ReadClock(CellTable& table, Row& row) {
   if (is_new) {
     return {};
   }
-  MERROW_TRY(table.read_clock.Prepare(
-      db_, "SELECT clock FROM main." + table.ClockTable() + " WHERE key = ?1"));
+  if (!table.read_clock.prepared()) {
+    MERROW_TRY(table.read_clock.Prepare(
+        db_, "SELECT clock FROM main." + table.ClockTable() + " WHERE key = ?1"));
+  }
   const ResetAtEnd reset(table.read_clock);
   table.read_clock.Bind(1, KeyValue(table, row.key));
   MERROW_ASSIGN(const bool known, table.read_clock.Step());
@@ -391,8 +395,10 @@ Status CellTransaction::WriteClocks() {
 
 Status CellTransaction::WriteClock(CellTable& table, const Row& row, Bytes& buffer) {
   if (row.clock.empty() && row.fresh_columns == 0) {
-    MERROW_TRY(table.drop_clock.Prepare(
-        db_, "DELETE FROM main." + table.ClockTable() + " WHERE key = ?1"));
+    if (!table.drop_clock.prepared()) {
+      MERROW_TRY(table.drop_clock.Prepare(
+          db_, "DELETE FROM main." + table.ClockTable() + " WHERE key = ?1"));
+    }
     table.drop_clock.Bind(1, KeyValue(table, row.key));
     return table.drop_clock.Run();
   }
@@ -402,8 +408,10 @@ Status CellTransaction::WriteClock(CellTable& table, const Row& row, Bytes& buff
   } else {
     row.clock.AppendTo(buffer);
   }
-  MERROW_TRY(table.write_clock.Prepare(
-      db_, "INSERT OR REPLACE INTO main." + table.ClockTable() + " (key, clock) VALUES (?1, ?2)"));
+  if (!table.write_clock.prepared()) {
+    MERROW_TRY(table.write_clock.Prepare(db_, "INSERT OR REPLACE INTO main." + table.ClockTable() +
+                                                  " (key, clock) VALUES (?1, ?2)"));
+  }
   table.write_clock.Bind(1, KeyValue(table, row.key));
   table.write_clock.Bind(2, cells::ValueView::Blob(buffer));
   return table.write_clock.Run();

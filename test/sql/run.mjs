@@ -15,13 +15,21 @@
 //     .both A B           .sync A B, then .sync B A
 //     .equal A B SQL      the query gives the same on both
 //     .close NAME         which must not fail
+//     .copy NAME FILE     the site is a copy of that file of test/
 //
 // Usage: node test/sql/run.mjs WORKER EXTENSION [--update] FILE...
 //   --update   writes what came out into the files, to be read and judged before it is committed
 
 import { spawn } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
-import { basename } from "node:path";
+import {
+  copyFileSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
 import { createInterface } from "node:readline";
 
 const [workerPath, extensionPath, ...rest] = process.argv.slice(2);
@@ -67,6 +75,8 @@ const outputOf = (result) =>
     : (result.rows ?? []).map((row) => `--> ${row.map(show).join("|")}`);
 
 let nextDb = 1;
+const folder = mkdtempSync(join(tmpdir(), "merrow-sql-"));
+process.on("exit", () => rmSync(folder, { recursive: true }));
 
 class Script {
   sites = new Map();
@@ -98,6 +108,13 @@ class Script {
         this.current = args[0];
         await this.db(args[0]);
         return [];
+      case "copy": {
+        const path = join(folder, `${nextDb}.db`);
+        copyFileSync(new URL(`../${args[1]}`, import.meta.url), path);
+        this.current = args[0];
+        this.sites.set(args[0], nextDb++);
+        return outputOf(await ask({ db: this.sites.get(args[0]), open: path }));
+      }
       case "sync":
         return outputOf(await this.sync(...args));
       case "both": {
