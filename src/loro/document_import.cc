@@ -244,6 +244,7 @@ Result<ImportStatus> DocumentCore::ImportWhole(
   if (parts.shallow.has_value()) states = Overlay(parts.shallow->states, parts.states);
   if (IsTrimmed(parts)) {
     MERROW_ASSIGN(std::shared_ptr<const HistoryBase> base, BaseOf(*parts.shallow, blocks));
+    MERROW_TRY(base->DecodeState());  // it can be read whenever history is asked for
     fresh.StartFrom(std::move(base));
   }
   MERROW_ASSIGN(OpLog::Admission admission, fresh.Admit(std::move(blocks)));
