@@ -444,22 +444,6 @@ struct Entry {
   size_t index;  // of the change in the block
 };
 
-// The heads of a version, as far as it is in the history.
-Frontiers HeadsOf(const CausalGraph& graph, const VersionVector& version) {
-  Frontiers last;
-  for (const VersionVector::Entry& entry : version.entries()) {
-    const Counter end = std::min(entry.end, graph.version().End(entry.peer));
-    if (end > 0) last.push_back({entry.peer, end - 1});
-  }
-  Frontiers heads;
-  for (size_t i = 0; i < last.size(); ++i) {
-    Frontiers others = last;
-    others.erase(others.begin() + static_cast<std::ptrdiff_t>(i));
-    if (!graph.Precedes(last[i], others)) heads.push_back(last[i]);
-  }
-  return heads;
-}
-
 void AppendChange(const ChangeBlock& block, const Entry& entry, Peers& peers, std::string* out) {
   const Change& change = block.changes[entry.index];
   *out += "{\"id\":\"" + peers.Text(Id{entry.peer, entry.counter}) + "\",\"timestamp\":";
@@ -531,7 +515,7 @@ void AppendJsonUpdates(const OpLog& log, const VersionVector& from, const Versio
   }
 
   *out += "{\"schema_version\":1,\"start_version\":{";
-  for (const Id& id : HeadsOf(log.graph(), from)) {
+  for (const Id& id : log.graph().FrontiersOf(from)) {
     if (out->back() != '{') out->push_back(',');
     *out += "\"" + std::to_string(id.peer) + "\":" + std::to_string(id.counter);
   }

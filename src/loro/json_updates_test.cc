@@ -128,6 +128,28 @@ TEST(JsonUpdatesTest, TextOfOneSmallUpdate) {
             R"({"schema_version":1,"start_version":{"7":0},"peers":[],"changes":[]})");
 }
 
+TEST(JsonUpdatesTest, TrimmedHistoryIsNotThere) {
+  const ContainerId text = Root("t", ContainerKind::kText);
+  Document doc(1);
+  ASSERT_TRUE(doc.TextInsert(text, 0, "hello").ok());
+  ASSERT_TRUE(doc.Commit({.message = "a"}).ok());
+  ASSERT_TRUE(doc.TextInsert(text, 5, " w").ok());
+  ASSERT_TRUE(doc.Commit({.message = "b"}).ok());
+  Document shallow(2);
+  ASSERT_TRUE(shallow.Import(doc.ExportShallowSnapshot({{1, 5}}).value()).ok());
+  // As loro-crdt writes it.
+  const std::string retained =
+      R"({"schema_version":1,"start_version":{"1":5},"peers":["1"],"changes":[)"
+      R"({"id":"5@0","timestamp":0,"deps":["4@0"],"lamport":5,"msg":"b","ops":[)"
+      R"({"container":"cid:root-t:Text","content":{"type":"insert","pos":5,"text":" w"},)"
+      R"("counter":5}]}]})";
+  EXPECT_EQ(shallow.ExportJson(), retained);
+  VersionVector trimmed;
+  trimmed.Set(1, 2);
+  EXPECT_EQ(shallow.ExportJson(trimmed, shallow.version()), retained);
+  EXPECT_TRUE(shallow.ImportJson(doc.ExportJson()).ok());
+}
+
 // One op on one container, as JSON updates of peer 7.
 std::string OneOp(const std::string& container, const std::string& content) {
   return R"({"schema_version":1,"start_version":{},"peers":["7"],"changes":[{"id":"0@0",)"
