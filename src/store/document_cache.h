@@ -2,12 +2,18 @@
 //
 // The documents in memory, under a budget of bytes, least recently used first out.
 //
+// Documents that were used lately are live; those that have not been for longer rest
+// (Document::Rest), which takes a fraction of the memory, so that far more of them fit the budget.
+// Live ones get a part of it, least recently used first to rest.
+//
 // The size of a document is measured (Document::MemoryBytes(), which may cost as much as the
 // document is large) when it comes in and again after it took in a part of its size in updates; in
 // between, kMemoryPerUpdateByte for each byte of update is added, so the sum errs on the high side.
 //
 // Invariants:
 //   (1) bytes() is the sum of the charges of all entries; order_ and index_ hold the same entries.
+//       live_bytes_ is the sum of those in live_, which holds all entries that do not rest and
+//       those that were used since EvictToBudget() looked.
 //   (2) EvictToBudget() never drops an entry that has unsaved ops, and leaves
 //       bytes() <= budget if there is another one to drop.
 //
@@ -22,6 +28,7 @@
 #include <string_view>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "merrow/document.h"
 
@@ -58,7 +65,10 @@ struct CachedDocument {
 
  private:
   friend class DocumentCache;
+  using Live = std::list<CachedDocument*>;
   size_t charge = 0;
+  bool is_live = false;
+  Live::iterator live;  // if it is
   size_t update_bytes_since_measured = 0;
 };
 
@@ -76,6 +86,7 @@ class DocumentCache {
   /// Accounts for `update_bytes` that the document took in.
   void Grew(CachedDocument& entry, size_t update_bytes);
 
+  /// Puts documents to rest, and drops some if that is not enough.
   void EvictToBudget();
 
   size_t bytes() const { return bytes_; }
@@ -90,12 +101,19 @@ class DocumentCache {
  private:
   using Order = std::list<CachedDocument>;
 
+  void Charge(CachedDocument& entry, size_t charge);
   void Measure(CachedDocument& entry);
+  void SetLive(CachedDocument& entry, bool is_live);
+  void RestIdle();
   void Drop(Order::iterator entry);
 
   const size_t budget_;
   size_t bytes_ = 0;
-  Order order_;  // most recently used first
+  size_t live_bytes_ = 0;
+  Order order_;                // most recently used first
+  CachedDocument::Live live_;  // most recently used first
+  /// Entries of live_ that rested when they were asked for, and may have woken.
+  std::vector<CachedDocument*> used_;
   std::unordered_map<DocumentName, Order::iterator, DocumentNameHash> index_;
   uint64_t hits_ = 0;
   uint64_t misses_ = 0;

@@ -180,6 +180,41 @@ TEST(DocumentCacheTest, DropsTheLeastRecentlyUsedButNeverUnsavedOps) {
   EXPECT_EQ(cache.misses(), 1U);
 }
 
+TEST(DocumentCacheTest, WhatIsIdleRestsBeforeAnythingIsDropped) {
+  const auto map = loro::ContainerId::Root("row", loro::ContainerKind::kMap);
+  DocumentCache cache(64 << 10);
+  const auto name = [](int i) { return DocumentName{0, std::to_string(i)}; };
+  constexpr int kRows = 60;
+  for (int i = 0; i < kRows; ++i) {
+    CachedDocument& entry = cache.Insert(CachedDocument(name(i), loro::Document(1)));
+    for (int64_t field = 0; field < 8; ++field) {
+      ASSERT_TRUE(entry.document.MapSet(map, std::to_string(field), field).ok());
+    }
+    cache.Grew(entry, 512);
+    cache.EvictToBudget();
+    EXPECT_FALSE(entry.document.is_resting());
+    EXPECT_LE(cache.bytes(), cache.budget());
+    cache.CheckInvariants();
+  }
+  EXPECT_EQ(cache.evictions(), 0U);
+  EXPECT_EQ(cache.documents(), 60U);
+  for (int i = 0; i < kRows; ++i) {
+    CachedDocument* const entry = cache.Find(name(i));
+    ASSERT_NE(entry, nullptr);
+    EXPECT_TRUE(entry->document.is_resting()) << i;
+    // Asking for the version wakes nothing; the next one is read.
+    EXPECT_EQ(entry->document.op_count(), 8U);
+    if (i % 2 == 0) {
+      EXPECT_EQ(entry->document.MapGet(map, "7"), loro::Value(int64_t{7}));
+    }
+    cache.EvictToBudget();
+    EXPECT_EQ(entry->document.is_resting(), i % 2 != 0);
+    EXPECT_LE(cache.bytes(), cache.budget());
+    cache.CheckInvariants();
+  }
+  EXPECT_EQ(cache.evictions(), 0U);
+}
+
 TEST(DocumentCacheTest, UseMovesADocumentToTheFront) {
   const size_t one = [] {
     DocumentCache probe(1);
