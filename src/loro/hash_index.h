@@ -28,9 +28,10 @@ class HashIndex {
       return std::nullopt;
     }
     const size_t mask = slots_.size() - 1;
-    for (size_t slot = hash & mask;; slot = (slot + 1) & mask) {
-      if (slots_[slot] == kFree) return std::nullopt;
-      if (equals(slots_[slot])) return slots_[slot];
+    for (size_t at = hash & mask;; at = (at + 1) & mask) {
+      const Slot& slot = slots_[at];
+      if (slot.position == kFree) return std::nullopt;
+      if (slot.tag == TagOf(hash) && equals(slot.position)) return slot.position;
     }
   }
 
@@ -45,23 +46,31 @@ class HashIndex {
     }
     size_t capacity = 32;
     while (capacity * 3 < count * 4) capacity *= 2;
-    slots_.assign(capacity, kFree);
+    slots_.assign(capacity, Slot());
     for (uint32_t i = 0; i < count; ++i) Insert(i, hash_of(i));
   }
 
-  size_t MemoryBytes() const { return slots_.capacity() * sizeof(uint32_t); }
+  size_t MemoryBytes() const { return slots_.capacity() * sizeof(Slot); }
 
  private:
   static constexpr uint32_t kFree = UINT32_MAX;
 
+  // The tag keeps most elements that are not the wanted one from being looked at, each of which is
+  // likely not in the processor's cache.
+  struct Slot {
+    uint32_t position = kFree;
+    uint32_t tag = 0;
+  };
+  static uint32_t TagOf(size_t hash) { return static_cast<uint32_t>(hash ^ (hash >> 32)); }
+
   void Insert(uint32_t position, size_t hash) {
     const size_t mask = slots_.size() - 1;
-    size_t slot = hash & mask;
-    while (slots_[slot] != kFree) slot = (slot + 1) & mask;
-    slots_[slot] = position;
+    size_t at = hash & mask;
+    while (slots_[at].position != kFree) at = (at + 1) & mask;
+    slots_[at] = {position, TagOf(hash)};
   }
 
-  std::vector<uint32_t> slots_;  // a power of two, at most 3/4 full; empty while scanning is enough
+  std::vector<Slot> slots_;  // a power of two, at most 3/4 full; empty while scanning is enough
 };
 
 }  // namespace merrow::loro
