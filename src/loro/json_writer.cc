@@ -4,26 +4,70 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <memory>
+#include <numeric>
+#include <span>
 #include <vector>
 
 #include "loro/mergeable.h"
+#include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {
 
-// A list or map that is being written: the items left to write, last first, and its closing
-// bracket.
-struct Frame {
-  struct Item {
-    std::string_view key;          // if the frame is an object
-    const Value* value = nullptr;  // one of the two
-    const Container* root = nullptr;
-  };
-  std::vector<Item> items;
-  bool is_object;
-  bool is_first = true;
-  std::optional<TreeJson> tree = std::nullopt;  // a tree writes its own brackets and asks for data
+// Something that is yet to be written.
+struct Item {
+  std::string_view key;          // if it stands in an object
+  const Value* value = nullptr;  // one of the two
+  const Container* container = nullptr;
 };
+
+// A list or map that is being written: its items that are left stand on top of the writer's, last
+// first; its closing bracket follows them.
+struct Frame {
+  size_t first_item = 0;
+  bool is_object = false;
+  bool is_first = true;
+  std::unique_ptr<TreeJson> tree;  // a tree writes its own brackets and asks for data
+};
+
+bool NeedsEscape(char c) { return static_cast<uint8_t>(c) < 0x20 || c == '"' || c == '\\'; }
+
+// Puts `text` in quotes at `to`; null, and nothing is written, if a character has to be escaped.
+char* PutPlain(std::string_view text, char* to) {
+  if (std::any_of(text.begin(), text.end(), NeedsEscape)) return nullptr;
+  *to++ = '"';
+  to = std::copy(text.begin(), text.end(), to);
+  *to++ = '"';
+  return to;
+}
+
+// Strings up to this length are put together before they are appended at once.
+constexpr size_t kShortBytes = 60;
+
+void AppendKey(std::string_view key, bool with_comma, std::string* out) {
+  char buffer[kShortBytes + 4];
+  if (key.size() <= kShortBytes) {
+    buffer[0] = ',';
+    char* end = PutPlain(key, buffer + 1);
+    if (end != nullptr) {
+      *end++ = ':';
+      const char* const begin = with_comma ? buffer : buffer + 1;
+      out->append(begin, static_cast<size_t>(end - begin));
+      return;
+    }
+  }
+  if (with_comma) out->push_back(',');
+  AppendJsonString(key, out);
+  out->push_back(':');
+}
+
+void AppendInteger(int64_t integer, std::string* out) {
+  char buffer[24];
+  const auto [end, error] = std::to_chars(buffer, buffer + sizeof(buffer), integer);
+  MERROW_CHECK(error == std::errc());
+  out->append(buffer, end);
+}
 
 class Writer {
  public:
@@ -31,19 +75,20 @@ class Writer {
       : state_(state), out_(out), is_written_(state.containers().size()) {}
 
   void WriteRoots() {
-    Frame frame{.items = {}, .is_object = true};
+    std::vector<Item> roots;
     for (const Container& container : state_.containers()) {
       if (!container.id.is_root() || IsMergeable(container.id)) continue;
-      frame.items.push_back({container.id.name(), nullptr, &container});
+      roots.push_back({container.id.name(), nullptr, &container});
     }
-    std::sort(frame.items.begin(), frame.items.end(), [](const auto& a, const auto& b) {
-      return a.key != b.key ? a.key > b.key : a.root->id.kind() > b.root->id.kind();
+    std::sort(roots.begin(), roots.end(), [](const auto& a, const auto& b) {
+      return a.key != b.key ? a.key > b.key : a.container->id.kind() > b.container->id.kind();
     });
     // Last first: of roots with one name, keep the one that would be written first.
-    const auto kept = std::unique(frame.items.rbegin(), frame.items.rend(),
+    const auto kept = std::unique(roots.rbegin(), roots.rend(),
                                   [](const auto& a, const auto& b) { return a.key == b.key; });
-    frame.items.erase(frame.items.begin(), kept.base());
-    Push(std::move(frame));
+    roots.erase(roots.begin(), kept.base());
+    Push(/*is_object=*/true);
+    items_.insert(items_.end(), roots.begin(), roots.end());
     Drain();
   }
 
@@ -61,7 +106,7 @@ class Writer {
   void Drain() {
     while (!stack_.empty()) {
       Frame& frame = stack_.back();
-      if (frame.tree.has_value()) {
+      if (frame.tree != nullptr) {
         const std::optional<Id> node = frame.tree->Next(out_);
         if (node.has_value()) {
           BeginNodeData(*node);
@@ -70,22 +115,22 @@ class Writer {
         }
         continue;
       }
-      if (frame.items.empty()) {
+      if (items_.size() == frame.first_item) {
         out_->push_back(frame.is_object ? '}' : ']');
         stack_.pop_back();
         continue;
       }
-      const Frame::Item item = frame.items.back();
-      frame.items.pop_back();
-      if (!frame.is_first) out_->push_back(',');
-      frame.is_first = false;
+      const Item item = items_.back();
+      items_.pop_back();
       if (frame.is_object) {
-        AppendJsonString(item.key, out_);
-        out_->push_back(':');
+        AppendKey(item.key, /*with_comma=*/!frame.is_first, out_);
+      } else if (!frame.is_first) {
+        out_->push_back(',');
       }
+      frame.is_first = false;
       // `frame` is not used from here on: the stack may move.
-      if (item.root != nullptr) {
-        BeginContainer(item.root);
+      if (item.container != nullptr) {
+        BeginContainer(item.container);
       } else {
         BeginValue(*item.value);
       }
@@ -102,39 +147,64 @@ class Writer {
     }
   }
 
-  void Push(Frame frame) {
-    out_->push_back(frame.is_object ? '{' : '[');
-    stack_.push_back(std::move(frame));
+  // Opens a bracket. The items are pushed after this, last first.
+  void Push(bool is_object) {
+    out_->push_back(is_object ? '{' : '[');
+    stack_.push_back({items_.size(), is_object, /*is_first=*/true, nullptr});
+  }
+  void ReverseItems() {
+    std::reverse(items_.begin() + static_cast<ptrdiff_t>(stack_.back().first_item), items_.end());
+  }
+
+  // Sorts the items of the frame that was pushed last, last key first. Maps that follow each other
+  // mostly have the same keys in the same order, so the last map's order is tried first.
+  void SortItems() {
+    const std::span<Item> items = std::span(items_).subspan(stack_.back().first_item);
+    const auto is_after = [](const Item& a, const Item& b) { return a.key > b.key; };
+    if (order_.size() == items.size()) {
+      sorted_.clear();
+      for (const uint32_t i : order_) sorted_.push_back(items[i]);
+      if (std::is_sorted(sorted_.begin(), sorted_.end(), is_after)) {
+        std::copy(sorted_.begin(), sorted_.end(), items.begin());
+        return;
+      }
+    }
+    if (items.size() > kOrderMax) {
+      std::sort(items.begin(), items.end(), is_after);
+      return;
+    }
+    order_.resize(items.size());
+    std::iota(order_.begin(), order_.end(), 0);
+    std::sort(order_.begin(), order_.end(),
+              [&](uint32_t a, uint32_t b) { return is_after(items[a], items[b]); });
+    sorted_.clear();
+    for (const uint32_t i : order_) sorted_.push_back(items[i]);
+    std::copy(sorted_.begin(), sorted_.end(), items.begin());
   }
 
   void BeginContainer(const Container* container) {
     if (container == nullptr || !IsFirst(*container)) {
       *out_ += "null";
     } else if (const auto* map = std::get_if<MapState>(&container->state)) {
-      Frame frame{.items = {}, .is_object = true};
+      Push(/*is_object=*/true);
       for (const MapState::Entry& entry : map->entries()) {
-        if (entry.value.has_value()) frame.items.push_back(ItemAt(container->id, entry));
+        if (entry.value.has_value()) items_.push_back(ItemAt(container->id, entry));
       }
-      std::sort(frame.items.begin(), frame.items.end(),
-                [](const auto& a, const auto& b) { return a.key > b.key; });
-      Push(std::move(frame));
+      SortItems();
     } else if (const auto* list = std::get_if<ListState>(&container->state)) {
-      Frame frame{.items = {}, .is_object = false};
-      list->ForEach([&frame](const IdRun&, const Value& value) {
-        frame.items.push_back({{}, &value, nullptr});
+      Push(/*is_object=*/false);
+      list->ForEach([this](const IdRun&, const Value& value) {
+        items_.push_back({{}, &value, nullptr});
       });
-      std::reverse(frame.items.begin(), frame.items.end());
-      Push(std::move(frame));
+      ReverseItems();
     } else if (const auto* movable = std::get_if<MovableListState>(&container->state)) {
-      Frame frame{.items = {}, .is_object = false};
-      movable->ForEach([&frame](const MovableListItem& item) {
-        frame.items.push_back({{}, &item.value, nullptr});
+      Push(/*is_object=*/false);
+      movable->ForEach([this](const MovableListItem& item) {
+        items_.push_back({{}, &item.value, nullptr});
       });
-      std::reverse(frame.items.begin(), frame.items.end());
-      Push(std::move(frame));
+      ReverseItems();
     } else if (const auto* tree = std::get_if<TreeState>(&container->state)) {
-      stack_.push_back(
-          {.items = {}, .is_object = false, .is_first = true, .tree = TreeJson(*tree)});
+      stack_.push_back({items_.size(), false, true, std::make_unique<TreeJson>(*tree)});
     } else if (const auto* text = std::get_if<TextState>(&container->state)) {
       std::string plain;
       text->AppendText(&plain);
@@ -147,7 +217,9 @@ class Writer {
   }
 
   // What a map shows at a key: the value, or the mergeable child that it is the marker of.
-  Frame::Item ItemAt(const ContainerId& map, const MapState::Entry& entry) const {
+  Item ItemAt(const ContainerId& map, const MapState::Entry& entry) const {
+    // Markers are binary.
+    if (entry.value->kind() != Value::Kind::kBinary) return {entry.key, &*entry.value, nullptr};
     const std::optional<ContainerId> child = MergeableShownBy(map, entry.key, *entry.value);
     if (!child.has_value()) return {entry.key, &*entry.value, nullptr};
     const Container* found = state_.Find(*child);
@@ -188,7 +260,7 @@ class Writer {
     } else if (const auto* boolean = value.If<bool>()) {
       *out_ += *boolean ? "true" : "false";
     } else if (const auto* integer = value.If<int64_t>()) {
-      *out_ += std::to_string(*integer);
+      AppendInteger(*integer, out_);
     } else if (const auto* number = value.If<double>()) {
       AppendJsonNumber(*number, out_);
     } else if (const auto* text = value.If<std::string>()) {
@@ -201,15 +273,13 @@ class Writer {
       }
       out_->push_back(']');
     } else if (const auto* list = value.If<Value::List>()) {
-      Frame frame{.items = {}, .is_object = false};
-      for (const Value& item : *list) frame.items.push_back({{}, &item, nullptr});
-      std::reverse(frame.items.begin(), frame.items.end());
-      Push(std::move(frame));
+      Push(/*is_object=*/false);
+      for (const Value& item : *list) items_.push_back({{}, &item, nullptr});
+      ReverseItems();
     } else if (const auto* map = value.If<Value::Map>()) {
-      Frame frame{.items = {}, .is_object = true};
-      for (const auto& [key, item] : *map) frame.items.push_back({key, &item, nullptr});
-      std::reverse(frame.items.begin(), frame.items.end());
-      Push(std::move(frame));
+      Push(/*is_object=*/true);
+      for (const auto& [key, item] : *map) items_.push_back({key, &item, nullptr});
+      ReverseItems();
     } else {
       BeginContainer(state_.Find(*value.If<ContainerId>()));
     }
@@ -219,17 +289,29 @@ class Writer {
   std::string* const out_;
   std::vector<bool> is_written_;  // by index into state_.containers()
   std::vector<Frame> stack_;
+  std::vector<Item> items_;  // of all frames
+  // Of the last map that was sorted: where its items stood.
+  static constexpr size_t kOrderMax = 64;
+  std::vector<uint32_t> order_;
+  std::vector<Item> sorted_;
 };
 
 }  // namespace
 
 void AppendJsonString(std::string_view text, std::string* out) {
   static constexpr std::string_view kHex = "0123456789abcdef";
+  if (text.size() <= kShortBytes) {
+    char buffer[kShortBytes + 2];
+    if (const char* const end = PutPlain(text, buffer)) {
+      out->append(buffer, static_cast<size_t>(end - buffer));
+      return;
+    }
+  }
   out->push_back('"');
   size_t plain = 0;
   for (size_t i = 0; i < text.size(); ++i) {
+    if (!NeedsEscape(text[i])) continue;
     const auto byte = static_cast<uint8_t>(text[i]);
-    if (byte >= 0x20 && byte != '"' && byte != '\\') continue;
     out->append(text.substr(plain, i - plain));
     plain = i + 1;
     out->push_back('\\');
@@ -265,7 +347,7 @@ void AppendJsonNumber(double number, std::string* out) {
   // Integral doubles are written without an exponent or a point, as browsers do.
   constexpr double kExactMax = 9007199254740992.0;  // 2^53
   if (number == std::trunc(number) && std::fabs(number) <= kExactMax) {
-    *out += std::to_string(static_cast<int64_t>(number));
+    AppendInteger(static_cast<int64_t>(number), out);
     return;
   }
   char buffer[32];

@@ -58,26 +58,35 @@ Result<MapImage> DecodeMapState(BytesView state) {
 }
 
 Bytes EncodeMapState(const MapImage& image) {
-  const auto value_count = static_cast<size_t>(
-      std::count_if(image.entries.begin(), image.entries.end(),
-                    [](const MapImage::Entry& entry) { return entry.value.has_value(); }));
+  std::vector<MapEntryView> entries;
+  entries.reserve(image.entries.size());
+  for (const MapImage::Entry& entry : image.entries) {
+    const Value* value = entry.value.has_value() ? &*entry.value : nullptr;
+    entries.push_back({entry.key, value, entry.peer, entry.lamport});
+  }
+  return EncodeMapEntries(entries);
+}
+
+Bytes EncodeMapEntries(std::span<const MapEntryView> entries) {
+  const auto value_count = static_cast<size_t>(std::count_if(
+      entries.begin(), entries.end(), [](const MapEntryView& entry) { return entry.value; }));
   ByteWriter writer;
   writer.Uleb(value_count);
-  for (const MapImage::Entry& entry : image.entries) {
-    if (!entry.value) continue;
+  for (const MapEntryView& entry : entries) {
+    if (entry.value == nullptr) continue;
     writer.LengthPrefixed(entry.key);
     WriteStateValue(writer, *entry.value);
   }
-  writer.Uleb(image.entries.size() - value_count);
-  for (const MapImage::Entry& entry : image.entries) {
-    if (!entry.value) writer.LengthPrefixed(entry.key);
+  writer.Uleb(entries.size() - value_count);
+  for (const MapEntryView& entry : entries) {
+    if (entry.value == nullptr) writer.LengthPrefixed(entry.key);
   }
   PeerRegister peers;
   ByteWriter rows;
-  const std::string* previous = nullptr;
-  for (const MapImage::Entry& entry : image.entries) {
-    MERROW_CHECK(previous == nullptr || *previous < entry.key);
-    previous = &entry.key;
+  const MapEntryView* previous = nullptr;
+  for (const MapEntryView& entry : entries) {
+    MERROW_CHECK(previous == nullptr || previous->key < entry.key);
+    previous = &entry;
     rows.Uleb(peers.Index(entry.peer));
     rows.Uleb(entry.lamport);
   }

@@ -20,6 +20,15 @@ std::optional<uint32_t> MapState::Find(std::string_view key) const {
                      [&](uint32_t i) { return entries_[i].key == key; });
 }
 
+MapState MapState::FromEntries(std::vector<Entry> entries) {
+  MapState map;
+  map.entries_ = std::move(entries);
+  map.index_.Added(map.entries_.size(),
+                   [&map](uint32_t i) { return HashKey(map.entries_[i].key); });
+  for (const Entry& entry : map.entries_) map.live_count_ += entry.value.has_value() ? 1 : 0;
+  return map;
+}
+
 bool MapState::Write(std::string_view key, std::optional<Value> value, IdLp writer) {
   const std::optional<uint32_t> found = Find(key);
   if (!found.has_value()) {

@@ -28,6 +28,9 @@ class MapState {
     IdLp writer;
   };
 
+  /// REQUIRES: no key is there twice
+  static MapState FromEntries(std::vector<Entry> entries);
+
   /// Applies one write. False if a later write is there already.
   bool Write(std::string_view key, std::optional<Value> value, IdLp writer);
 

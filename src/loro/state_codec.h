@@ -16,7 +16,9 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
@@ -61,6 +63,16 @@ struct MapImage {
 Result<MapImage> DecodeMapState(BytesView state);
 /// REQUIRES: entries sorted and unique, as with all images what their comments say.
 Bytes EncodeMapState(const MapImage& image);
+
+/// An entry of a map that is written as it stands, not copied into an image.
+struct MapEntryView {
+  std::string_view key;
+  const Value* value = nullptr;  // null: deleted
+  PeerId peer = 0;
+  Lamport lamport = 0;
+};
+/// REQUIRES: sorted by key and unique
+Bytes EncodeMapEntries(std::span<const MapEntryView> entries);
 
 // --- List ---
 

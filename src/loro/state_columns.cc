@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loro/state_columns.h"
 
+#include <algorithm>
+
 namespace merrow::loro {
 
 Result<PeerTable> PeerTable::Read(ByteReader& reader) {
@@ -16,6 +18,15 @@ Result<PeerTable> PeerTable::Read(ByteReader& reader) {
 
 uint64_t PeerRegister::Index(PeerId peer) {
   if (last_ < peers_.size() && peers_[last_] == peer) return last_;
+  if (peers_.size() < kScanMax) {
+    const auto found = std::find(peers_.begin(), peers_.end(), peer);
+    last_ = static_cast<uint64_t>(found - peers_.begin());
+    if (found == peers_.end()) peers_.push_back(peer);
+    return last_;
+  }
+  if (indexes_.empty()) {
+    for (const PeerId known : peers_) indexes_.emplace(known, indexes_.size());
+  }
   const auto [it, is_new] = indexes_.emplace(peer, peers_.size());
   if (is_new) peers_.push_back(peer);
   last_ = it->second;

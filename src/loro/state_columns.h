@@ -44,9 +44,11 @@ class PeerRegister {
   void Write(ByteWriter& writer) const;
 
  private:
+  static constexpr size_t kScanMax = 16;
+
   std::vector<PeerId> peers_;
-  std::unordered_map<PeerId, uint64_t> indexes_;
-  uint64_t last_ = 0;  // peers come in runs
+  std::unordered_map<PeerId, uint64_t> indexes_;  // empty up to kScanMax peers
+  uint64_t last_ = 0;                             // peers come in runs
 };
 
 struct FullId {

@@ -2,7 +2,6 @@
 #include "loro/state_image.h"
 
 #include <algorithm>
-#include <unordered_map>
 
 #include "loro/state_codec.h"
 #include "merrow/check.h"
@@ -10,23 +9,25 @@
 namespace merrow::loro {
 namespace {
 
-Result<MapState> MapFromImage(MapImage image) {
-  MapState map;
+MapState MapFromImage(MapImage image) {
+  std::vector<MapState::Entry> entries;
+  entries.reserve(image.entries.size());
   for (MapImage::Entry& entry : image.entries) {
-    map.Write(entry.key, std::move(entry.value), {entry.lamport, entry.peer});
+    entries.push_back({std::move(entry.key), std::move(entry.value), {entry.lamport, entry.peer}});
   }
-  return map;
+  return MapState::FromEntries(std::move(entries));
 }
 
-MapImage ImageOfMap(const MapState& map) {
-  MapImage image;
-  image.entries.reserve(map.entries().size());
+Bytes EncodeMap(const MapState& map) {
+  std::vector<MapEntryView> entries;
+  entries.reserve(map.entries().size());
   for (const MapState::Entry& entry : map.entries()) {
-    image.entries.push_back({entry.key, entry.value, entry.writer.peer, entry.writer.lamport});
+    const Value* value = entry.value.has_value() ? &*entry.value : nullptr;
+    entries.push_back({entry.key, value, entry.writer.peer, entry.writer.lamport});
   }
-  std::sort(image.entries.begin(), image.entries.end(),
+  std::sort(entries.begin(), entries.end(),
             [](const auto& a, const auto& b) { return a.key < b.key; });
-  return image;
+  return EncodeMapEntries(entries);
 }
 
 Result<ListState> ListFromImage(ListImage image) {
@@ -96,8 +97,7 @@ Result<Container::AnyState> DecodeState(ContainerKind kind, BytesView bytes, Lam
   switch (kind) {
     case ContainerKind::kMap: {
       MERROW_ASSIGN(MapImage image, DecodeMapState(bytes));
-      MERROW_ASSIGN(MapState map, MapFromImage(std::move(image)));
-      return Container::AnyState(std::move(map));
+      return Container::AnyState(MapFromImage(std::move(image)));
     }
     case ContainerKind::kList: {
       MERROW_ASSIGN(ListImage image, DecodeListState(bytes));
@@ -129,7 +129,7 @@ Result<Container::AnyState> DecodeState(ContainerKind kind, BytesView bytes, Lam
 }
 
 Bytes EncodeState(const Container::AnyState& state) {
-  if (const auto* map = std::get_if<MapState>(&state)) return EncodeMapState(ImageOfMap(*map));
+  if (const auto* map = std::get_if<MapState>(&state)) return EncodeMap(*map);
   if (const auto* list = std::get_if<ListState>(&state)) return EncodeListState(ImageOfList(*list));
   if (const auto* text = std::get_if<TextState>(&state)) return EncodeTextState(ImageOfText(*text));
   if (const auto* list = std::get_if<MovableListState>(&state)) {
@@ -155,34 +155,36 @@ void AdoptAllNodes(State* state) {
 // Depths of containers, which need those of their ancestors first.
 class Depths {
  public:
-  explicit Depths(const State& state) : state_(state) {}
+  explicit Depths(const State& state) : state_(state), known_(state.containers().size()) {}
 
   uint32_t Of(const Container& container) {
     // Up to the first ancestor whose depth is known, then down again, without recursion.
-    std::vector<const Container*> path;
+    path_.clear();
     const Container* at = &container;
     uint32_t depth = kRootDepth;
     while (true) {
-      const auto known = known_.find(at);
-      if (known != known_.end()) {
-        depth = known->second;
-        break;
-      }
-      path.push_back(at);
+      depth = Known(at);
+      if (depth != 0) break;
+      path_.push_back(at);
       at = at->parent.has_value() ? state_.Find(*at->parent) : nullptr;
       // A snapshot that was loaded may hold parents that go in a circle.
-      if (at == nullptr || path.size() > state_.containers().size()) {
+      if (at == nullptr || path_.size() > state_.containers().size()) {
         depth = kRootDepth - 1;
         break;
       }
     }
-    for (auto it = path.rbegin(); it != path.rend(); ++it) known_[*it] = ++depth;
+    for (auto it = path_.rbegin(); it != path_.rend(); ++it) Known(*it) = ++depth;
     return depth;
   }
 
  private:
+  uint32_t& Known(const Container* container) {
+    return known_[static_cast<size_t>(container - state_.containers().data())];
+  }
+
   const State& state_;
-  std::unordered_map<const Container*, uint32_t> known_;
+  std::vector<uint32_t> known_;  // by index of the container; 0: not known
+  std::vector<const Container*> path_;
 };
 
 }  // namespace
