@@ -2,27 +2,24 @@
 //
 // Reading of JSON updates.
 //
-// The text is read twice: once to see that it is JSON and not too deep, with the place of what is
-// wrong, and once into a tree of values. From there each change becomes a change block of its own
-// in memory, and what is in sequence of one peer goes into one encoded block. The op payloads are
-// written as they stand in blocks; nothing else is made of the values.
+// The text becomes a tree of values (json_updates_schema.h). From there each change becomes a
+// change block of its own in memory, and what is in sequence of one peer goes into one encoded
+// block. The op payloads are written as they stand in blocks; nothing else is made of the values.
 //
 // Here the schema is checked: that what must be there is, has the right type, and that containers
 // and tree nodes are named after the op that creates them. What positions and ids mean is for the
 // import of the blob to check, as for every other.
 
 #include <algorithm>
-#include <charconv>
 #include <deque>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "base/bytes.h"
 #include "loro/change_block.h"
-#include "loro/container_id_codec.h"
 #include "loro/envelope.h"
 #include "loro/json_updates.h"
+#include "loro/json_updates_schema.h"
 #include "loro/mergeable.h"
 #include "loro/op_tag.h"
 #include "loro/utf8.h"
@@ -36,194 +33,6 @@ using Json = nlohmann::json;
 
 // Ops of a change that go into one block at most; a longer change is cut.
 constexpr size_t kOpsPerSlice = size_t{1} << 16;
-
-/// Checks a text by reading it: events of the parser.
-class SyntaxCheck final : public nlohmann::json_sax<Json> {
- public:
-  const std::string& problem() const { return problem_; }
-
-  bool null() override { return true; }
-  bool boolean(bool) override { return true; }
-  bool number_integer(number_integer_t) override { return true; }
-  bool number_unsigned(number_unsigned_t) override { return true; }
-  bool number_float(number_float_t, const string_t&) override { return true; }
-  bool string(string_t&) override { return true; }
-  bool binary(binary_t&) override { return true; }
-  bool key(string_t&) override { return true; }
-  bool start_object(size_t) override { return Enter(); }
-  bool start_array(size_t) override { return Enter(); }
-  bool end_object() override { return Leave(); }
-  bool end_array() override { return Leave(); }
-  bool parse_error(size_t position, const std::string&,
-                   const nlohmann::detail::exception&) override {
-    problem_ = "not JSON at byte " + std::to_string(position);
-    return false;
-  }
-
- private:
-  bool Enter() {
-    if (++depth_ <= kJsonDepthMax) return true;
-    problem_ = "nested deeper than " + std::to_string(kJsonDepthMax);
-    return false;
-  }
-  bool Leave() {
-    --depth_;
-    return true;
-  }
-
-  size_t depth_ = 0;
-  std::string problem_;
-};
-
-/// The fields of a JSON object, read with errors that name them.
-class Fields {
- public:
-  static Result<Fields> Of(const Json& json) {
-    if (!json.is_object()) return InvalidArgument("not an object");
-    return Fields(json);
-  }
-
-  const Json* Find(const char* name) const {
-    const auto found = json_.find(name);
-    return found == json_.end() ? nullptr : &*found;
-  }
-  Result<const Json*> Get(const char* name) const {
-    const Json* found = Find(name);
-    if (found == nullptr) return InvalidArgument("no field \"" + std::string(name) + "\"");
-    return found;
-  }
-  Result<const std::string*> Text(const char* name) const {
-    MERROW_ASSIGN(const Json* field, Get(name));
-    if (!field->is_string()) return Wrong(name, "a string");
-    return field->get_ptr<const std::string*>();
-  }
-  Result<const Json*> Array(const char* name) const {
-    MERROW_ASSIGN(const Json* field, Get(name));
-    if (!field->is_array()) return Wrong(name, "an array");
-    return field;
-  }
-  Result<int64_t> Integer(const char* name, int64_t min, int64_t max) const {
-    MERROW_ASSIGN(const Json* field, Get(name));
-    const bool fits = field->is_number_integer() &&
-                      (!field->is_number_unsigned() ||
-                       field->get<uint64_t>() <= static_cast<uint64_t>(INT64_MAX)) &&
-                      field->get<int64_t>() >= min && field->get<int64_t>() <= max;
-    if (!fits) {
-      return Wrong(name, "an integer from " + std::to_string(min) + " to " + std::to_string(max));
-    }
-    return field->get<int64_t>();
-  }
-  /// A position, index or counter.
-  Result<int32_t> Position(const char* name) const {
-    MERROW_ASSIGN(const int64_t number, Integer(name, 0, INT32_MAX));
-    return static_cast<int32_t>(number);
-  }
-  Result<uint64_t> Unsigned(const char* name) const {
-    MERROW_ASSIGN(const int64_t number, Integer(name, 0, INT64_MAX));
-    return static_cast<uint64_t>(number);
-  }
-  Result<bool> Flag(const char* name) const {
-    MERROW_ASSIGN(const Json* field, Get(name));
-    if (!field->is_boolean()) return Wrong(name, "true or false");
-    return field->get<bool>();
-  }
-  Result<double> Number(const char* name) const {
-    MERROW_ASSIGN(const Json* field, Get(name));
-    if (!field->is_number()) return Wrong(name, "a number");
-    return field->get<double>();
-  }
-
-  static Error Wrong(const char* name, const std::string& expected) {
-    return InvalidArgument("field \"" + std::string(name) + "\" is not " + expected);
-  }
-
- private:
-  explicit Fields(const Json& json) : json_(json) {}
-
-  const Json& json_;
-};
-
-template <typename T>
-Result<T> ParseNumber(std::string_view text, const char* what) {
-  T number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) {
-    return InvalidArgument("\"" + std::string(text) + "\" is not " + what);
-  }
-  return number;
-}
-
-/// Ids as they are in the text: peers are indexes into its table, if it has one.
-class Names {
- public:
-  static Result<Names> Of(const Json& table) {
-    Names names;
-    if (table.is_null()) return names;
-    if (!table.is_array()) return Fields::Wrong("peers", "an array");
-    names.is_compressed_ = true;
-    for (const Json& item : table) {
-      if (!item.is_string()) return InvalidArgument("a peer is not a string");
-      MERROW_ASSIGN(const auto peer,
-                    ParseNumber<PeerId>(item.get_ref<const std::string&>(), "a peer id"));
-      names.table_.push_back(peer);
-    }
-    return names;
-  }
-
-  Result<Id> ToId(std::string_view text) const {
-    MERROW_ASSIGN(Id id, ParseId(text));
-    MERROW_ASSIGN(id.peer, Peer(id.peer));
-    return id;
-  }
-
-  /// "L12@0": lamport and peer.
-  Result<IdLp> ToElement(std::string_view text) const {
-    const size_t at = text.find('@');
-    if (!text.starts_with('L') || at == std::string_view::npos) {
-      return InvalidArgument("\"" + std::string(text) + "\" is not an element id like L12@34");
-    }
-    IdLp id;
-    MERROW_ASSIGN(id.lamport, ParseNumber<Lamport>(text.substr(1, at - 1), "a lamport"));
-    MERROW_ASSIGN(id.peer, ParseNumber<PeerId>(text.substr(at + 1), "a peer"));
-    MERROW_ASSIGN(id.peer, Peer(id.peer));
-    return id;
-  }
-
-  /// Kinds of later releases are "Unknown(n)".
-  Result<ContainerId> ToContainer(std::string_view text) const {
-    constexpr std::string_view kUnknown = ":Unknown(";
-    const size_t unknown = text.rfind(kUnknown);
-    ContainerId id;
-    if (unknown == std::string_view::npos || !text.ends_with(')')) {
-      MERROW_ASSIGN(id, ContainerId::Parse(text));
-    } else {
-      std::string_view number = text.substr(unknown + kUnknown.size());
-      number.remove_suffix(1);
-      MERROW_ASSIGN(const auto kind, ParseNumber<uint8_t>(number, "a container kind"));
-      if (kind > kContainerKindMax || IsKnown(static_cast<ContainerKind>(kind))) {
-        return InvalidArgument("\"" + std::string(text) + "\" has no unknown kind");
-      }
-      MERROW_ASSIGN(id, ContainerId::Parse(std::string(text.substr(0, unknown)) + ":Map"));
-      id = id.is_root() ? ContainerId::Root(id.name(), static_cast<ContainerKind>(kind))
-                        : ContainerId::Normal(id.op(), static_cast<ContainerKind>(kind));
-    }
-    if (id.is_root()) return id;
-    MERROW_ASSIGN(const PeerId peer, Peer(id.op().peer));
-    return ContainerId::Normal(Id{peer, id.op().counter}, id.kind());
-  }
-
- private:
-  Result<PeerId> Peer(PeerId named) const {
-    if (!is_compressed_) return named;
-    if (named >= table_.size()) {
-      return InvalidArgument("peer " + std::to_string(named) + " is not in the table of peers");
-    }
-    return table_[static_cast<size_t>(named)];
-  }
-
-  std::vector<PeerId> table_;
-  bool is_compressed_ = false;
-};
 
 /// Distinct values in the order in which they came.
 template <typename T>
@@ -253,11 +62,11 @@ class Keys final : public KeyInterner {
 /// Makes a block of one change, of its ops one by one.
 class ChangeReader {
  public:
-  explicit ChangeReader(const Names& names) : names_(names) {}
+  explicit ChangeReader(const JsonNames& names) : names_(names) {}
 
   /// Gives a block that refers to this and to `json`.
   Result<const ChangeBlock*> Read(const Json& json) {
-    MERROW_ASSIGN(const Fields fields, Fields::Of(json));
+    MERROW_ASSIGN(const JsonFields fields, JsonFields::Of(json));
     Change change;
     MERROW_ASSIGN(const std::string* id_text, fields.Text("id"));
     MERROW_ASSIGN(const Id id, names_.ToId(*id_text));
@@ -287,7 +96,7 @@ class ChangeReader {
   }
 
  private:
-  Result<std::vector<Id>> ReadDeps(const Fields& fields, Id id) const {
+  Result<std::vector<Id>> ReadDeps(const JsonFields& fields, Id id) const {
     MERROW_ASSIGN(const Json* json, fields.Array("deps"));
     std::vector<Id> deps;
     for (const Json& item : *json) {
@@ -304,7 +113,7 @@ class ChangeReader {
   }
 
   Status AddOp(const Json& json) {
-    MERROW_ASSIGN(const Fields fields, Fields::Of(json));
+    MERROW_ASSIGN(const JsonFields fields, JsonFields::Of(json));
     MERROW_ASSIGN(const std::string* container_text, fields.Text("container"));
     MERROW_ASSIGN(const ContainerId container, names_.ToContainer(*container_text));
     if (container.is_root() && container.name().size() > kRootNameBytesMax) {
@@ -317,7 +126,7 @@ class ChangeReader {
                              std::to_string(next_));
     }
     MERROW_ASSIGN(const Json* content_json, fields.Get("content"));
-    MERROW_ASSIGN(const Fields content, Fields::Of(*content_json));
+    MERROW_ASSIGN(const JsonFields content, JsonFields::Of(*content_json));
     Op op;
     op.container = containers_.Intern(container);
     op.counter = counter;
@@ -348,7 +157,7 @@ class ChangeReader {
 
   // --- Ops, by the kind of their container ---
 
-  Status ReadContent(const ContainerId& container, const Fields& content, Op* op) {
+  Status ReadContent(const ContainerId& container, const JsonFields& content, Op* op) {
     if (container.kind() == ContainerKind::kCounter) return ReadCounter(content, op);
     MERROW_ASSIGN(const std::string* type, content.Text("type"));
     switch (container.kind()) {
@@ -375,7 +184,7 @@ class ChangeReader {
     op->raw_tag = static_cast<uint8_t>(tag);
   }
 
-  Status ReadText(const std::string& type, const Fields& content, Op* op) {
+  Status ReadText(const std::string& type, const JsonFields& content, Op* op) {
     if (type == "delete") return ReadDelete(content, op);
     if (type == "insert") {
       SetKind(OpKind::kTextInsert, OpTag::kString, op);
@@ -403,7 +212,7 @@ class ChangeReader {
     return {};
   }
 
-  Status ReadDelete(const Fields& content, Op* op) {
+  Status ReadDelete(const JsonFields& content, Op* op) {
     SetKind(OpKind::kDelete, OpTag::kDeleteSpan, op);
     MERROW_ASSIGN(op->prop, content.Position("pos"));
     MERROW_ASSIGN(const int64_t length, content.Integer("len", -INT32_MAX, INT32_MAX));
@@ -414,7 +223,7 @@ class ChangeReader {
     return {};
   }
 
-  Status ReadList(ContainerKind kind, const std::string& type, const Fields& content, Op* op) {
+  Status ReadList(ContainerKind kind, const std::string& type, const JsonFields& content, Op* op) {
     if (type == "delete") return ReadDelete(content, op);
     if (type == "insert") {
       SetKind(OpKind::kListInsert, OpTag::kValue, op);
@@ -444,7 +253,7 @@ class ChangeReader {
     return {};
   }
 
-  Status ReadMap(const ContainerId& container, const std::string& type, const Fields& content,
+  Status ReadMap(const ContainerId& container, const std::string& type, const JsonFields& content,
                  Op* op) {
     if (type != "insert" && type != "delete") return NoSuchOp(type);
     MERROW_ASSIGN(const std::string* key, content.Text("key"));
@@ -463,7 +272,7 @@ class ChangeReader {
     return WriteValue(*value, IdAt(*op));
   }
 
-  Status ReadTree(const std::string& type, const Fields& content, Op* op) {
+  Status ReadTree(const std::string& type, const JsonFields& content, Op* op) {
     if (type != "create" && type != "move" && type != "delete") return NoSuchOp(type);
     SetKind(OpKind::kTreeMove, OpTag::kTreeMove, op);
     MERROW_ASSIGN(const std::string* target, content.Text("target"));
@@ -486,17 +295,17 @@ class ChangeReader {
     if (content.Find("fractional_index") != nullptr) {
       MERROW_ASSIGN(const std::string* hex, content.Text("fractional_index"));
       Result<Bytes> bytes = FromHex(*hex);
-      if (!bytes.ok()) return Fields::Wrong("fractional_index", "hexadecimal");
+      if (!bytes.ok()) return JsonFields::Wrong("fractional_index", "hexadecimal");
       position = std::move(bytes).value();
     }
     op->position = positions_.Intern(position);
     return {};
   }
 
-  Status ReadCounter(const Fields& content, Op* op) {
+  Status ReadCounter(const JsonFields& content, Op* op) {
     MERROW_ASSIGN(const std::string* type, content.Text("value_type"));
     MERROW_ASSIGN(op->delta, content.Number("value"));
-    if (*type != "f64" && *type != "i64") return Fields::Wrong("value_type", "f64 or i64");
+    if (*type != "f64" && *type != "i64") return JsonFields::Wrong("value_type", "f64 or i64");
     if (IsIntegerDelta(op->delta)) {
       SetKind(OpKind::kCounterAdd, OpTag::kI64, op);
       arena_.Sleb(static_cast<int64_t>(op->delta));
@@ -509,7 +318,7 @@ class ChangeReader {
 
   // --- Ops of containers of later releases ---
 
-  Status ReadUnknown(const std::string& type, const Fields& content, Op* op) {
+  Status ReadUnknown(const std::string& type, const JsonFields& content, Op* op) {
     if (type != "unknown") return NoSuchOp(type);
     MERROW_ASSIGN(const int64_t prop, content.Integer("prop", INT32_MIN, INT32_MAX));
     op->prop = static_cast<int32_t>(prop);
@@ -535,27 +344,27 @@ class ChangeReader {
         {"list_set", OpTag::kListSet},
     };
     const auto tag = kTags.find(*name);
-    if (tag == kTags.end()) return Fields::Wrong("value_type", "one that is known");
+    if (tag == kTags.end()) return JsonFields::Wrong("value_type", "one that is known");
     SetKind(OpKind::kUnknown, tag->second, op);
     return WriteUnknown(tag->second, content, *op);
   }
 
   // A payload of a kind that is not known either.
-  Status ReadFutureValue(const Fields& content, Op* op) {
+  Status ReadFutureValue(const JsonFields& content, Op* op) {
     MERROW_ASSIGN(const Json* json, content.Get("value"));
-    MERROW_ASSIGN(const Fields value, Fields::Of(*json));
+    MERROW_ASSIGN(const JsonFields value, JsonFields::Of(*json));
     MERROW_ASSIGN(const int64_t tag,
                   value.Integer("kind", kOpTagKnownMax + 1, kOpTagFutureFlag - 1));
     MERROW_ASSIGN(const Json* data, value.Array("data"));
     const std::optional<Bytes> bytes = BytesOf(*data, SIZE_MAX);
-    if (!bytes.has_value()) return Fields::Wrong("data", "bytes");
+    if (!bytes.has_value()) return JsonFields::Wrong("data", "bytes");
     op->kind = OpKind::kUnknown;
     op->raw_tag = static_cast<uint8_t>(tag) | kOpTagFutureFlag;
     arena_.LengthPrefixed(*bytes);
     return {};
   }
 
-  Status WriteUnknown(OpTag tag, const Fields& content, const Op& op) {
+  Status WriteUnknown(OpTag tag, const JsonFields& content, const Op& op) {
     switch (tag) {
       case OpTag::kNull:
       case OpTag::kTrue:
@@ -587,7 +396,7 @@ class ChangeReader {
       case OpTag::kBinary: {
         MERROW_ASSIGN(const Json* data, content.Array("value"));
         const std::optional<Bytes> bytes = BytesOf(*data, SIZE_MAX);
-        if (!bytes.has_value()) return Fields::Wrong("value", "bytes");
+        if (!bytes.has_value()) return JsonFields::Wrong("value", "bytes");
         arena_.LengthPrefixed(*bytes);
         return {};
       }
@@ -599,7 +408,7 @@ class ChangeReader {
         break;
     }
     MERROW_ASSIGN(const Json* json, content.Get("value"));
-    MERROW_ASSIGN(const Fields value, Fields::Of(*json));
+    MERROW_ASSIGN(const JsonFields value, JsonFields::Of(*json));
     switch (tag) {
       case OpTag::kMarkStart: {
         MERROW_ASSIGN(const int64_t info, value.Integer("info", 0, UINT8_MAX));
@@ -633,7 +442,7 @@ class ChangeReader {
     }
   }
 
-  Status WriteUnsigned(const Fields& fields, std::initializer_list<const char*> names) {
+  Status WriteUnsigned(const JsonFields& fields, std::initializer_list<const char*> names) {
     for (const char* name : names) {
       MERROW_ASSIGN(const uint64_t number, fields.Unsigned(name));
       arena_.Uleb(number);
@@ -726,7 +535,7 @@ class ChangeReader {
     return bytes;
   }
 
-  const Names& names_;
+  const JsonNames& names_;
   ChangeBlock block_;
   Counter next_ = 0;
   Keys keys_;
@@ -783,11 +592,11 @@ class BlobWriter {
 };
 
 // The version that the updates start from: {"peer": counter}. Dependencies say it, too.
-Status CheckStart(const Fields& fields) {
+Status CheckStart(const JsonFields& fields) {
   MERROW_ASSIGN(const Json* json, fields.Get("start_version"));
-  MERROW_ASSIGN(const Fields start, Fields::Of(*json));
+  MERROW_ASSIGN(const JsonFields start, JsonFields::Of(*json));
   for (const auto& [peer, counter] : json->items()) {
-    MERROW_TRY(ParseNumber<PeerId>(peer, "a peer id"));
+    MERROW_TRY(ParseJsonNumber<PeerId>(peer, "a peer id"));
     MERROW_TRY(start.Position(peer.c_str()));
   }
   return {};
@@ -795,7 +604,7 @@ Status CheckStart(const Fields& fields) {
 
 Result<Bytes> Convert(const Json& json) {
   constexpr int64_t kSchemaVersion = 1;
-  MERROW_ASSIGN(const Fields fields, Fields::Of(json));
+  MERROW_ASSIGN(const JsonFields fields, JsonFields::Of(json));
   MERROW_ASSIGN(const int64_t version, fields.Integer("schema_version", 0, INT64_MAX));
   if (version != kSchemaVersion) {
     return Unsupported("schema version " + std::to_string(version) + ", not " +
@@ -803,7 +612,7 @@ Result<Bytes> Convert(const Json& json) {
   }
   MERROW_TRY(CheckStart(fields));
   MERROW_ASSIGN(const Json* peers, fields.Get("peers"));
-  MERROW_ASSIGN(const Names names, Names::Of(*peers));
+  MERROW_ASSIGN(const JsonNames names, JsonNames::Of(*peers));
   MERROW_ASSIGN(const Json* changes, fields.Array("changes"));
   BlobWriter writer;
   for (size_t i = 0; i < changes->size(); ++i) {
@@ -818,12 +627,9 @@ Result<Bytes> Convert(const Json& json) {
 }  // namespace
 
 Result<Bytes> JsonUpdatesToBlob(std::string_view json) {
-  SyntaxCheck check;
-  if (!Json::sax_parse(json.begin(), json.end(), &check)) {
-    return InvalidArgument("JSON updates: " + check.problem());
-  }
-  const Json tree = Json::parse(json.begin(), json.end(), nullptr, false);
-  Result<Bytes> blob = Convert(tree);
+  const Result<Json> tree = ParseJsonText(json);
+  if (!tree.ok()) return tree.error().Within("JSON updates");
+  Result<Bytes> blob = Convert(*tree);
   if (!blob.ok()) return blob.error().Within("JSON updates");
   return blob;
 }
