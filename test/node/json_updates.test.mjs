@@ -182,7 +182,11 @@ test("loro-crdt and the engine refuse the same JSON updates", async () => {
           {
             container: "cid:root-l:List",
             counter: 4,
-            content: { type: "insert", pos: 0, value: ["🦜:cid:4@0:Map", null] },
+            content: {
+              type: "insert",
+              pos: 0,
+              value: ["🦜:cid:4@0:Map", null],
+            },
           },
         ],
       },
@@ -363,7 +367,9 @@ test("what replaces a mergeable child hides it, on both sides", async () => {
   assert.deepEqual(await sync(), { m: {} });
   await loro.edit("i", map, { set: ["x", 5] });
   assert.deepEqual(await sync(), { m: { x: 5 } });
-  await assert.rejects(tested.edit("h", map, { ensureMergeable: ["x", "Text"] }));
+  await assert.rejects(
+    tested.edit("h", map, { ensureMergeable: ["x", "Text"] }),
+  );
   await assert.rejects(loro.edit("i", map, { ensureMergeable: ["x", "Text"] }));
   await tested.edit("h", map, { delete: ["x"] });
   await tested.edit("h", map, { ensureMergeable: ["x", "Text"] });

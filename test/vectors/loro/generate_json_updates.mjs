@@ -110,7 +110,7 @@ const cases = {
     return doc;
   },
 
-  "counters": () => {
+  counters: () => {
     const doc = document("4");
     const counter = doc.getCounter("c");
     for (const by of [1, -2.5, 134217727, 134217728, 1e-17, -1e300])
