@@ -161,7 +161,7 @@ MERROW_API merrow_status merrow_doc_checkout(merrow_doc* doc, const void* fronti
 MERROW_API void merrow_doc_checkout_latest(merrow_doc* doc);
 MERROW_API bool merrow_doc_is_checked_out(const merrow_doc* doc);
 
-/* What turns version `a` into `b`, as JSON: docs/data-model.md, "deltas as JSON". */
+/* What turns version `a` into `b`, as JSON: docs/data-model.md, "JSON". */
 MERROW_API merrow_status merrow_doc_diff(const merrow_doc* doc, const void* a, size_t a_size,
                                          const void* b, size_t b_size, merrow_bytes* json,
                                          merrow_error* error);
@@ -329,6 +329,24 @@ MERROW_API merrow_status merrow_cursor_at(const merrow_doc* doc, const char* con
 MERROW_API merrow_status merrow_cursor_position(const merrow_doc* doc, const void* cursor,
                                                 size_t size, merrow_unit unit, size_t* position,
                                                 merrow_error* error);
+
+/* --- Undo: takes back local edits, step by step, while what others did stays --- */
+
+typedef struct merrow_undo merrow_undo;
+/* Steps are the commits from now on; those less than `merge_interval_ms` after a step began, by the
+ * times given to merrow_undo_set_time, are part of it. The document must outlive this. */
+MERROW_API merrow_status merrow_undo_new(merrow_doc* doc, int64_t merge_interval_ms,
+                                         size_t step_count_max, merrow_undo** undo,
+                                         merrow_error* error);
+/* NULL is fine. */
+MERROW_API void merrow_undo_free(merrow_undo* undo);
+/* The time of the commits from now on, in milliseconds of any epoch. */
+MERROW_API void merrow_undo_set_time(merrow_undo* undo, int64_t now_ms);
+MERROW_API size_t merrow_undo_count(const merrow_undo* undo);
+MERROW_API size_t merrow_redo_count(const merrow_undo* undo);
+/* `did` gets false if there was nothing left to take back. */
+MERROW_API merrow_status merrow_undo_step(merrow_undo* undo, bool* did, merrow_error* error);
+MERROW_API merrow_status merrow_redo_step(merrow_undo* undo, bool* did, merrow_error* error);
 
 /* --- Blobs --- */
 

@@ -218,6 +218,35 @@ TEST(CApi, EventsAndCursorsFollowTheDocument) {
   EXPECT_EQ(position, 4U);
 }
 
+TEST(CApi, UndoAndRedoByStep) {
+  Doc doc(1);
+  merrow_error error;
+  merrow_undo* undo = nullptr;
+  ASSERT_EQ(merrow_undo_new(doc.get(), 100, 50, &undo, &error), MERROW_OK) << error.message;
+  bool did = true;
+  EXPECT_EQ(merrow_undo_step(undo, &did, &error), MERROW_OK);
+  EXPECT_FALSE(did);
+  merrow_undo_set_time(undo, 1000);
+  doc.Insert(0, "one");
+  doc.Commit();
+  merrow_undo_set_time(undo, 1050);
+  doc.Insert(3, " and");
+  doc.Commit();
+  merrow_undo_set_time(undo, 2000);
+  doc.Insert(7, " two");
+  doc.Commit();
+  EXPECT_EQ(merrow_undo_count(undo), 2U);
+  EXPECT_EQ(merrow_undo_step(undo, &did, &error), MERROW_OK);
+  EXPECT_TRUE(did);
+  EXPECT_EQ(doc.json(), R"({"body":"one and"})");
+  EXPECT_EQ(merrow_undo_step(undo, &did, &error), MERROW_OK);
+  EXPECT_EQ(doc.json(), R"({"body":""})");
+  EXPECT_EQ(merrow_redo_count(undo), 2U);
+  EXPECT_EQ(merrow_redo_step(undo, &did, &error), MERROW_OK);
+  EXPECT_EQ(doc.json(), R"({"body":"one and"})");
+  merrow_undo_free(undo);
+}
+
 TEST(CApi, BlobsInAllForms) {
   Doc doc(1);
   merrow_error error;

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// C functions that follow a document: events and cursors. See merrow.h.
+// C functions that follow a document: events, cursors, undo. See merrow.h.
+
+#include <memory>
 
 #include "capi/convert.h"
 #include "capi/guard.h"
 #include "loro/delta_json.h"
 #include "merrow/document.h"
+#include "merrow/undo.h"
 
 using merrow::BytesView;
 using merrow::Status;
@@ -20,6 +23,32 @@ namespace loro = merrow::loro;
 struct merrow_subscription {
   loro::Subscription subscription;
 };
+
+struct merrow_undo {
+  // Behind a pointer, because the manager's clock refers to it.
+  std::unique_ptr<int64_t> now_ms = std::make_unique<int64_t>(0);
+  loro::UndoManager manager;
+
+  merrow_undo(loro::Document* document, int64_t merge_interval_ms, size_t step_count_max)
+      : manager(document, {.merge_interval_ms = merge_interval_ms,
+                           .now_ms = [now = now_ms.get()] { return *now; },
+                           .step_count_max = step_count_max}) {}
+};
+
+namespace {
+
+// Runs `step`, which returns a Result<bool>.
+template <typename Step>
+merrow_status TakeStep(merrow_undo* undo, bool* did, merrow_error* error, Step&& step) {
+  return Guard(error, [&]() -> Status {
+    MERROW_TRY(NotNull(undo, "undo"));
+    MERROW_TRY(NotNull(did, "did"));
+    MERROW_ASSIGN(*did, step(undo->manager));
+    return {};
+  });
+}
+
+}  // namespace
 
 extern "C" {
 
@@ -73,6 +102,31 @@ merrow_status merrow_cursor_position(const merrow_doc* doc, const void* cursor, 
     MERROW_ASSIGN(*position, doc->document.PositionOf(decoded, in));
     return {};
   });
+}
+
+// --- Undo ---
+
+merrow_status merrow_undo_new(merrow_doc* doc, int64_t merge_interval_ms, size_t step_count_max,
+                              merrow_undo** undo, merrow_error* error) {
+  return Guard(error, [&]() -> Status {
+    MERROW_TRY(NotNull(doc, "doc"));
+    MERROW_TRY(NotNull(undo, "undo"));
+    *undo = new merrow_undo(&doc->document, merge_interval_ms, step_count_max);
+    return {};
+  });
+}
+
+void merrow_undo_free(merrow_undo* undo) { delete undo; }
+void merrow_undo_set_time(merrow_undo* undo, int64_t now_ms) { *undo->now_ms = now_ms; }
+size_t merrow_undo_count(const merrow_undo* undo) { return undo->manager.undo_count(); }
+size_t merrow_redo_count(const merrow_undo* undo) { return undo->manager.redo_count(); }
+
+merrow_status merrow_undo_step(merrow_undo* undo, bool* did, merrow_error* error) {
+  return TakeStep(undo, did, error, [](loro::UndoManager& manager) { return manager.Undo(); });
+}
+
+merrow_status merrow_redo_step(merrow_undo* undo, bool* did, merrow_error* error) {
+  return TakeStep(undo, did, error, [](loro::UndoManager& manager) { return manager.Redo(); });
 }
 
 }  // extern "C"

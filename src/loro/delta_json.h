@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Deltas as JSON, for those who cannot read delta.h: the C interface, tools, logs. The shape is
-// described in docs/data-model.md, "deltas as JSON".
+// described in docs/data-model.md, "JSON".
 
 #pragma once
 
