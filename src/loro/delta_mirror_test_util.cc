@@ -8,6 +8,7 @@
 #include <set>
 
 #include "loro/fractional_index.h"
+#include "loro/mergeable.h"
 #include "loro/state_diff.h"
 #include "loro/utf8.h"
 
@@ -147,7 +148,7 @@ void DeltaMirror::ForgetUnseen() {
     if (seen.insert(id).second) queue.push_back(id);
   };
   for (const auto& [id, content] : containers_) {
-    if (id.is_root()) add(id);
+    if (id.is_root() && !IsMergeable(id)) add(id);
   }
   while (!queue.empty()) {
     const auto found = containers_.find(queue.back());
@@ -165,7 +166,7 @@ void DeltaMirror::ForgetUnseen() {
 json DeltaMirror::Json() const {
   json roots = json::object();
   for (const auto& [id, content] : containers_) {
-    if (!id.is_root()) continue;
+    if (!id.is_root() || IsMergeable(id)) continue;
     json value = JsonOf(id);
     if (!IsEmpty(value)) roots[id.name()] = std::move(value);
   }

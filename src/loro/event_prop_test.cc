@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Events of random documents: who knows a document by its events alone sees what it shows, after
-// every import and commit, also if some imports fail.
+// every import, commit and checkout, also if some imports fail. A failure names its seed;
+// MERROW_SEED=<n> runs only that.
 
 #include <gmock/gmock.h>
 
+#include <array>
 #include <cstdlib>
 
 #include "base/clock.h"
@@ -14,6 +16,51 @@
 namespace merrow::loro {
 namespace {
 
+const ContainerId kMap = ContainerId::Root("map", ContainerKind::kMap);
+const ContainerId kText = ContainerId::Root("text", ContainerKind::kText);
+
+// A mergeable child appears, is edited or goes.
+void EditMergeable(Document* doc, SeededRandom* random) {
+  const std::string key(1, static_cast<char>('x' + random->Below(2)));
+  if (random->Below(3) == 0) {
+    ASSERT_TRUE(doc->MapDelete(kMap, key).ok());
+    return;
+  }
+  const std::array kinds = {ContainerKind::kText, ContainerKind::kCounter, ContainerKind::kMap};
+  const ContainerKind kind = kinds[random->Below(kinds.size())];
+  Result<ContainerId> child = doc->MapEnsureMergeable(kMap, key, kind);
+  ASSERT_TRUE(child.ok()) << child.error().ToString();
+  switch (kind) {
+    case ContainerKind::kText:
+      ASSERT_TRUE(doc->TextInsert(*child, random->Below(doc->Length(*child) + 1), "m").ok());
+      return;
+    case ContainerKind::kCounter:
+      ASSERT_TRUE(doc->CounterIncrement(*child, 2).ok());
+      return;
+    default:
+      ASSERT_TRUE(doc->MapSet(*child, "k", Value(static_cast<int64_t>(random->Below(9)))).ok());
+      child = doc->MapEnsureMergeable(*child, "deeper", ContainerKind::kText);
+      ASSERT_TRUE(child.ok());
+      ASSERT_TRUE(doc->TextInsert(*child, 0, "n").ok());
+  }
+}
+
+void EditAtRandom(RandomPeer* peer, SeededRandom* random) {
+  for (uint64_t edits = random->Below(4); edits > 0; --edits) peer->EditAtRandom(random);
+  if (random->Below(4) == 0) EditMergeable(&peer->doc(), random);
+}
+
+void ImportFrom(RandomPeer* peer, RandomPeer* other, SeededRandom* random) {
+  Bytes update = other->doc().ExportUpdates(peer->doc().version());
+  if (random->Below(4) == 0 && update.size() > 30) {
+    update.pop_back();
+    EXPECT_FALSE(peer->doc().Import(update).ok());
+    return;
+  }
+  EXPECT_TRUE(peer->doc().Import(update).ok());
+  peer->LearnFrom(*other);
+}
+
 void CheckSeed(uint64_t seed) {
   SCOPED_TRACE("MERROW_SEED=" + std::to_string(seed));
   SeededRandom random(seed);
@@ -22,7 +69,7 @@ void CheckSeed(uint64_t seed) {
   Document& doc = peers[0].doc();
   // Some start in the middle.
   for (uint64_t edits = random.Below(2) * random.Below(30); edits > 0; --edits) {
-    peers[0].EditAtRandom(&random);
+    EditAtRandom(&peers[0], &random);
   }
   doc.Commit();
   DeltaMirror mirror;
@@ -34,24 +81,25 @@ void CheckSeed(uint64_t seed) {
     told = event.to;
     mirror.Apply(event.delta);
   });
-  const size_t steps = 10 + random.Below(80);
-  for (size_t step = 0; step < steps; ++step) {
+  std::vector<Frontiers> versions = {doc.frontiers()};
+  for (size_t steps = 10 + random.Below(80); steps > 0; --steps) {
     RandomPeer& peer = peers[random.Below(peers.size())];
-    for (uint64_t edits = random.Below(4); edits > 0; --edits) peer.EditAtRandom(&random);
+    EditAtRandom(&peer, &random);
     if (random.Below(2) == 0) peer.doc().Commit();
-    if (random.Below(3) == 0) {
-      RandomPeer& other = peers[random.Below(peers.size())];
-      Bytes update = other.doc().ExportUpdates(peer.doc().version());
-      if (random.Below(4) == 0 && update.size() > 30) {
-        update.resize(update.size() - 1);
-        EXPECT_FALSE(peer.doc().Import(update).ok());
-      } else {
-        EXPECT_TRUE(peer.doc().Import(update).ok());
-        peer.LearnFrom(other);
-      }
-    }
+    if (random.Below(3) == 0) ImportFrom(&peer, &peers[random.Below(peers.size())], &random);
     doc.Commit();
     mirror.ExpectShows(doc);
+    versions.push_back(doc.frontiers());
+    if (random.Below(8) == 0) {
+      for (uint64_t looks = 1 + random.Below(2); looks > 0; --looks) {
+        ASSERT_TRUE(doc.Checkout(versions[random.Below(versions.size())]).ok());
+        mirror.ExpectShows(doc);
+      }
+      ImportFrom(&peers[0], &peers[1], &random);
+      if (doc.is_checked_out()) mirror.ExpectShows(doc);
+      doc.CheckoutToLatest();
+      mirror.ExpectShows(doc);
+    }
     if (testing::Test::HasFailure()) return;
   }
 }
@@ -62,6 +110,49 @@ TEST(EventPropTest, EventsTellAllThatIsShown) {
     CheckSeed(seed);
     if (testing::Test::HasFailure()) return;
   }
+}
+
+TEST(EventTest, SaysWhatOneEditChanged) {
+  Document doc(1);
+  std::vector<DocumentDelta> deltas;
+  const Subscription subscription = doc.Subscribe([&](const DocumentEvent& event) {
+    EXPECT_EQ(event.cause, DocumentEvent::Cause::kLocal);
+    deltas.push_back(event.delta);
+  });
+  ASSERT_TRUE(doc.TextInsert(kText, 0, "hello").ok());
+  EXPECT_TRUE(deltas.empty());
+  doc.Commit();
+  ASSERT_TRUE(doc.TextMark(kText, 1, 3, "bold", Value(true), StyleExpand::kAfter).ok());
+  ASSERT_TRUE(doc.TextDelete(kText, 4, 1).ok());
+  doc.Commit();
+  doc.Commit();
+  const TextDelta expected = {
+      {.kind = EditKind::kRetain, .length = 1, .text = {}, .attributes = {}},
+      {.kind = EditKind::kRetain, .length = 2, .text = {}, .attributes = {{"bold", Value(true)}}},
+      {.kind = EditKind::kRetain, .length = 1, .text = {}, .attributes = {}},
+      {.kind = EditKind::kDelete, .length = 1, .text = {}, .attributes = {}}};
+  ASSERT_EQ(deltas.size(), 2u);
+  EXPECT_EQ(deltas[1], (DocumentDelta{{kText, expected}}));
+}
+
+TEST(EventTest, SubscriptionsEnd) {
+  auto doc = std::make_unique<Document>(1);
+  int first = 0;
+  int second = 0;
+  Subscription one = doc->Subscribe([&first](const DocumentEvent&) { ++first; });
+  Subscription two = doc->Subscribe([&](const DocumentEvent&) {
+    ++second;
+    two = Subscription();  // in the midst of a call
+  });
+  for (int64_t value = 0; value < 3; ++value) {
+    ASSERT_TRUE(doc->MapSet(kMap, "k", Value(value)).ok());
+    doc->Commit();
+    if (value == 1) one = Subscription();
+  }
+  EXPECT_EQ(first, 2);
+  EXPECT_EQ(second, 1);
+  one = doc->Subscribe([&first](const DocumentEvent&) { ++first; });
+  doc.reset();  // before its subscription
 }
 
 }  // namespace
