@@ -10,7 +10,9 @@
 
 #include "merrow/undo.h"
 
+#include <algorithm>
 #include <deque>
+#include <iterator>
 #include <utility>
 
 #include "loro/delta_editor.h"
@@ -25,13 +27,23 @@ namespace {
 struct Step {
   Frontiers from;
   Frontiers to;
-  DocumentDelta remote;  // by others since
+  bool is_closed = false;  // others did something since
+  DocumentDelta remote;    // what of it moves positions: deltas of texts and lists
 };
 
 using Stack = std::deque<Step>;
 
 void AddRemote(const DocumentDelta& delta, Stack* stack) {
-  if (!stack->empty()) stack->back().remote = Compose(std::move(stack->back().remote), delta);
+  if (stack->empty() || delta.empty()) return;
+  stack->back().remote = Compose(std::move(stack->back().remote), delta);
+}
+
+// Of other kinds, an undo restores what was there whatever others did since.
+DocumentDelta SequencesOf(const DocumentDelta& delta) {
+  DocumentDelta sequences;
+  std::copy_if(delta.begin(), delta.end(), std::back_inserter(sequences),
+               [](const ContainerDelta& item) { return IsSequence(item.container.kind()); });
+  return sequences;
 }
 
 // Calls containers and nodes by the names they have now, except those that the delta creates.
@@ -112,18 +124,21 @@ struct UndoManager::Impl {
   void OnEvent(const DocumentEvent& event) {
     if (event.cause == DocumentEvent::Cause::kCheckout || is_undoing) return;
     if (event.cause == DocumentEvent::Cause::kLocal && is_recording) return AddStep(event);
-    AddRemote(event.delta, &undo);
-    AddRemote(event.delta, &redo);
+    const DocumentDelta sequences = SequencesOf(event.delta);
+    for (Stack* stack : {&undo, &redo}) {
+      AddRemote(sequences, stack);
+      if (!stack->empty()) stack->back().is_closed = true;
+    }
   }
 
   void AddStep(const DocumentEvent& event) {
     const int64_t now = options.now_ms ? options.now_ms() : 0;
     const bool is_close = now - step_began < options.merge_interval_ms;
     const bool goes_on = in_group ? group_has_step : is_close;
-    if (goes_on && !undo.empty() && undo.back().remote.empty() && can_merge) {
+    if (goes_on && !undo.empty() && !undo.back().is_closed && can_merge) {
       undo.back().to = event.to;
     } else {
-      undo.push_back({event.from, event.to, {}});
+      undo.push_back({.from = event.from, .to = event.to, .is_closed = false, .remote = {}});
       step_began = now;
     }
     can_merge = true;
@@ -193,7 +208,10 @@ Result<bool> UndoManager::Perform(bool is_undo) {
     document.Commit();
     impl_->is_undoing = false;
     impl_->names = editor.names();
-    if (document.frontiers() != before) opposite.push_back({before, document.frontiers(), {}});
+    if (document.frontiers() != before) {
+      opposite.push_back(
+          {.from = before, .to = document.frontiers(), .is_closed = false, .remote = {}});
+    }
     MERROW_TRY(applied);
     if (document.frontiers() != before) return true;
   }
