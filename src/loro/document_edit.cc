@@ -218,7 +218,8 @@ class LocalEdit {
                     .lamport = log.NextLamport(),
                     .node = edit.node,
                     .parent = edit.parent,
-                    .position = std::move(edit.position)};
+                    .position = std::move(edit.position),
+                    .is_checked = true};
       log.Builder().AddTreeMove(id, move.node, move.parent.kind, move.parent.node, move.position);
       log.CountUncommitted(1);
       const bool is_create = move.node == move.id;

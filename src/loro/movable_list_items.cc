@@ -186,7 +186,6 @@ void MovableListItems::InsertAt(uint32_t op_index, std::span<const Slot> fresh) 
   if (tree_.empty()) tree_.InsertAfter(nullptr, std::make_unique<Leaf>());
   uint32_t offset = op_index;
   Leaf* const leaf = tree_.Find(Items, &offset);
-  const Sum before = leaf->sum();
   if (fresh.size() == 1 && leaf->slots.size() < kLeafMax) {
     Stored& stored = slots_[fresh[0]];
     stored.leaf = leaf;
@@ -195,6 +194,7 @@ void MovableListItems::InsertAt(uint32_t op_index, std::span<const Slot> fresh) 
     return;
   }
   // Into as few leaves as hold them: full ones at the end, where the next insert will be, too.
+  const Sum before = leaf->sum();
   const bool at_end = op_index == total().items;
   const std::span<const Slot> old = std::as_const(leaf->slots).span();
   std::vector<Slot> all(old.begin(), old.end());

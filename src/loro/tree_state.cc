@@ -128,14 +128,14 @@ struct TreeState::Impl {
   }
 
   /// Applies an op after all that were applied, or finds that it does nothing.
-  LogEntry Apply(PendingMove move) {
+  LogEntry Apply(PendingMove move, bool is_checked = false) {
     LogEntry entry{.move = move.to.move,
                    .lamport = move.to.lamport,
                    .node = move.node,
                    .is_effective = false,
                    .place = std::move(move.to)};
     const NodeIndex parent = entry.place.parent;
-    if (TreeNodes::IsNode(parent) &&
+    if (!is_checked && TreeNodes::IsNode(parent) &&
         (!nodes.IsBorn(parent) || nodes.IsWithin(parent, entry.node))) {
       return entry;
     }
@@ -245,7 +245,7 @@ void TreeState::ApplyLatest(TreeMove move) {
   MERROW_CHECK(impl_->log.empty() ||
                TreeOpAppliesBefore(impl_->KeyOf(impl_->log.back()), move.key()));
   impl_->log_start = std::min(impl_->log_start, move.key());
-  impl_->Append(impl_->Apply(impl_->Prepare(move)));
+  impl_->Append(impl_->Apply(impl_->Prepare(move), move.is_checked));
   impl_->Appended(1, 0);
 }
 

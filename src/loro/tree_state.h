@@ -24,7 +24,8 @@
 // made shorter again.
 //
 // Cost: O(log n) per op, and, if more than some nodes are below the node, the depth of its new
-// parent.
+// parent: about 4 ns a level, so that moves below the end of a chain of 100,000 nodes, which no one
+// but an attacker makes, take 0.4 ms each.
 //
 // Thread-compatible.
 
@@ -67,6 +68,8 @@ struct TreeMove {
   Id node;
   TreePlace parent;
   Bytes position;  // fractional index; kFirstFractionalIndex if the parent is the deleted root
+  /// It is one of the edits that the tree it is applied to just returned, and so makes no cycle.
+  bool is_checked = false;
 
   IdLp key() const { return {lamport, id.peer}; }
   friend bool operator==(const TreeMove&, const TreeMove&) = default;
