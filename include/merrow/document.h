@@ -148,8 +148,8 @@ class Document {
   Result<ImportStatus> ImportJson(std::string_view json_updates);
 
   /// Takes over a snapshot that ExportSnapshot made, with its state as it is. Corruption if its
-  /// checksum, frame or version is not right. What is inside is decoded when it is needed first, and
-  /// damage is found only then: the document is_broken() from then on. Wake() tells at once.
+  /// checksum, frame or version is not right. What is inside is decoded when it is needed first,
+  /// and damage is found only then: the document is_broken() from then on. Wake() tells at once.
   /// `changed` is left empty. REQUIRES: the document is empty; the snapshot is trusted.
   Result<ImportStatus> Load(BytesView snapshot);
 
@@ -210,11 +210,16 @@ class Document {
   Frontiers shown_frontiers() const;
 
   /// How containers differ: what turns version `a` into version `b`. Not found as in Checkout.
+  /// Cost: that of looking at both versions, of which the latest is at hand, and the length of
+  /// both.
   Result<DocumentDelta> Diff(const Frontiers& a, const Frontiers& b) const;
   /// Makes `delta` as local edits. New child containers get ids of their own; deltas of containers
-  /// that the delta itself brings along go to those. Changes nothing if it does not fit.
+  /// that the delta itself brings along go to those. Attributes expand as marks of that key in the
+  /// text do, or else after. Changes nothing if it does not fit (invalid argument, not found,
+  /// conflict); only a limit may be reached half-way.
   Status ApplyDelta(const DocumentDelta& delta);
-  /// Local edits after which the document looks as it did at `frontiers`. Not found as in Checkout.
+  /// Local edits after which the document looks as it did at `frontiers`; what comes back is a
+  /// copy. Commits first. Not found as in Checkout. Cost: as Diff and ApplyDelta.
   Status RevertTo(const Frontiers& frontiers);
   /// A document of `peer` with the history up to `frontiers`. Not found as in Checkout.
   Result<Document> ForkAt(const Frontiers& frontiers, PeerId peer);
@@ -304,7 +309,10 @@ class Document {
   // --- Events ---
 
   /// Called after each import, commit, checkout or undo step that changed what is shown, until the
-  /// subscription goes. It must not change the document. Without subscribers events cost nothing.
+  /// subscription goes. Each event starts at the version where the one before ended. It must not
+  /// change the document. Subscribing commits first.
+  /// Cost: nothing without subscribers; otherwise what changed, and once the document; of a text
+  /// with marks that changed, its runs; of a checkout, both versions.
   using EventCallback = std::function<void(const DocumentEvent&)>;
   Subscription Subscribe(EventCallback callback);
 
