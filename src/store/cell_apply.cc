@@ -103,13 +103,17 @@ class CellStore::LocalRow final : public cells::MergeContext {
     return std::optional<cells::ValueView>(table_.read_row.Column(at));
   }
 
-  // Both are known: ordinals come from LoadSites().
   int CompareSites(cells::SiteOrdinal a, cells::SiteOrdinal b) const override {
-    if (a == b || a >= store_.sites_.size() || b >= store_.sites_.size()) {
-      return a == b ? 0 : (a < b ? -1 : 1);
+    if (a == b) {
+      return 0;
     }
-    const auto order = store_.sites_[a] <=> store_.sites_[b];
-    return order < 0 ? -1 : (order > 0 ? 1 : 0);
+    const auto first = store_.SiteOf(a);
+    const auto second = store_.SiteOf(b);
+    if (!first.ok() || !second.ok()) {
+      // A clock names a site that _merrow_site does not have; reading it will say so.
+      return a < b ? -1 : 1;
+    }
+    return *first < *second ? -1 : 1;
   }
 
  private:

@@ -41,6 +41,7 @@ Status CellStore::Join() {
     return NotFound("no table of this database is tracked");
   }
   MERROW_ASSIGN(joined_version_, ReadDbVersion());
+  merge_equal_values_.reset();  // another connection may have set it
   MERROW_TRY(join_.Prepare(db_, "INSERT INTO merrow_cell_txn (joined) VALUES (1)"));
   joining_ = true;
   Status status = join_.Run();
