@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Version vectors and frontiers: what decodes is written and read again.
+// Version vectors, frontiers and cursors: what decodes is written and read again, and a cursor that
+// is not of a document is nowhere in it.
 
 #include "loro/fuzz/fuzz_target.h"
 #include "merrow/check.h"
+#include "merrow/document.h"
 #include "merrow/version_vector.h"
 
 namespace merrow::loro {
@@ -19,6 +21,14 @@ void FuzzVersion(BytesView input) {
   if (frontiers.ok()) {
     const Result<Frontiers> again = DecodeFrontiers(EncodeFrontiers(*frontiers));
     MERROW_CHECK(again.ok() && *again == *frontiers);
+  }
+  const Result<Cursor> cursor = Cursor::Decode(input);
+  if (cursor.ok()) {
+    const Result<Cursor> again = Cursor::Decode(cursor->Encode());
+    MERROW_CHECK(again.ok() && *again == *cursor);
+    const Document document(1);
+    const bool is_edge = !cursor->element.has_value();
+    MERROW_CHECK(is_edge || !document.PositionOf(*cursor).ok());
   }
 }
 
