@@ -238,6 +238,63 @@ TEST(RestingDocument, DamageInsideASnapshotBreaksTheDocumentWhenItIsFound) {
   ExpectBroken(exported);
 }
 
+// Whatever is damaged, and whatever is asked for first: an answer or a broken document.
+TEST(RestingDocument, DamageAnywhereDoesNotStopTheProcess) {
+  size_t broken = 0;
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    SeededRandom random(seed);
+    RandomPeer writer(1);
+    RandomPeer other(2);
+    for (int i = 0; i < 30; ++i) writer.EditAtRandom(&random);
+    ASSERT_TRUE(other.doc().Import(writer.doc().ExportUpdates({})).ok());
+    for (int i = 0; i < 10; ++i) other.EditAtRandom(&random);
+    for (int i = 0; i < 10; ++i) writer.EditAtRandom(&random);
+    ASSERT_TRUE(writer.doc().Import(other.doc().ExportUpdates({})).ok());
+    const Bytes snapshot = writer.doc().ExportSnapshot();
+    Result<SnapshotParts> parts = DecodeSnapshot(BytesView(snapshot).substr(kEnvelopeBytes));
+    ASSERT_TRUE(parts.ok());
+    BytesView& victim = random.Below(2) == 0
+                            ? parts->states[random.Below(parts->states.size())].wrapper
+                            : parts->blocks[random.Below(parts->blocks.size())].bytes;
+    Bytes damaged(victim);
+    const size_t at = random.Below(damaged.size());
+    if (random.Below(2) == 0) {
+      damaged[at] = static_cast<char>(random.Below(256));
+    } else {
+      damaged.insert(at, 1, static_cast<char>(random.Below(256)));
+    }
+    victim = damaged;
+    const Result<Bytes> body = EncodeSnapshot(*parts);
+    if (!body.ok()) continue;
+    Document doc(9);
+    if (!doc.Load(EncodeEnvelope(EncodeMode::kFastSnapshot, *body)).ok()) continue;
+    switch (random.Below(4)) {
+      case 0:
+        doc.ToJson();
+        break;
+      case 1:
+        doc.ExportUpdates({});
+        break;
+      case 2:
+        (void)doc.MapSet(kMap, "key", 1.0);
+        break;
+      default:
+        (void)doc.Wake();
+    }
+    doc.ToJson();
+    doc.ExportUpdates({});
+    doc.ExportSnapshot();
+    doc.Rest();
+    doc.ToJson();
+    EXPECT_EQ(doc.Wake().ok(), !doc.is_broken());
+    broken += doc.is_broken() ? 1 : 0;
+    (void)doc.Import(writer.doc().ExportUpdates({}));
+    doc.ToJson();
+  }
+  EXPECT_GT(broken, 100U);
+}
+
 // Two documents get the same edits and imports; one of them rests again and again, in part awake.
 TEST(RestingDocument, IsTheSameAsOneThatNeverRests) {
   const char* const only = std::getenv("MERROW_SEED");
