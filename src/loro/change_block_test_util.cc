@@ -216,8 +216,7 @@ class Random {
 }  // namespace
 
 std::vector<BlockVector> LoadBlockVectors() {
-  const auto path =
-      std::filesystem::path(__FILE__).parent_path() / "../../test/vectors/loro/change_blocks.json";
+  const auto path = std::filesystem::path(MERROW_VECTORS) / "loro/change_blocks.json";
   std::ifstream file(path);
   EXPECT_TRUE(file.good()) << path;
   std::vector<BlockVector> vectors;

@@ -8,3 +8,5 @@ set(loro_codec_tests
     container_id_codec_test.cc
     envelope_test.cc
     value_codec_test.cc)
+set_source_files_properties(
+  change_block_test_util.cc PROPERTIES COMPILE_DEFINITIONS "MERROW_VECTORS=\"${CMAKE_SOURCE_DIR}/test/vectors\"")
