@@ -21,13 +21,13 @@ constexpr size_t kIndexSizeKept = 1024;
 constexpr int kPartBits = 20;
 constexpr int64_t kPartsMax = int64_t{1} << kPartBits;
 
-size_t HashOf(const RowKey& key) {
+uint64_t HashOf(const RowKey& key) {
   uint64_t hash = static_cast<uint64_t>(key.number) ^ (static_cast<uint64_t>(key.table_id) << 48);
   if (!key.packed.empty()) {
     hash ^= std::hash<std::string_view>()(key.packed);
   }
   hash *= 0x9E3779B97F4A7C15U;
-  return static_cast<size_t>(hash ^ (hash >> 29));
+  return hash ^ (hash >> 29);
 }
 
 bool SameKey(const RowKey& a, const RowKey& b) {
@@ -94,7 +94,7 @@ void CellTransaction::ForgetRows() {
     if (index_.size() > kIndexSizeKept) {
       index_ = {};
     }
-    std::fill(index_.begin(), index_.end(), 0U);
+    std::fill(index_.begin(), index_.end(), uint64_t{0});
   }
   dirty_.clear();
   last_keys_.clear();
@@ -182,19 +182,30 @@ void CellTransaction::AddMove(const RowKey& from, const RowKey& to) {
 
 // --- The rows of this transaction.
 
-uint32_t* CellTransaction::Slot(const RowKey& key) {
+uint64_t* CellTransaction::Slot(const RowKey& key, uint64_t hash) {
   const size_t mask = index_.size() - 1;
-  for (size_t slot = HashOf(key) & mask;; slot = (slot + 1) & mask) {
-    if (index_[slot] == 0 || SameKey(rows_[index_[slot] - 1].key, key)) {
+  for (size_t slot = static_cast<size_t>(hash) & mask;; slot = (slot + 1) & mask) {
+    const uint64_t entry = index_[slot];
+    // The upper half tells nearly all other rows apart, so their keys need not be looked at.
+    const bool may_be = (entry ^ hash) >> 32 == 0;
+    if (entry == 0 || (may_be && SameKey(rows_[static_cast<uint32_t>(entry) - 1].key, key))) {
       return &index_[slot];
     }
   }
 }
 
-void CellTransaction::GrowIndex() {
-  index_.assign(std::max(kIndexSizeMin, index_.size() * 2), 0U);
+void CellTransaction::GrowIndex(size_t rows) {
+  size_t size = kIndexSizeMin;
+  while (size < rows * 2) {
+    size *= 2;
+  }
+  if (size <= index_.size()) {
+    return;
+  }
+  index_.assign(size, uint64_t{0});
   for (const Row& row : rows_) {
-    *Slot(row.key) = row.index + 1;
+    const uint64_t hash = HashOf(row.key);
+    *Slot(row.key, hash) = (hash >> 32 << 32) | (row.index + 1);
   }
 }
 
@@ -243,12 +254,11 @@ Status CellTransaction::ReadClock(CellTable& table, Row& row) {
 }
 
 Result<CellTransaction::Row*> CellTransaction::Load(CellTable& table, const RowKey& key) {
-  if (index_.size() < (rows_.size() + 1) * 2) {
-    GrowIndex();
-  }
-  uint32_t* const slot = Slot(key);
+  GrowIndex(rows_.size() + 1);
+  const uint64_t hash = HashOf(key);
+  uint64_t* const slot = Slot(key, hash);
   if (*slot != 0) {
-    return &rows_[*slot - 1];
+    return &rows_[static_cast<uint32_t>(*slot) - 1];
   }
   Row& row = rows_.emplace_back();
   row.index = static_cast<uint32_t>(rows_.size() - 1);
@@ -258,7 +268,7 @@ Result<CellTransaction::Row*> CellTransaction::Load(CellTable& table, const RowK
     rows_.pop_back();
     return status.error();
   }
-  *slot = row.index + 1;
+  *slot = (hash >> 32 << 32) | (row.index + 1);
   return &row;
 }
 
@@ -283,6 +293,7 @@ void CellTransaction::WillChange(Row& row, cells::DbVersion version) {
 // --- Working off events.
 
 Status CellTransaction::Process() {
+  GrowIndex(rows_.size() + events_.size() - processed_);
   while (processed_ < events_.size()) {
     MERROW_TRY(ProcessEvent(processed_));
     ++processed_;

@@ -134,8 +134,8 @@ class CellTransaction {
   Status ReadClock(CellTable& table, Row& row);
   Result<bool> IsBeyondLast(CellTable& table, const RowKey& key);
 
-  uint32_t* Slot(const RowKey& key);
-  void GrowIndex();
+  uint64_t* Slot(const RowKey& key, uint64_t hash);
+  void GrowIndex(size_t rows);
 
   Status WriteClocks();
   Status WriteClock(CellTable& table, const Row& row, Bytes& buffer);
@@ -158,7 +158,8 @@ class CellTransaction {
   std::vector<cells::ColumnId> changed_;
   std::deque<Bytes> arena_;  // packed keys; blocks that never move
   std::deque<Row> rows_;
-  std::vector<uint32_t> index_;  // open addressing over rows_: 0 is free, else the row's index + 1
+  /// Open addressing over rows_: 0 is free, else the row's index + 1, below the hash's upper half.
+  std::vector<uint64_t> index_;
   std::vector<uint32_t> dirty_;  // rows to write
   std::vector<Touched> touched_;
   size_t touched_flushed_ = 0;
