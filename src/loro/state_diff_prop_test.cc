@@ -126,5 +126,59 @@ TEST(StateDiffTest, AnUnknownVersionIsRefused) {
   EXPECT_EQ(doc.RevertTo({Id{2, 0}}).error().code(), ErrorCode::kNotFound);
 }
 
+TEST(DeltaEditorTest, AMergeableChildComesBackWithWhatItHeld) {
+  Document doc(1);
+  const ContainerId map = ContainerId::Root("m", ContainerKind::kMap);
+  const Result<ContainerId> child = doc.MapEnsureMergeable(map, "k", ContainerKind::kText);
+  ASSERT_TRUE(child.ok());
+  ASSERT_TRUE(doc.TextInsert(*child, 0, "abc").ok());
+  doc.Commit();
+  const Frontiers before = doc.frontiers();
+  ASSERT_TRUE(doc.TextInsert(*child, 3, "def").ok());
+  ASSERT_TRUE(doc.MapSet(map, "k", Value(true)).ok());
+  doc.Commit();
+  ASSERT_TRUE(doc.RevertTo(before).ok());
+  EXPECT_EQ(doc.ToJson(), R"({"m":{"k":"abc"}})");
+}
+
+TEST(DeltaEditorTest, WhatDoesNotFitChangesNothing) {
+  Document doc(1);
+  const ContainerId text = ContainerId::Root("t", ContainerKind::kText);
+  const ContainerId list = ContainerId::Root("l", ContainerKind::kList);
+  const ContainerId tree = ContainerId::Root("o", ContainerKind::kTree);
+  ASSERT_TRUE(doc.TextInsert(text, 0, "abc").ok());
+  const Result<Id> node = doc.TreeCreate(tree, std::nullopt, std::nullopt);
+  ASSERT_TRUE(node.ok());
+  doc.Commit();
+  const ContainerDelta good{
+      text, TextDelta{{.kind = EditKind::kInsert, .length = 1, .text = "x", .attributes = {}}}};
+  const ContainerId unknown = ContainerId::Normal({9, 9}, ContainerKind::kList);
+  const Value inside(Value::List{Value(unknown)});
+  const auto place = [&](TreeEdit::Kind kind, Id target, std::optional<Id> parent, uint32_t index) {
+    return ContainerDelta{tree, TreeDelta{{kind, target, parent, index, {}}}};
+  };
+  const std::vector<ContainerDelta> bad = {
+      good,  // twice
+      {list, TextDelta{}},
+      {text, TextDelta{{.kind = EditKind::kDelete, .length = 4, .text = {}, .attributes = {}}}},
+      {text, TextDelta{{.kind = EditKind::kInsert, .length = 2, .text = "x", .attributes = {}}}},
+      {list, ListDelta{{.kind = EditKind::kRetain, .length = 1, .values = {}}}},
+      {list, ListDelta{{.kind = EditKind::kInsert, .length = 1, .values = {}}}},
+      {list, ListDelta{{.kind = EditKind::kInsert, .length = 1, .values = {inside}}}},
+      {unknown, ListDelta{}},
+      place(TreeEdit::Kind::kMove, *node, *node, 0),
+      place(TreeEdit::Kind::kMove, *node, std::nullopt, 1),
+      place(TreeEdit::Kind::kCreate, *node, std::nullopt, 0),
+      place(TreeEdit::Kind::kDelete, {9, 9}, std::nullopt, 0),
+  };
+  const std::string look = doc.ToJson();
+  for (const ContainerDelta& item : bad) {
+    EXPECT_FALSE(doc.ApplyDelta({good, item}).ok()) << item.container.ToString();
+    EXPECT_EQ(doc.ToJson(), look);
+  }
+  EXPECT_TRUE(doc.ApplyDelta({good}).ok());
+  EXPECT_EQ(doc.Text(text), "xabc");
+}
+
 }  // namespace
 }  // namespace merrow::loro
