@@ -83,6 +83,12 @@ std::optional<Lv> CausalGraph::LvOf(Id id) const {
 
 Id CausalGraph::IdOf(Lv lv) const { return RunOf(lv).IdAt(lv, *this); }
 
+Lamport CausalGraph::LamportAfterHeads() const {
+  Lamport lamport = 0;
+  for (const Lv head : heads_) lamport = std::max(lamport, LamportOf(head) + 1);
+  return lamport;
+}
+
 Lamport CausalGraph::LamportAfter(std::span<const Id> deps) const {
   Lamport lamport = 0;
   for (const Id& dep : deps) {
@@ -95,6 +101,15 @@ Lamport CausalGraph::LamportAfter(std::span<const Id> deps) const {
 
 Lv CausalGraph::Append(Id id, uint32_t length, Lamport lamport, std::span<const Id> deps) {
   MERROW_CHECK(length > 0 && id.counter == version_.End(id.peer));
+  // Mostly a peer goes on where it was, with what was appended last.
+  if (deps.size() == 1 && id.counter > 0 && deps[0] == id.Plus(-1) && heads_.size() == 1 &&
+      peers_[runs_.back().peer] == id.peer && runs_.back().LamportAt(size()) >= lamport) {
+    const Lv start = size();
+    runs_.back().end += length;
+    heads_[0] = start + length - 1;
+    version_.Set(id.peer, id.counter + static_cast<Counter>(length));
+    return start;
+  }
   std::vector<Lv> parents;
   parents.reserve(deps.size());
   for (const Id& dep : deps) {

@@ -106,6 +106,12 @@ class CausalGraph {
   /// True if `id` is one of `deps` or precedes one. REQUIRES: all of them are present.
   bool Precedes(Id id, std::span<const Id> deps) const;
 
+  /// Whether `id` is the only head.
+  bool IsOnlyHead(Id id) const {
+    return heads_.size() == 1 && version_.End(id.peer) == id.counter + 1 && IdOf(heads_[0]) == id;
+  }
+  /// The lamport of an atom that would follow all heads.
+  Lamport LamportAfterHeads() const;
   /// The lamport of an atom that would follow `deps`.
   Lamport LamportAfter(std::span<const Id> deps) const;
 

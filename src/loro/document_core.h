@@ -14,6 +14,7 @@
 
 #include "loro/event_hub.h"
 #include "loro/op_log.h"
+#include "loro/sequence_merge.h"
 #include "loro/state.h"
 #include "merrow/document.h"
 
@@ -28,6 +29,8 @@ class DocumentCore {
   OpLog log;
   /// What all of the log means, whatever version is looked at.
   State state;
+  /// What the merge of concurrent ops may go on with.
+  MergeWindow merge_window;
   bool is_broken = false;
   /// An earlier version that is shown instead, and its heads.
   std::optional<State> view;

@@ -154,6 +154,13 @@ Result<ImportStatus> DocumentCore::ImportBatch(std::span<const BytesView> blobs)
   Commit();
   // All of a snapshot has to be intact. But who made it may lie about the state, which follows from
   // the ops, so that is not taken from there; unless the history is trimmed and there is no other.
+  if (blobs.size() == 1) {
+    MERROW_ASSIGN(const Envelope envelope, DecodeEnvelope(blobs[0]));
+    if (envelope.mode == EncodeMode::kFastUpdates) {
+      MERROW_ASSIGN(Blocks blocks, DecodeUpdates(envelope.body));
+      return ImportBlocks(std::move(blocks));
+    }
+  }
   std::vector<DecodedBlob> decoded;
   const SnapshotParts* trimmed = nullptr;
   bool has_start = !IsEmpty();
@@ -200,6 +207,7 @@ Result<ImportStatus> DocumentCore::StartFrom(const SnapshotParts& parts, Blocks 
 // Becomes the document with that log and state. REQUIRES: the document is empty.
 ImportStatus DocumentCore::Replace(OpLog fresh_log, State fresh_state, OpLog::Admission admission) {
   log = std::move(fresh_log);
+  merge_window.Clear();
   const State before = std::exchange(state, std::move(fresh_state));
   if (events != nullptr) events->TellReplaced(before);
   ImportStatus status = StatusOf(std::move(admission), VersionVector());
@@ -287,7 +295,11 @@ Status DocumentCore::ApplyAdmitted(const std::vector<OpLog::Admitted>& admitted,
                                                  : ApplyUnlessTree(slice, &state, history, &aside);
                               }));
   }
-  return is_linear ? Status() : MergeInto(log, admitted[following].lv, &state, std::move(aside));
+  if (is_linear) return {};
+  return MergeInto(log, admitted[following].lv, &state,
+                   {.aside = std::move(aside),
+                    .window = &merge_window,
+                    .admitted = std::span(admitted).subspan(following)});
 }
 
 // Goes back to an earlier version after an import failed half-way: the state is derived anew from
@@ -295,6 +307,7 @@ Status DocumentCore::ApplyAdmitted(const std::vector<OpLog::Admitted>& admitted,
 // which do not fit each other.
 void DocumentCore::Restore(const OpLog::Checkpoint& before) {
   log.RollBack(before);
+  merge_window.Clear();
   Result<State> derived = DeriveState(log, log.graph().heads());
   is_broken = !derived.ok();
   state = is_broken ? State() : std::move(derived).value();
@@ -305,11 +318,19 @@ ImportStatus DocumentCore::StatusOf(OpLog::Admission admission, const VersionVec
   status.success = log.version().SpansNotIn(before);
   status.pending = std::move(admission.pending);
   std::unordered_set<ContainerId, ContainerIdHash> seen;
+  const ContainerId* last = nullptr;  // neighbouring ops are mostly about one container
   for (const OpLog::Admitted& item : admission.admitted) {
     const ChangeBlock& block = item.source->block;
     const Change& change = block.changes[item.change];
     for (uint32_t i = 0; i < change.op_count; ++i) {
       const ContainerId& id = block.containers[block.ops[change.first_op + i].container];
+      if (last == &id) continue;
+      last = &id;
+      if (status.changed.empty()) {
+        status.changed.push_back(id);
+        continue;
+      }
+      if (seen.empty()) seen.insert(status.changed.front());
       if (seen.insert(id).second) status.changed.push_back(id);
     }
   }

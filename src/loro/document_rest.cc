@@ -92,7 +92,8 @@ void Document::Impl::SetPeer(PeerId peer) {
 size_t Document::Impl::MemoryBytes() const {
   size_t bytes = sizeof(*this);
   if (core_ != nullptr) {
-    bytes += sizeof(DocumentCore) + core_->log.MemoryBytes() + core_->state.MemoryBytes();
+    bytes += sizeof(DocumentCore) + core_->log.MemoryBytes() + core_->state.MemoryBytes() +
+             core_->merge_window.MemoryBytes();
   }
   if (resting_ != nullptr) bytes += resting_->MemoryBytes();
   return bytes;

@@ -70,11 +70,28 @@ size_t TableBytes(const ChangeBlock& block) {
 
 OpLog::Plan OpLog::PlanAdmission(std::vector<Pending> candidates) const {
   // Lamport order is causal for honest writers; what is out of order waits for its dependency.
-  std::stable_sort(candidates.begin(), candidates.end(), [](const Pending& a, const Pending& b) {
+  const auto is_earlier = [](const Pending& a, const Pending& b) {
     return std::tuple(ChangeOf(a).lamport, PeerOf(a), ChangeOf(a).counter) <
            std::tuple(ChangeOf(b).lamport, PeerOf(b), ChangeOf(b).counter);
-  });
+  };
   Plan plan;
+  // Mostly a change arrives by itself, and after those that it depends on.
+  if (candidates.size() == 1) {
+    const Change& change = ChangeOf(candidates[0]);
+    const Counter known = version().End(PeerOf(candidates[0]));
+    if (change.end() <= known) return plan;
+    const bool is_ready = change.counter < known ||
+                          (change.counter == known &&
+                           std::all_of(change.deps.begin(), change.deps.end(),
+                                       [this](const Id& dep) { return version().Includes(dep); }));
+    if (is_ready) {
+      plan.admitted.push_back({std::move(candidates[0]), known});
+    } else {
+      plan.waiting = std::move(candidates);
+    }
+    return plan;
+  }
+  std::stable_sort(candidates.begin(), candidates.end(), is_earlier);
   VersionVector version = graph_.version();
   struct Candidate {
     Pending change;
@@ -204,12 +221,17 @@ Result<OpLog::Admission> OpLog::Admit(std::vector<std::shared_ptr<const Incoming
   MERROW_ASSIGN(std::vector<Pending> parked, Park(plan.waiting));
 
   Admission admission;
-  Checkpoint checkpoint = TakeCheckpoint();
+  admission.admitted.reserve(plan.admitted.size());
+  // A single change is appended or changes nothing.
+  Checkpoint checkpoint;
+  if (plan.admitted.size() > 1) checkpoint = TakeCheckpoint();
   for (const Plan::Item& item : plan.admitted) {
     const Result<Lv> lv = AppendToGraph(item.change, item.from);
     if (!lv.ok()) {
-      graph_.RollBack(checkpoint.graph);
-      open_marks_ = std::move(checkpoint.open_marks);
+      if (plan.admitted.size() > 1) {
+        graph_.RollBack(checkpoint.graph);
+        open_marks_ = std::move(checkpoint.open_marks);
+      }
       return lv.error();
     }
     admission.admitted.push_back(
@@ -217,18 +239,20 @@ Result<OpLog::Admission> OpLog::Admit(std::vector<std::shared_ptr<const Incoming
   }
   StoreAdmitted(admission.admitted);
 
-  std::set<std::tuple<PeerId, Counter, Counter>> incoming;
-  for (const auto& source : blocks) {
-    for (const Change& change : source->block.changes) {
-      incoming.emplace(source->block.peer, change.counter, change.end());
+  if (!parked.empty()) {
+    std::set<std::tuple<PeerId, Counter, Counter>> incoming;
+    for (const auto& source : blocks) {
+      for (const Change& change : source->block.changes) {
+        incoming.emplace(source->block.peer, change.counter, change.end());
+      }
     }
+    for (const Pending& item : parked) {
+      const Change& change = ChangeOf(item);
+      if (!incoming.contains({PeerOf(item), change.counter, change.end()})) continue;
+      admission.pending.push_back({PeerOf(item), change.counter, change.end()});
+    }
+    JoinSpans(&admission.pending);
   }
-  for (const Pending& item : parked) {
-    const Change& change = ChangeOf(item);
-    if (!incoming.contains({PeerOf(item), change.counter, change.end()})) continue;
-    admission.pending.push_back({PeerOf(item), change.counter, change.end()});
-  }
-  JoinSpans(&admission.pending);
   pending_ = std::move(parked);
   return admission;
 }
@@ -239,7 +263,6 @@ Result<Lv> OpLog::AppendToGraph(const Pending& item, Counter from) {
   const Id id{PeerOf(item), from};
   const auto length = static_cast<uint32_t>(change.end() - from);
   const Lamport lamport = change.lamport + static_cast<Lamport>(from - change.counter);
-  MERROW_TRY(CheckMarks(item, from));
   const Id previous = id.Plus(-1);
   const std::span<const Id> deps =
       from > change.counter ? std::span(&previous, 1) : std::span(change.deps);
@@ -253,12 +276,14 @@ Result<Lv> OpLog::AppendToGraph(const Pending& item, Counter from) {
     if (length > 1 && graph_.start()->frontiers.size() > 1) {
       return Unsupported("op " + ToString(id.Plus(1)) + " does not follow all that is trimmed");
     }
+    MERROW_TRY(CheckMarks(item, from));
     return graph_.Append(id, length, lamport, {});
   }
   MERROW_TRY(CheckFollowsStart(id, deps));
   if (from > 0 && !graph_.Precedes(previous, deps)) {
     return Corruption("change " + ToString(id) + " does not follow its peer's op before it");
   }
+  MERROW_TRY(CheckMarks(item, from));
   return graph_.Append(id, length, lamport, deps);
 }
 
@@ -312,26 +337,32 @@ void OpLog::RollBack(const Checkpoint& checkpoint) {
 }
 
 void OpLog::StoreAdmitted(const std::vector<Admitted>& admitted) {
-  std::map<PeerId, std::vector<const Admitted*>> by_peer;
+  if (admitted.empty()) return;
+  heads_timestamp_.reset();
+  std::vector<const Admitted*> items;
+  items.reserve(admitted.size());
   for (const Admitted& item : admitted) {
-    by_peer[PeerOf(item)].push_back(&item);
+    items.push_back(&item);
     timestamp_max_ = std::max(timestamp_max_, item.source->block.changes[item.change].timestamp);
   }
-  if (!admitted.empty()) heads_timestamp_.reset();
-  for (auto& [peer, items] : by_peer) {
+  // Admission was causal, so the items of one peer are in counter order and without gaps.
+  if (items.size() > 1) {
+    std::sort(items.begin(), items.end(), [](const Admitted* a, const Admitted* b) {
+      return std::pair(PeerOf(*a), a->from) < std::pair(PeerOf(*b), b->from);
+    });
+  }
+  for (size_t i = 0; i < items.size();) {
+    const Incoming& source = *items[i]->source;
+    const PeerId peer = source.block.peer;
     if (peer == local_peer_) SealOpenBlock();
-    // Admission was causal, so the items of one peer are in counter order and without gaps.
-    for (size_t i = 0; i < items.size();) {
-      const Incoming& source = *items[i]->source;
-      const Counter from = items[i]->from;
-      size_t j = i;
-      while (j < items.size() && items[j]->source.get() == &source) ++j;
-      const Counter to = items[j - 1]->to;
-      const bool whole = from == source.block.counter() && to == source.block.end();
-      blocks_[peer].push_back(
-          {from, to, whole ? Bytes(source.bytes) : Slice(source.block, from, to)});
-      i = j;
-    }
+    const Counter from = items[i]->from;
+    size_t j = i;
+    while (j < items.size() && items[j]->source.get() == &source) ++j;
+    const Counter to = items[j - 1]->to;
+    const bool whole = from == source.block.counter() && to == source.block.end();
+    blocks_[peer].push_back(
+        {from, to, whole ? Bytes(source.bytes) : Slice(source.block, from, to)});
+    i = j;
   }
 }
 
@@ -349,7 +380,7 @@ Id OpLog::NextId() const {
 
 Lamport OpLog::NextLamport() const {
   if (uncommitted_ > 0) return uncommitted_lamport_ + uncommitted_;
-  return graph_.LamportAfter(graph_.frontiers());
+  return graph_.LamportAfterHeads();
 }
 
 ChangeBlockBuilder& OpLog::Builder() {
@@ -357,8 +388,12 @@ ChangeBlockBuilder& OpLog::Builder() {
   // More ops than one block may hold become several changes.
   Commit();
   const Id next = NextId();
-  uncommitted_deps_ = graph_.frontiers();
-  uncommitted_lamport_ = graph_.LamportAfter(uncommitted_deps_);
+  if (next.counter > 0 && graph_.IsOnlyHead(next.Plus(-1))) {
+    uncommitted_deps_.assign(1, next.Plus(-1));
+  } else {
+    uncommitted_deps_ = graph_.frontiers();
+  }
+  uncommitted_lamport_ = graph_.LamportAfterHeads();
   if (open_ != nullptr && (open_->full() || open_->EstimatedBytes() >= kBlockBytesTarget)) {
     SealOpenBlock();
   }
@@ -417,16 +452,33 @@ bool OpLog::InOpenBlock(Id id) const {
   return open_ != nullptr && id.peer == local_peer_ && id.counter >= open_start_;
 }
 
-const ChangeBlock& OpLog::Reader::BlockAt(Id id) {
-  if (last_ != nullptr && last_->peer == id.peer && last_->counter() <= id.counter &&
-      id.counter < last_->end()) {
-    return *last_;
+void OpLog::Reader::Offer(std::span<const Admitted> admitted) {
+  const Incoming* last = nullptr;
+  for (const Admitted& item : admitted) {
+    if (item.source.get() == last) continue;
+    last = item.source.get();
+    const ChangeBlock& block = last->block;
+    offered_.emplace_back(Id{block.peer, block.counter()}, &block);
   }
+  std::sort(offered_.begin(), offered_.end());
+}
+
+const ChangeBlock& OpLog::Reader::BlockAt(Id id) {
+  const auto holds = [id](const ChangeBlock* block) {
+    return block != nullptr && block->peer == id.peer && block->counter() <= id.counter &&
+           id.counter < block->end();
+  };
+  if (holds(last_)) return *last_;
+  std::swap(last_, before_last_);
+  if (!holds(last_)) last_ = &Find(id);
+  return *last_;
+}
+
+const ChangeBlock& OpLog::Reader::Find(Id id) {
   if (log_.InOpenBlock(id)) {
     const auto [it, is_new] = decoded_.try_emplace(Id{id.peer, log_.open_start_}, ChangeBlock{});
     if (is_new) it->second = log_.open_->View();
-    last_ = &it->second;
-    return *last_;
+    return it->second;
   }
   const auto found = log_.blocks_.find(id.peer);
   MERROW_CHECK(found != log_.blocks_.end());
@@ -436,10 +488,17 @@ const ChangeBlock& OpLog::Reader::BlockAt(Id id) {
   MERROW_CHECK(after != found->second.begin());
   const StoredBlock& stored = *(after - 1);
   MERROW_CHECK(id.counter < stored.end);
-  const auto [it, is_new] = decoded_.try_emplace(Id{id.peer, stored.start}, ChangeBlock{});
+  const Id first{id.peer, stored.start};
+  const auto offered = std::lower_bound(
+      offered_.begin(), offered_.end(), first,
+      [](const std::pair<Id, const ChangeBlock*>& item, Id key) { return item.first < key; });
+  // A block that was not new as a whole was stored in part.
+  for (auto it = offered; it != offered_.end() && it->first == first; ++it) {
+    if (it->second->end() == stored.end) return *it->second;
+  }
+  const auto [it, is_new] = decoded_.try_emplace(first, ChangeBlock{});
   if (is_new) it->second = DecodeValid(stored.bytes);
-  last_ = &it->second;
-  return *last_;
+  return it->second;
 }
 
 void OpLog::ForEachBlockSince(const VersionVector& from,

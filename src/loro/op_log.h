@@ -134,13 +134,21 @@ class OpLog {
   class Reader {
    public:
     explicit Reader(const OpLog& log) : log_(log) {}
+    /// Blocks of ops that are part of the log now, which need not be decoded again. They must
+    /// outlive this.
+    void Offer(std::span<const Admitted> admitted);
     /// The block that holds `id`. REQUIRES: `id` is in the log.
     const ChangeBlock& BlockAt(Id id);
 
    private:
+    const ChangeBlock& Find(Id id);
+
     const OpLog& log_;
-    std::map<Id, ChangeBlock> decoded_;  // by first id
+    std::map<Id, ChangeBlock> decoded_;                       // by first id
+    std::vector<std::pair<Id, const ChangeBlock*>> offered_;  // the same, sorted
+    // What was asked for last: mostly one or two peers take turns.
     const ChangeBlock* last_ = nullptr;
+    const ChangeBlock* before_last_ = nullptr;
   };
 
   /// Calls visit(first id, block bytes) for blocks that together hold exactly the atoms that `from`

@@ -56,11 +56,12 @@ Status ForEachOpSlice(const ChangeBlock& block, const Change& change, Counter fr
 template <typename Visit>
 Status ForEachOpSlice(const ChangeBlock& block, Counter from, Counter to, Lamport lamport,
                       Visit&& visit) {
-  for (const Change& change : block.changes) {
-    const Counter start = std::max(from, change.counter);
-    const Counter stop = std::min(to, change.end());
-    if (start >= stop) continue;
-    MERROW_TRY(ForEachOpSlice(block, change, start, stop,
+  auto change = std::upper_bound(block.changes.begin(), block.changes.end(), from,
+                                 [](Counter at, const Change& other) { return at < other.end(); });
+  for (; change != block.changes.end() && change->counter < to; ++change) {
+    const Counter start = std::max(from, change->counter);
+    const Counter stop = std::min(to, change->end());
+    MERROW_TRY(ForEachOpSlice(block, *change, start, stop,
                               lamport + static_cast<Lamport>(start - from), visit));
   }
   return {};

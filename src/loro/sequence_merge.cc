@@ -2,10 +2,10 @@
 #include "loro/sequence_merge.h"
 
 #include <algorithm>
-#include <numeric>
 #include <optional>
 #include <unordered_map>
 
+#include "loro/critical_stretches.h"
 #include "loro/history.h"
 #include "loro/history_base.h"
 #include "loro/sequence_tracker.h"
@@ -17,6 +17,11 @@ namespace {
 // known: the state, which knows, checks the positions that come out.
 constexpr uint32_t kUnknownBaseLength = 1U << 30;
 
+// A window is looked at for a later start when it has grown to this size, and to twice the size it
+// had when it was looked at last.
+constexpr size_t kWindowSizeFirst = 64;
+constexpr size_t kAtomsPerRun = 64;
+
 Result<uint32_t> CheckedPosition(int64_t position) {
   if (position < 0 || position > INT32_MAX) {
     return Corruption("op position " + std::to_string(position) + " is out of range");
@@ -26,11 +31,40 @@ Result<uint32_t> CheckedPosition(int64_t position) {
 
 // The replay of one container.
 struct Replay {
-  explicit Replay(uint32_t base_length) : tracker(base_length) {}
-
   SequenceTracker tracker;
   std::vector<Lv> version;  // the tracker's current one
 };
+using Replays = std::unordered_map<ContainerId, Replay, ContainerIdHash>;
+
+}  // namespace
+
+struct MergeWindow::Impl {
+  Lv start = 0;
+  std::vector<Lv> base;  // heads of the critical version of the atoms before `start`
+  Lv fed_end = 0;        // the replays know the ops in [start, fed_end)
+  Replays replays;
+  size_t size_to_look = kWindowSizeFirst;
+};
+
+MergeWindow::MergeWindow() = default;
+MergeWindow::~MergeWindow() = default;
+MergeWindow::MergeWindow(MergeWindow&&) noexcept = default;
+MergeWindow& MergeWindow::operator=(MergeWindow&&) noexcept = default;
+
+void MergeWindow::Clear() { impl_.reset(); }
+
+size_t MergeWindow::MemoryBytes() const {
+  if (impl_ == nullptr) return 0;
+  size_t bytes = sizeof(Impl);
+  for (const auto& [container, replay] : impl_->replays) {
+    bytes += sizeof(ContainerId) + 32 + replay.tracker.MemoryBytes();
+  }
+  return bytes;
+}
+
+namespace {
+
+using Window = MergeWindow::Impl;
 
 class Merger {
  public:
@@ -44,19 +78,11 @@ class Merger {
         state_(state),
         tree_moves_(std::move(moves)) {}
 
-  Status Run(std::span<const Lv> heads, Lv first_new) {
-    // What is critical from the start on: nothing, or what a trimmed history ends with.
-    std::vector<Lv> base(graph_.start_size());
-    std::iota(base.begin(), base.end(), Lv{0});
-    Lv done = first_new;
-    for (const LvSpan& critical : graph_.CriticalAtoms(heads, first_new)) {
-      if (done < critical.start) MERROW_TRY(MergeConcurrent(base, {done, critical.start}));
-      done = std::max(done, critical.start);
-      MERROW_TRY(ApplyFollowing({done, critical.end}));
-      done = std::max(done, critical.end);
-      base.assign(1, critical.end - 1);
-    }
-    MERROW_TRY(MergeConcurrent(base, {done, graph_.size()}));
+  OpLog::Reader& reader() { return reader_; }
+
+  /// `window` may be null before and after.
+  Status Run(std::span<const Lv> heads, Lv first_new, std::unique_ptr<Window>* window) {
+    MERROW_TRY(RunStretches(heads, first_new, window));
     for (auto& [tree, moves] : tree_moves_) {
       state_->MergeTree(tree, std::move(moves), history_);
     }
@@ -66,20 +92,69 @@ class Merger {
   // Feeds the ops of one sequence and applies none.
   Result<SequenceTracker> ReplayOne(const ContainerId& id, uint32_t base_length) {
     first_new_ = graph_.size();
-    Replay replay(base_length);
+    Replay replay{SequenceTracker(base_length), {}};
     for (Lv lv = 0; lv < graph_.start_size(); ++lv) replay.version.push_back(lv);
-    MERROW_TRY(
-        ForEachSliceIn({graph_.start_size(), graph_.size()},
-                       [&](Lv lv, const CausalGraph::Run& run, const OpSlice& slice) -> Status {
-                         return slice.container() == id ? Feed(&replay, lv, run, slice) : Status();
-                       }));
+    MERROW_TRY(ForEachSliceIn(
+        {graph_.start_size(), graph_.size()},
+        [&](Lv lv, const CausalGraph::Run& run, const OpSlice& slice) -> Status {
+          return slice.container() == id ? FeedTo(&replay, lv, run, slice) : Status();
+        }));
     return std::move(replay.tracker);
   }
 
  private:
+  Status RunStretches(std::span<const Lv> heads, Lv first_new, std::unique_ptr<Window>* window) {
+    if (first_new >= graph_.size() || heads.empty()) return {};
+    std::unique_ptr<Window> kept = std::move(*window);
+    if (kept != nullptr && !IsUsable(*kept)) kept.reset();
+    const size_t size = kept == nullptr ? 0 : SizeOf(*kept);
+    if (kept != nullptr && size < kept->size_to_look) {
+      MERROW_TRY(MergeConcurrent(kept.get(), {first_new, graph_.size()}));
+      *window = std::move(kept);
+      return {};
+    }
+    for (CriticalStretch& stretch : FindCriticalStretches(graph_, heads, first_new)) {
+      const LvSpan span{std::max(stretch.span.start, first_new), stretch.span.end};
+      if (stretch.is_following) {
+        kept.reset();
+        MERROW_TRY(ApplyFollowing(span));
+        continue;
+      }
+      if (kept == nullptr || stretch.span.start > kept->start) {
+        kept = std::make_unique<Window>();
+        kept->start = kept->fed_end = stretch.span.start;
+        kept->base = std::move(stretch.base);
+      } else {
+        kept->size_to_look = 2 * size;
+      }
+      MERROW_TRY(MergeConcurrent(kept.get(), span));
+    }
+    *window = std::move(kept);
+    return {};
+  }
+
+  // Whether all ops that the window does not know follow its base, as those do that it knows.
+  bool IsUsable(const Window& window) const {
+    const std::vector<CausalGraph::Run>& runs = graph_.runs();
+    for (size_t i = graph_.RunIndexOf(window.fed_end); i < runs.size(); ++i) {
+      if (runs[i].start < window.fed_end) continue;
+      const std::vector<Lv>& parents = runs[i].parents;
+      const bool follows =
+          parents == window.base || (!parents.empty() && parents.back() >= window.start);
+      if (!follows) return false;
+    }
+    return true;
+  }
+
+  size_t SizeOf(const Window& window) const {
+    return graph_.runs().size() - graph_.RunIndexOf(window.start) +
+           (graph_.size() - window.start) / kAtomsPerRun;
+  }
+
   // Visits the atoms of the version that lie in `range`.
   template <typename Visit>
   Status ForEachSliceIn(LvSpan range, Visit&& visit) {
+    if (range.start >= range.end) return {};
     auto span = std::upper_bound(atoms_.begin(), atoms_.end(), range.start,
                                  [](Lv lv, const LvSpan& other) { return lv < other.end; });
     for (; span != atoms_.end() && span->start < range.end; ++span) {
@@ -97,32 +172,47 @@ class Merger {
     });
   }
 
-  // Applies the ops of `range`. They and all others after the version `base` follow it.
-  Status MergeConcurrent(const std::vector<Lv>& base, LvSpan range) {
+  // Applies the ops of `range`, which follow the base of the window. The window then knows them.
+  Status MergeConcurrent(Window* window, LvSpan range) {
     first_new_ = range.start;
-    replays_.clear();
-    MERROW_TRY(ForEachSliceIn(range, [this](Lv, const CausalGraph::Run&, const OpSlice& slice) {
-      if (IsSequence(slice.container().kind())) replays_.try_emplace(slice.container());
+    last_block_ = nullptr;
+    Replays added;
+    MERROW_TRY(ForEachSliceIn(range, [&](Lv, const CausalGraph::Run&, const OpSlice& slice) {
+      const bool is_next = slice.block == last_block_ && slice.op->container == last_container_;
+      last_block_ = slice.block;
+      last_container_ = slice.op->container;
+      if (is_next || !IsSequence(slice.container().kind())) return Status();
+      if (!window->replays.contains(slice.container())) {
+        const uint32_t base_length = window->base.empty() ? 0 : kUnknownBaseLength;
+        added.try_emplace(slice.container(), Replay{SequenceTracker(base_length), window->base});
+      }
       return Status();
     }));
-    if (!replays_.empty()) range.start = base.empty() ? 0 : base.back() + 1;
-    for (auto& [container, replay] : replays_) {
-      replay.emplace(base.empty() ? 0 : kUnknownBaseLength);
-      replay->version = base;
-    }
+    if (!added.empty()) MERROW_TRY(Feed(&added, {window->start, window->fed_end}));
+    window->replays.merge(added);
     // An op that is known in part is cut where the new one starts.
-    const auto apply = [this](Lv lv, const CausalGraph::Run& run, const OpSlice& slice) {
-      return ApplyConcurrent(lv, run, slice);
-    };
-    MERROW_TRY(ForEachSliceIn({range.start, first_new_}, apply));
-    return ForEachSliceIn({first_new_, range.end}, apply);
+    if (!window->replays.empty()) {
+      MERROW_TRY(Feed(&window->replays, {window->fed_end, range.start}));
+    }
+    MERROW_TRY(Feed(&window->replays, range));
+    window->fed_end = range.end;
+    return {};
   }
 
-  Status ApplyConcurrent(Lv lv, const CausalGraph::Run& run, const OpSlice& slice) {
-    const auto found = replays_.find(slice.container());
-    if (found != replays_.end()) return Feed(&*found->second, lv, run, slice);
-    if (lv < first_new_) return {};
-    return ApplyUnlessTree(slice, state_, history_, &tree_moves_);
+  // Feeds the ops of `range` to those of `replays` that they concern.
+  Status Feed(Replays* replays, LvSpan range) {
+    last_block_ = nullptr;
+    return ForEachSliceIn(range, [&](Lv lv, const CausalGraph::Run& run, const OpSlice& slice) {
+      // Neighbouring ops are mostly about one container.
+      if (slice.block != last_block_ || slice.op->container != last_container_) {
+        const auto found = replays->find(slice.container());
+        last_replay_ = found == replays->end() ? nullptr : &found->second;
+        last_block_ = slice.block;
+        last_container_ = slice.op->container;
+      }
+      if (last_replay_ != nullptr) return FeedTo(last_replay_, lv, run, slice);
+      return lv < first_new_ ? Status() : ApplyUnlessTree(slice, state_, history_, &tree_moves_);
+    });
   }
 
   // Moves the replay to the version that the op at `lv` was made at.
@@ -130,6 +220,10 @@ class Merger {
     const Lv before = lv - 1;
     const std::span<const Lv> parents =
         lv > run.start ? std::span(&before, 1) : std::span<const Lv>(run.parents);
+    if (std::equal(parents.begin(), parents.end(), replay->version.begin(),
+                   replay->version.end())) {
+      return;
+    }
     const CausalGraph::Difference difference = graph_.Diff(replay->version, parents);
     for (const LvSpan& span : difference.only_a) {
       ForEachIdSpan(span, [replay](IdSpan ids) { replay->tracker.Retreat(ids); });
@@ -151,7 +245,7 @@ class Merger {
     }
   }
 
-  Status Feed(Replay* replay, Lv lv, const CausalGraph::Run& run, const OpSlice& slice) {
+  Status FeedTo(Replay* replay, Lv lv, const CausalGraph::Run& run, const OpSlice& slice) {
     MoveTo(replay, lv, run);
     replay->version.assign(1, lv + slice.length - 1);
     const bool is_new = lv >= first_new_;
@@ -207,8 +301,11 @@ class Merger {
   TreeMoves tree_moves_;
   // Of one stretch of concurrent ops:
   Lv first_new_ = 0;
-  std::unordered_map<ContainerId, std::optional<Replay>, ContainerIdHash> replays_;
   std::vector<SequenceTracker::Deleted> deleted_;
+  // What the op before was about.
+  const ChangeBlock* last_block_ = nullptr;
+  uint32_t last_container_ = 0;
+  Replay* last_replay_ = nullptr;
 };
 
 }  // namespace
@@ -223,9 +320,17 @@ Status ApplyUnlessTree(const OpSlice& slice, State* state, History& history, Tre
   return {};
 }
 
-Status MergeInto(const OpLog& log, Lv first_new, State* state, TreeMoves aside) {
+Status MergeInto(const OpLog& log, Lv first_new, State* state, MergeHelp help) {
   const CausalGraph& graph = log.graph();
-  return Merger(log, {{0, graph.size()}}, state, std::move(aside)).Run(graph.heads(), first_new);
+  std::unique_ptr<Window> replay;
+  if (help.window != nullptr) replay = std::move(help.window->impl_);
+  Merger merger(log, {{0, graph.size()}}, state, std::move(help.aside));
+  merger.reader().Offer(help.admitted);
+  MERROW_TRY(merger.Run(graph.heads(), first_new, &replay));
+  if (help.window == nullptr) return {};
+  help.window->impl_ = std::move(replay);
+  if (help.window->MemoryBytes() > kMergeWindowBytesMax) help.window->Clear();
+  return {};
 }
 
 Result<SequenceTracker> ReplaySequence(const OpLog& log, std::span<const Lv> heads,
@@ -238,7 +343,9 @@ Result<State> DeriveState(const OpLog& log, std::span<const Lv> heads) {
   if (log.base() != nullptr) {
     MERROW_ASSIGN(state, log.base()->DecodeState());
   }
-  MERROW_TRY(Merger(log, log.graph().AtomsOf(heads), &state).Run(heads, log.graph().start_size()));
+  std::unique_ptr<Window> window;
+  Merger merger(log, log.graph().AtomsOf(heads), &state);
+  MERROW_TRY(merger.Run(heads, log.graph().start_size(), &window));
   return state;
 }
 

@@ -4,12 +4,17 @@
 // merge by comparing; sequences (text, lists) by replaying their ops from the latest critical
 // version on (sequence_tracker.h), which turns each new op into an edit of the state.
 //
-// A history is a chain of critical ops, which follow everything before them and so are applied as
-// they are, and between them stretches of concurrent ops, each of which is replayed by itself from
-// the critical op before it.
+// A history falls apart into stretches of ops that follow everything before them, which are applied
+// as they are, and stretches of concurrent ops, each of which is replayed by itself from the
+// critical version in front of it (critical_stretches.h).
+//
+// While people write at the same time, a stretch of concurrent ops grows with every import. So that
+// it is not replayed from its start each time, a document keeps the replay: the merge window.
 
 #pragma once
 
+#include <memory>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -26,10 +31,41 @@ using TreeMoves = std::unordered_map<ContainerId, std::vector<TreeMove>, Contain
 /// Applies an op as State::Apply does, or puts it aside if it is a tree's.
 Status ApplyUnlessTree(const OpSlice& slice, State* state, History& history, TreeMoves* aside);
 
+/// A merge window may hold this much memory; a larger one is forgotten.
+inline constexpr size_t kMergeWindowBytesMax = size_t{16} << 20;
+
+/// The replay of the concurrent ops that arrived last. It belongs to one log and its state and may
+/// be forgotten at any time.
+class MergeWindow {
+ public:
+  MergeWindow();
+  ~MergeWindow();
+  MergeWindow(MergeWindow&&) noexcept;
+  MergeWindow& operator=(MergeWindow&&) noexcept;
+
+  /// To be called when the log loses ops, or the state is replaced.
+  void Clear();
+  size_t MemoryBytes() const;
+
+  struct Impl;
+
+ private:
+  friend Status MergeInto(const OpLog&, Lv, State*, struct MergeHelp);
+
+  std::unique_ptr<Impl> impl_;
+};
+
+/// What makes a merge cheaper, if it is there.
+struct MergeHelp {
+  TreeMoves aside;                            // ops that come before, put aside by ApplyUnlessTree
+  MergeWindow* window = nullptr;              // of the log and the state
+  std::span<const OpLog::Admitted> admitted;  // of the ops; these need not be decoded again
+};
+
 /// Applies all ops from `first_new` on to `state`, which shows the version of the ops before it,
-/// but for `aside`. Corruption if an op does not fit its version; `state` is then unusable and has
-/// to be rebuilt.
-Status MergeInto(const OpLog& log, Lv first_new, State* state, TreeMoves aside = {});
+/// but for `help.aside`. Corruption if an op does not fit its version; `state` is then unusable and
+/// has to be rebuilt.
+Status MergeInto(const OpLog& log, Lv first_new, State* state, MergeHelp help = {});
 
 /// The state at the version with these heads (ascending). Corruption if an op does not fit its
 /// version. Cost: replays the whole history of the version.
