@@ -357,7 +357,7 @@ class OpsReader {
     delete_lengths_ = DeltaRleDecoder<int64_t>(deletes[2]);
     payloads_ = Cursor(s.payloads);
 
-    block_.ops.reserve(std::min<size_t>(s.counter_length, s.ops.size() / kOpColumns + 1));
+    block_.ops.reserve(CountOps(s.counter_length));
     for (Change& change : block_.changes) {
       change.first_op = static_cast<uint32_t>(block_.ops.size());
       for (Counter counter = change.counter; counter < change.end();) {
@@ -385,6 +385,18 @@ class OpsReader {
   bool Fail(const char* what) {
     what_ = what;
     return false;
+  }
+
+  // How many ops there are, if the lengths are well-formed. A few bytes can state any number.
+  size_t CountOps(uint32_t atoms) const {
+    constexpr size_t kCountMax = size_t{1} << 14;
+    AnyRleDecoder<uint32_t> lengths = lengths_;
+    size_t count = 0;
+    uint32_t length = 0;
+    for (uint64_t sum = 0; sum < atoms && count < kCountMax && lengths.Next(&length); ++count) {
+      sum += length;
+    }
+    return count;
   }
 
   bool Read(Op& op, Counter change_end) {

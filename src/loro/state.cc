@@ -62,7 +62,14 @@ const Container* State::Find(const ContainerId& id) const {
 }
 
 Container* State::Find(const ContainerId& id) {
-  return const_cast<Container*>(static_cast<const State*>(this)->Find(id));
+  // Ops and edits that follow each other are mostly about the same container.
+  if (last_found_ < containers_.size() && containers_[last_found_].id == id) {
+    return &containers_[last_found_];
+  }
+  const Container* const found = static_cast<const State*>(this)->Find(id);
+  if (found == nullptr) return nullptr;
+  last_found_ = static_cast<size_t>(found - containers_.data());
+  return &containers_[last_found_];
 }
 
 Container& State::Add(const ContainerId& id, std::optional<ContainerId> parent) {

@@ -124,6 +124,7 @@ class State {
 
   std::vector<Container> containers_;
   HashIndex index_;
+  size_t last_found_ = 0;  // in containers_, by an edit
   EventRecorder* recorder_ = nullptr;
 };
 

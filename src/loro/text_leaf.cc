@@ -215,8 +215,11 @@ void TextLeaf::EraseSpans(uint32_t first, uint32_t end, uint32_t entities, uint3
   const uint32_t before = ScalarsBefore(first);
   const uint32_t from = ByteOf(before);
   const uint32_t to = ByteOf(before + scalars);
-  TextSum removed = SumOfText(text().substr(from, to - from));
-  removed.entities = entities;
+  TextSum removed{entities, scalars, scalars, scalars};
+  if (!is_ascii()) {
+    removed = SumOfText(text().substr(from, to - from));
+    removed.entities = entities;
+  }
   text_.Erase(from, to - from);
   sum_ -= removed;
   spans_.Erase(first, end - first);

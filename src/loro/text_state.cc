@@ -518,6 +518,9 @@ Result<uint32_t> TextState::UnicodeToEntity(uint32_t unicode_index) const {
   if (unicode_index == total.unicode) {
     return total.entities;
   }
+  if (total.entities == total.unicode) {
+    return unicode_index;  // no anchors
+  }
   const Impl::Spot spot = impl_->Find(Unicode, unicode_index);
   return spot.before.entities + spot.leaf->EntityOfScalar(spot.offset);
 }
