@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 #include <malloc.h>
+#include <time.h>
 
 #include <cstring>
 #include <fstream>
@@ -91,6 +92,12 @@ void Print(const Report& report) {
   }
   fmt::print("{{\"samples\":[{}],\"operations\":{},\"bytes\":{},\"check\":\"{}\"}}\n", samples,
              report.operations, report.bytes, report.check);
+}
+
+int64_t Stopwatch::CpuNanoseconds() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
 size_t HeapBytes() {

@@ -69,15 +69,22 @@ struct Report {
 };
 void Print(const Report& report);
 
+/// Time that passed, or for what takes long the processor time of this process, which other
+/// programs disturb less. (Asking for that takes too long for what is short.)
 class Stopwatch {
  public:
-  Stopwatch() : start_(std::chrono::steady_clock::now()) {}
+  Stopwatch() : cpu_start_(CpuNanoseconds()), start_(std::chrono::steady_clock::now()) {}
   int64_t Nanoseconds() const {
     const auto passed = std::chrono::steady_clock::now() - start_;
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(passed).count();
+    const int64_t wall = std::chrono::duration_cast<std::chrono::nanoseconds>(passed).count();
+    return wall < kShort ? wall : CpuNanoseconds() - cpu_start_;
   }
 
  private:
+  static constexpr int64_t kShort = 100'000;
+  static int64_t CpuNanoseconds();
+
+  int64_t cpu_start_;
   std::chrono::steady_clock::time_point start_;
 };
 
