@@ -141,7 +141,7 @@ Frontiers FullReplayModel::FrontiersOf(const ModelVersion& version) const {
   for (const auto& [peer, end] : version) {
     const Id last{peer, end - 1};
     const bool is_seen = std::any_of(version.begin(), version.end(), [&](const auto& other) {
-      return other.first != peer && Has(VersionAfter({other.first, other.second - 1}), last);
+      return other.first != last.peer && Has(VersionAfter({other.first, other.second - 1}), last);
     });
     if (!is_seen) heads.push_back(last);
   }
