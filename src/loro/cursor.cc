@@ -108,7 +108,9 @@ class Sequence {
     if (text_ != nullptr) text_->ForEachChunk([&](const TextChunk& chunk) { add(chunk.run); });
     if (list_ != nullptr) list_->ForEach([&](const IdRun& run, const Value&) { add(run); });
     if (movable_ != nullptr) {
-      movable_->ForEachItem([&](const MovableListItem& item) { add({item.id(), item.lamport, 1}); });
+      movable_->ForEachItem([&](const MovableListItem& item) {
+        add({item.id(), item.lamport, 1});
+      });
     }
   }
 
