@@ -96,8 +96,6 @@ class CellStore {
   Status ForgetPeer(const cells::SiteId& site);
   /// Drops the tombstones that every known site has confirmed; how many.
   Result<int64_t> CollectTombstones();
-  /// Drops from _merrow_tx what later transactions have overwritten; how many keys.
-  Result<int64_t> CompactLog();
 
   // --- Sites and versions.
 
