@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "loro/mergeable.h"
 #include "loro/state_codec.h"
 #include "merrow/check.h"
 
@@ -152,6 +153,13 @@ void AdoptAllNodes(State* state) {
   for (const auto& [node, tree] : nodes) state->AdoptNode(node, tree);
 }
 
+// A mergeable child has no parent in the state, but its name says which one loro-crdt wants to find
+// in a snapshot.
+std::optional<ContainerId> ParentInImage(const Container& container) {
+  std::optional<MergeablePlace> place = PlaceOfMergeable(container.id);
+  return place.has_value() ? std::optional(std::move(place->map)) : container.parent;
+}
+
 // Depths of containers, which need those of their ancestors first.
 class Depths {
  public:
@@ -166,7 +174,8 @@ class Depths {
       depth = Known(at);
       if (depth != 0) break;
       path_.push_back(at);
-      at = at->parent.has_value() ? state_.Find(*at->parent) : nullptr;
+      const std::optional<ContainerId> parent = ParentInImage(*at);
+      at = parent.has_value() ? state_.Find(*parent) : nullptr;
       // A snapshot that was loaded may hold parents that go in a circle.
       if (at == nullptr || path_.size() > state_.containers().size()) {
         depth = kRootDepth - 1;
@@ -223,7 +232,7 @@ std::vector<SnapshotParts::State> ImageOfState(const State& state, std::deque<By
     const Bytes bytes = EncodeState(container.state);
     storage->push_back(EncodeStateWrapper({.kind = container.id.kind(),
                                            .depth = depths.Of(container),
-                                           .parent = container.parent,
+                                           .parent = ParentInImage(container),
                                            .state = bytes}));
     entries.push_back({container.id, storage->back()});
   }
