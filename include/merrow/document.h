@@ -70,9 +70,10 @@ struct ChangeInfo {
 };
 
 struct CommitOptions {
-  int64_t timestamp =
-      0;  // seconds since the Unix epoch; 0: none. Never less than the change before
-  std::string_view message;
+  /// Seconds since the Unix epoch, at most 2^60 from it; 0: none. What is recorded is at least that
+  /// of the changes before.
+  int64_t timestamp = 0;
+  std::string_view message;  // UTF-8
 };
 
 /// What changed what is shown, once.
@@ -295,7 +296,7 @@ class Document {
 
   /// Seals the local edits since the last commit as one change. Nothing if there are none.
   void Commit();
-  /// The same with a timestamp and a message. Invalid argument if the message is not UTF-8.
+  /// The same with a timestamp and a message. Invalid argument if one of them is not as above.
   Status Commit(const CommitOptions& options);
 
   // --- Mergeable children ---

@@ -304,6 +304,51 @@ TEST(CApi, MistakesAreErrorsWithAMessage) {
   EXPECT_EQ(doc.json(), "{}");
 }
 
+TEST(CApi, NoTimestampMakesADocumentThatCannotBeReadAgain) {
+  constexpr int64_t kNanoseconds = 1'790'000'000'000'000'000;
+  constexpr int64_t kLast = int64_t{1} << 60;
+  Doc doc(1), other(2);
+  merrow_error error;
+  for (const int64_t timestamp : {INT64_MIN, -kLast, int64_t{0}, kLast, kLast + 1, kNanoseconds}) {
+    doc.Insert(0, "x");
+    const bool fits = timestamp <= kLast && timestamp >= -kLast;
+    EXPECT_EQ(merrow_doc_commit(doc.get(), timestamp, nullptr, &error),
+              fits ? MERROW_OK : MERROW_INVALID_ARGUMENT);
+  }
+  Owned snapshot;
+  ASSERT_EQ(merrow_doc_export_snapshot(doc.get(), snapshot.out(), &error), MERROW_OK);
+  EXPECT_EQ(merrow_doc_import(other.get(), snapshot.data(), snapshot.size(), nullptr, &error),
+            MERROW_OK)
+      << error.message;
+  EXPECT_EQ(other.json(), R"({"body":"xxxxxx"})");
+}
+
+TEST(CApi, CallsWithoutAStatusTakeNull) {
+  EXPECT_EQ(merrow_doc_peer(nullptr), 0U);
+  EXPECT_EQ(merrow_doc_op_count(nullptr), 0U);
+  EXPECT_EQ(merrow_doc_memory_bytes(nullptr), 0U);
+  EXPECT_FALSE(merrow_doc_is_checked_out(nullptr));
+  merrow_doc_checkout_latest(nullptr);
+  merrow_undo_set_time(nullptr, 1);
+  EXPECT_EQ(merrow_undo_count(nullptr), 0U);
+  EXPECT_EQ(merrow_redo_count(nullptr), 0U);
+  merrow_doc_free(nullptr);
+  merrow_undo_free(nullptr);
+  merrow_subscription_free(nullptr);
+  merrow_bytes_free(nullptr);
+  merrow_import_status_free(nullptr);
+}
+
+TEST(CApi, DeletesOfAListAreRefusedElsewhere) {
+  Doc doc(1);
+  merrow_error error;
+  doc.Insert(0, "text");
+  EXPECT_EQ(merrow_list_delete(doc.get(), kBody, 0, 1, &error), MERROW_INVALID_ARGUMENT);
+  EXPECT_EQ(merrow_list_delete(doc.get(), kRow, 0, 0, &error), MERROW_INVALID_ARGUMENT);
+  EXPECT_EQ(merrow_list_delete(doc.get(), kItems, 1, SIZE_MAX, &error), MERROW_INVALID_ARGUMENT);
+  EXPECT_EQ(doc.json(), R"({"body":"text"})");
+}
+
 TEST(CApi, ALongMessageIsCutBetweenCharacters) {
   Doc doc(1);
   merrow_error error;

@@ -35,8 +35,6 @@ namespace {
 /// Names of root containers may take this many times the bytes of the keys: each names one
 /// container of every kind at most.
 constexpr size_t kNamesPerKey = kContainerKindMax + 1;
-/// Seconds; so that differences of differences fit 64 bits whatever changes are put together.
-constexpr int64_t kTimestampMax = int64_t{1} << 60;
 
 /// Columns of the ops, of the deletes and of the positions; fields of a container row.
 constexpr size_t kOpColumns = 4;

@@ -117,6 +117,9 @@ struct ChangeBlockHeader {
 /// Limits of one block, for readers and writers. A few bytes can state any number of ops, and tree
 /// positions that share all but a byte. Loro cuts blocks at about 4,000 ops.
 inline constexpr size_t kBlockOpsMax = size_t{1} << 18;
+/// Timestamps are at most so far from 0, in seconds; so that differences of differences fit 64 bits
+/// whatever changes are put together.
+inline constexpr int64_t kTimestampMax = int64_t{1} << 60;
 inline constexpr size_t kBlockPositionBytesMax = size_t{1} << 22;
 
 /// Decodes and fully validates one block: every index in range, op lengths partition the changes

@@ -182,10 +182,11 @@ class LocalEdit {
   }
 
   template <typename T>
-  Status ListDelete(const ContainerId& id, size_t index, size_t count) {
-    MERROW_ASSIGN(T * list, ForEdit<T>(id, id.kind()));
+  Status ListDelete(const ContainerId& id, ContainerKind kind, size_t index, size_t count) {
+    MERROW_ASSIGN(T * list, ForEdit<T>(id, kind));
     if (index > list->length() || count > list->length() - index) {
-      return OutOfRange(id, index + count, list->length());
+      const size_t end = count > SIZE_MAX - index ? SIZE_MAX : index + count;
+      return OutOfRange(id, end, list->length());
     }
     if (count == 0) return {};
     MERROW_TRY(CheckRoom(count));
@@ -343,8 +344,8 @@ Result<ContainerId> Document::ListInsertContainer(const ContainerId& list, size_
 Status Document::ListDelete(const ContainerId& list, size_t index, size_t count) {
   LocalEdit edit(impl_->core());
   return list.kind() == ContainerKind::kMovableList
-             ? edit.ListDelete<MovableListState>(list, index, count)
-             : edit.ListDelete<ListState>(list, index, count);
+             ? edit.ListDelete<MovableListState>(list, ContainerKind::kMovableList, index, count)
+             : edit.ListDelete<ListState>(list, ContainerKind::kList, index, count);
 }
 
 Status Document::MovableListSet(const ContainerId& list, size_t index, const Value& value) {
@@ -452,6 +453,10 @@ Status Document::CounterIncrement(const ContainerId& counter, double delta) {
 
 Status Document::Commit(const CommitOptions& options) {
   if (!IsUtf8(options.message)) return InvalidArgument("a commit message is not UTF-8");
+  if (options.timestamp > kTimestampMax || options.timestamp < -kTimestampMax) {
+    return InvalidArgument("timestamp " + std::to_string(options.timestamp) +
+                           " is further than 2^60 seconds from 1970");
+  }
   impl_->core().log.Commit(options.timestamp, options.message);
   impl_->core().TellEvents(DocumentEvent::Cause::kLocal);
   return {};

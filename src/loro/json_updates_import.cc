@@ -75,7 +75,7 @@ class ChangeReader {
     block_.peer = id.peer;
     change.counter = id.counter;
     next_ = id.counter;
-    MERROW_ASSIGN(change.timestamp, fields.Integer("timestamp", INT64_MIN, INT64_MAX));
+    MERROW_ASSIGN(change.timestamp, fields.Integer("timestamp", -kTimestampMax, kTimestampMax));
     MERROW_ASSIGN(const int64_t lamport, fields.Integer("lamport", 0, kLamportMax));
     change.lamport = static_cast<Lamport>(lamport);
     MERROW_ASSIGN(change.deps, ReadDeps(fields, id));
@@ -229,7 +229,10 @@ class ChangeReader {
       SetKind(OpKind::kListInsert, OpTag::kValue, op);
       MERROW_ASSIGN(op->prop, content.Position("pos"));
       MERROW_ASSIGN(const Json* items, content.Array("value"));
-      if (items->size() > static_cast<size_t>(INT32_MAX)) return LimitReached("a list is too long");
+      // Items have counters, for which there must be room before they are used.
+      if (items->size() > static_cast<size_t>(INT32_MAX - next_)) {
+        return InvalidArgument("counters beyond " + std::to_string(INT32_MAX));
+      }
       op->length = static_cast<uint32_t>(items->size());
       for (size_t i = 0; i < items->size(); ++i) {
         MERROW_TRY(WriteValue((*items)[i], IdAt(*op).Plus(static_cast<Counter>(i))));

@@ -241,6 +241,26 @@ TEST(JsonUpdatesTest, WhatLoroRefusesIsRefused) {
   refusal(changed(R"("id":"0@0")", R"("id":"2147483647@0")"));
 }
 
+// What is at the ends of ranges is refused before it is calculated with.
+TEST(JsonUpdatesTest, NumbersAtTheEndOfTheirRange) {
+  const auto updates = [](const std::string& counter, const std::string& timestamp) {
+    return R"({"schema_version":1,"start_version":{},"peers":["1"],"changes":[{"id":")" + counter +
+           R"(@0","timestamp":)" + timestamp +
+           R"(,"deps":[],"lamport":0,"msg":null,"ops":[{"container":"cid:root-l:List","counter":)" +
+           counter + R"(,"content":{"type":"insert","pos":0,"value":[1,2,3]}}]}]})";
+  };
+  const auto code = [&](const std::string& counter, const std::string& timestamp) {
+    Document doc(9);
+    const Result<ImportStatus> status = doc.ImportJson(updates(counter, timestamp));
+    EXPECT_FALSE(status.ok());
+    return status.ok() ? ErrorCode::kBusy : status.error().code();
+  };
+  EXPECT_EQ(code("2147483646", "0"), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code("0", "1152921504606846977"), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code("0", "-9223372036854775808"), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(Imported(updates("0", "1152921504606846976")).op_count(), 3U);
+}
+
 TEST(JsonUpdatesTest, MissingDependenciesArePending) {
   std::string json = MapSet("1");
   json.replace(json.find(R"("deps":[])"), 9, R"("deps":["4@0"])");
