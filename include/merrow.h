@@ -4,8 +4,12 @@
  * same rules and costs; that header says more about each call.
  *
  * Conventions:
- *   - A call that can fail returns a merrow_status and, if `error` is not NULL, says why in it. A
- *     call that failed has changed nothing, and its outputs are not set.
+ *   - A call that can fail returns a merrow_status and, if `error` is not NULL, says why in it. The
+ *     outputs of one that failed are not set, and the document is as it was, but for edits that the
+ *     call committed first and for ops that waited for others, which a failed import may forget.
+ *     After MERROW_NO_MEMORY it may have changed in part: free it.
+ *   - A NULL where none is allowed is an invalid argument. Calls that return no status take a NULL
+ *     and then do nothing or return 0.
  *   - Strings are UTF-8 that ends with a zero byte. Bytes have a size. Neither is kept after the
  *     call.
  *   - What a call returns as merrow_bytes is the caller's: merrow_bytes_free. A zero byte follows
@@ -173,7 +177,8 @@ MERROW_API merrow_status merrow_doc_fork(merrow_doc* doc, const void* frontiers,
                                          uint64_t peer, merrow_doc** fork, merrow_error* error);
 
 /* Seals the edits since the last commit as one change. `timestamp_s` is in seconds since the Unix
- * epoch, 0 for none; `message` may be NULL. */
+ * epoch, at most 2^60, 0 for none; what is recorded is at least that of the changes before.
+ * `message` may be NULL. */
 MERROW_API merrow_status merrow_doc_commit(merrow_doc* doc, int64_t timestamp_s,
                                            const char* message, merrow_error* error);
 
@@ -310,7 +315,8 @@ MERROW_API merrow_status merrow_tree_delete(merrow_doc* doc, const char* tree, m
 /* --- Events --- */
 
 /* After each import, commit or checkout that changed what is shown: `delta_json` as
- * merrow_doc_diff's, valid during the call. It must not change the document. */
+ * merrow_doc_diff's, valid during the call. It must not change or free the document, and
+ * must return: no exception, no longjmp. */
 typedef void (*merrow_event_callback)(void* context, const char* delta_json, size_t size);
 
 typedef struct merrow_subscription merrow_subscription;

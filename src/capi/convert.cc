@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <new>
 
 #include "loro/json_value.h"
@@ -16,9 +17,14 @@ void* Allocate(size_t size) {
   return memory;
 }
 
-merrow_id_span* CopySpans(const std::vector<loro::IdSpan>& spans) {
+struct Freed {
+  void operator()(void* memory) const { std::free(memory); }
+};
+using Spans = std::unique_ptr<merrow_id_span[], Freed>;
+
+Spans CopySpans(const std::vector<loro::IdSpan>& spans) {
   if (spans.empty()) return nullptr;
-  auto* const copy = static_cast<merrow_id_span*>(Allocate(spans.size() * sizeof(merrow_id_span)));
+  Spans copy(static_cast<merrow_id_span*>(Allocate(spans.size() * sizeof(merrow_id_span))));
   for (size_t i = 0; i < spans.size(); ++i) {
     copy[i] = {spans[i].peer, spans[i].start, spans[i].end};
   }
@@ -138,11 +144,13 @@ void Give(BytesView bytes, merrow_bytes* out) {
 
 void Give(const loro::ImportStatus& status, merrow_import_status* out) {
   if (out == nullptr) return;
-  *out = {};
-  out->success = CopySpans(status.success);
-  out->success_count = status.success.size();
-  out->pending = CopySpans(status.pending);
-  out->pending_count = status.pending.size();
+  // Both or none: who gets an error frees nothing.
+  Spans success = CopySpans(status.success);
+  Spans pending = CopySpans(status.pending);
+  *out = {.success = success.release(),
+          .success_count = status.success.size(),
+          .pending = pending.release(),
+          .pending_count = status.pending.size()};
 }
 
 }  // namespace merrow::capi

@@ -71,9 +71,15 @@ merrow_status merrow_doc_new(uint64_t peer, merrow_doc** doc, merrow_error* erro
 
 void merrow_doc_free(merrow_doc* doc) { delete doc; }
 
-uint64_t merrow_doc_peer(const merrow_doc* doc) { return doc->document.peer(); }
-uint64_t merrow_doc_op_count(const merrow_doc* doc) { return doc->document.op_count(); }
-size_t merrow_doc_memory_bytes(const merrow_doc* doc) { return doc->document.MemoryBytes(); }
+uint64_t merrow_doc_peer(const merrow_doc* doc) {
+  return doc == nullptr ? 0 : doc->document.peer();
+}
+uint64_t merrow_doc_op_count(const merrow_doc* doc) {
+  return doc == nullptr ? 0 : doc->document.op_count();
+}
+size_t merrow_doc_memory_bytes(const merrow_doc* doc) {
+  return doc == nullptr ? 0 : doc->document.MemoryBytes();
+}
 
 // --- Exchange ---
 
@@ -214,8 +220,12 @@ merrow_status merrow_doc_checkout(merrow_doc* doc, const void* frontiers, size_t
   });
 }
 
-void merrow_doc_checkout_latest(merrow_doc* doc) { doc->document.CheckoutToLatest(); }
-bool merrow_doc_is_checked_out(const merrow_doc* doc) { return doc->document.is_checked_out(); }
+void merrow_doc_checkout_latest(merrow_doc* doc) {
+  if (doc != nullptr) doc->document.CheckoutToLatest();
+}
+bool merrow_doc_is_checked_out(const merrow_doc* doc) {
+  return doc != nullptr && doc->document.is_checked_out();
+}
 
 merrow_status merrow_doc_diff(const merrow_doc* doc, const void* a, size_t a_size, const void* b,
                               size_t b_size, merrow_bytes* json, merrow_error* error) {

@@ -117,9 +117,15 @@ merrow_status merrow_undo_new(merrow_doc* doc, int64_t merge_interval_ms, size_t
 }
 
 void merrow_undo_free(merrow_undo* undo) { delete undo; }
-void merrow_undo_set_time(merrow_undo* undo, int64_t now_ms) { *undo->now_ms = now_ms; }
-size_t merrow_undo_count(const merrow_undo* undo) { return undo->manager.undo_count(); }
-size_t merrow_redo_count(const merrow_undo* undo) { return undo->manager.redo_count(); }
+void merrow_undo_set_time(merrow_undo* undo, int64_t now_ms) {
+  if (undo != nullptr) *undo->now_ms = now_ms;
+}
+size_t merrow_undo_count(const merrow_undo* undo) {
+  return undo == nullptr ? 0 : undo->manager.undo_count();
+}
+size_t merrow_redo_count(const merrow_undo* undo) {
+  return undo == nullptr ? 0 : undo->manager.redo_count();
+}
 
 merrow_status merrow_undo_step(merrow_undo* undo, bool* did, merrow_error* error) {
   return TakeStep(undo, did, error, [](loro::UndoManager& manager) { return manager.Undo(); });
