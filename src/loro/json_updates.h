@@ -35,7 +35,7 @@ void AppendJsonUpdates(const OpLog& log, const VersionVector& from, const Versio
 
 /// A FastUpdates blob with the same ops. Invalid argument, with the place, if `json` does not parse
 /// or is not of the schema; unsupported if it is of another version of the schema.
-/// Cost: memory of at most about 32 times the text's size.
+/// Cost: memory of at most about 40 times the text's size.
 Result<Bytes> JsonUpdatesToBlob(std::string_view json);
 
 }  // namespace merrow::loro
