@@ -29,7 +29,7 @@ inline constexpr PeerId kNoPeer = UINT64_MAX;
 /// Index of an atom among a peer's atoms, in [0, 2^31).
 using Counter = int32_t;
 
-/// Logical time, in [0, 2^32).
+/// Logical time, in [0, 2^31).
 using Lamport = uint32_t;
 
 /// Names one atom of the document for ever.
