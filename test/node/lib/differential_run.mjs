@@ -207,11 +207,7 @@ export class Run {
         this.#trace?.(
           `    ${doc.peer} (${side}) ${plan.id} ${JSON.stringify(op)}`,
         );
-        // In some documents that came to be from snapshots, loro-crdt takes a mergeable child that it shows for deleted.
-        const mayBeRefused =
-          plan.mayBeRefused ||
-          (side === "loro" && plan.id.startsWith("cid:root-🤝:"));
-        const made = await this.#apply(doc, plan.id, op, mayBeRefused);
+        const made = await this.#apply(doc, plan.id, op, plan.mayBeRefused);
         if (reference) {
           expectEqual(
             `answer to ${JSON.stringify(op)}`,
