@@ -2,7 +2,6 @@
 #include "loro/causal_graph.h"
 
 #include <algorithm>
-#include <numeric>
 #include <queue>
 #include <unordered_set>
 
@@ -43,14 +42,16 @@ bool CausalGraph::IsStart(Id id) const {
 }
 
 bool CausalGraph::FollowsStart(std::span<const Id> ids) const {
-  // With one starting atom, by (6) everything follows it.
-  if (start_size() < 2) return start_ == nullptr || !ids.empty();
-  std::vector<Lv> heads;
-  for (const Id& id : ids) heads.push_back(*LvOf(id));
-  std::sort(heads.begin(), heads.end());
-  std::vector<Lv> start(start_size());
-  std::iota(start.begin(), start.end(), Lv{0});
-  return Diff(heads, start).only_b.empty();
+  // By (6) everything later follows all starting atoms; these only follow themselves.
+  std::vector<Lv> starting;
+  for (const Id& id : ids) {
+    const Lv lv = *LvOf(id);
+    if (lv >= start_size()) return true;
+    starting.push_back(lv);
+  }
+  std::sort(starting.begin(), starting.end());
+  starting.erase(std::unique(starting.begin(), starting.end()), starting.end());
+  return starting.size() == start_size();
 }
 
 Frontiers CausalGraph::frontiers() const {

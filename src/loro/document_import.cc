@@ -116,17 +116,21 @@ Result<std::shared_ptr<const HistoryBase>> BaseOf(
   if (shallow.state_frontiers != shallow.start_frontiers) {
     return Corruption("the root state is not of the version with which the history starts");
   }
-  if (shallow.start_frontiers.empty()) return Corruption("the trimmed history has no end");
+  const Frontiers& ends = shallow.start_frontiers;  // sorted
+  if (ends.empty()) return Corruption("the trimmed history has no end");
+  if (std::adjacent_find(ends.begin(), ends.end()) != ends.end()) {
+    return Corruption("the trimmed history ends twice at one op");
+  }
   Lamport lamport = 0;
-  for (const Id& id : shallow.start_frontiers) {
+  for (const Id& id : ends) {
     if (shallow.start.End(id.peer) != id.counter) {
       return Corruption("the trimmed history does not end at " + ToString(id));
     }
     MERROW_ASSIGN(const Lamport starting, StartingLamport(id, blocks));
     lamport = std::max(lamport, starting);
   }
-  return std::make_shared<const HistoryBase>(
-      CausalGraph::Start{shallow.start, shallow.start_frontiers}, lamport, shallow.states);
+  return std::make_shared<const HistoryBase>(CausalGraph::Start{shallow.start, ends}, lamport,
+                                             shallow.states);
 }
 
 // The state that entries describe when those of `later` replace some of `earlier`.

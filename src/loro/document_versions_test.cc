@@ -227,6 +227,34 @@ TEST(DocumentVersions, AnOpIdThatMeansSomethingElseIsAConflict) {
   EXPECT_EQ(document.Text(kText), "hello world!");
 }
 
+// However an insert of many items is cut on one side, it is decoded once.
+TEST(DocumentVersions, ManyOpsThatAreOneOpElsewhereAreTheSame) {
+  constexpr size_t kItems = 3000;
+  const ContainerId list = ContainerId::Root("l", ContainerKind::kList);
+  for (const size_t different : {kItems, size_t{1234}}) {
+    Document cut(1);
+    Document whole(1);
+    for (size_t i = 0; i < kItems; ++i) {
+      const Value value(static_cast<int64_t>(i % 7));
+      ASSERT_TRUE(cut.ListInsert(list, i, value).ok());
+      ASSERT_TRUE(cut.Commit({.timestamp = static_cast<int64_t>(i), .message = "item"}).ok());
+      ASSERT_TRUE(whole.ListInsert(list, i, i == different ? Value("other") : value).ok());
+    }
+    ASSERT_TRUE(cut.TextInsert(kText, 0, "h\u00e9").ok());
+    ASSERT_TRUE(cut.Commit({.timestamp = 5000, .message = "text"}).ok());
+    ASSERT_TRUE(cut.TextInsert(kText, 2, "llo").ok());
+    ASSERT_TRUE(whole.TextInsert(kText, 0, "h\u00e9llo world").ok());
+    Document reader(2);
+    ASSERT_TRUE(reader.Import(cut.ExportUpdates({})).ok());
+    const Result<ImportStatus> status = reader.Import(whole.ExportUpdates({}));
+    ASSERT_EQ(status.ok(), different == kItems);
+    EXPECT_EQ(reader.Text(kText), status.ok() ? "h\u00e9llo world" : "h\u00e9llo");
+    if (!status.ok()) {
+      EXPECT_THAT(status.error().message(), HasSubstr("1234@1"));
+    }
+  }
+}
+
 TEST(DocumentVersions, RangesAreCutAndJoined) {
   Document whole = Hello();
   const std::vector<IdSpan> spans = {{1, 3, 7}, {1, 0, 4}, {1, 6, 8}, {9, 0, 5}, {1, 10, 99}};
@@ -304,6 +332,24 @@ TEST(DocumentVersions, DamagedShallowSnapshotsAreRefused) {
     refused += IsRefused(damaged);
   }
   EXPECT_GT(refused, kCases / 4);
+}
+
+TEST(DocumentVersions, AStartThatIsNamedTwiceIsRefused) {
+  Document whole = Hello();
+  const Bytes snapshot = *whole.ExportShallowSnapshot({{1, 10}});
+  const Result<Envelope> envelope = DecodeEnvelope(snapshot);
+  ASSERT_TRUE(envelope.ok());
+  Result<SnapshotParts> parts = DecodeSnapshot(envelope->body);
+  ASSERT_TRUE(parts.ok());
+  parts->shallow->start_frontiers = {{1, 10}, {1, 10}};
+  parts->shallow->state_frontiers = {{1, 10}, {1, 10}};
+  const Result<Bytes> body = EncodeSnapshot(*parts);
+  ASSERT_TRUE(body.ok());
+  Document document(2);
+  const auto imported = document.Import(EncodeEnvelope(EncodeMode::kFastSnapshot, *body));
+  ASSERT_FALSE(imported.ok());
+  EXPECT_EQ(imported.error().code(), ErrorCode::kCorruption);
+  EXPECT_THAT(document.FrontiersOf(whole.version()), IsEmpty());
 }
 
 // The state at the start is all there is of what was before, so a lie in it is not found out; but

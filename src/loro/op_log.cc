@@ -148,10 +148,12 @@ Status OpLog::CheckKnownPart(const Plan::Item& item) const {
   if (item.from != known || block.counter() >= known) return {};
   const Counter first = graph_.start() == nullptr ? 0 : graph_.start()->trimmed.End(block.peer);
   Reader reader(*this);
+  OverlapCursor incoming(block);
   for (Counter at = std::max(first, block.counter()); at < known;) {
-    const ChangeBlock& stored = reader.BlockAt({block.peer, at});
-    const Counter end = std::min(known, stored.end());
-    const std::optional<Counter> differs = FirstDifference(stored, block, at, end);
+    const ChangeBlock& stored_block = reader.BlockAt({block.peer, at});
+    const Counter end = std::min(known, stored_block.end());
+    OverlapCursor stored(stored_block);
+    const std::optional<Counter> differs = FirstDifference(&stored, &incoming, at, end);
     if (differs.has_value()) {
       return Conflict(
           "op id " + ToString(Id{block.peer, *differs}) +

@@ -3,26 +3,18 @@
 
 #include <algorithm>
 
-#include "loro/op_slice.h"
 #include "loro/utf8.h"
 #include "merrow/check.h"
 
 namespace merrow::loro {
 namespace {
 
-const Op& OpAt(const ChangeBlock& block, Counter counter) {
-  const auto op = std::upper_bound(block.ops.begin(), block.ops.end(), counter,
-                                   [](Counter at, const Op& other) { return at < other.end(); });
-  MERROW_CHECK(op != block.ops.end() && op->counter <= counter);
-  return *op;
-}
-
-bool SameValues(const OpSlice& a, const OpSlice& b) {
+bool SameValues(const OpSlice& a, const OpSlice& b, OverlapCursor* at_a, OverlapCursor* at_b) {
   const bool whole = a.length == a.op->length && b.length == b.op->length;
   if (whole && a.op->payload == b.op->payload) return true;
-  const Result<std::vector<Value>> values_a = OpValues(*a.block, *a.op);
-  const Result<std::vector<Value>> values_b = OpValues(*b.block, *b.op);
-  if (!values_a.ok() || !values_b.ok()) return false;
+  const std::vector<Value>* values_a = at_a->ValuesOf(a);
+  const std::vector<Value>* values_b = at_b->ValuesOf(b);
+  if (values_a == nullptr || values_b == nullptr) return false;
   return std::equal(values_a->begin() + a.skip, values_a->begin() + a.skip + a.length,
                     values_b->begin() + b.skip);
 }
@@ -44,7 +36,7 @@ bool SameTreeMove(const OpSlice& a, const OpSlice& b) {
 }
 
 // REQUIRES: equal ids and lengths.
-bool Same(const OpSlice& a, const OpSlice& b) {
+bool Same(const OpSlice& a, const OpSlice& b, OverlapCursor* at_a, OverlapCursor* at_b) {
   const Op& x = *a.op;
   const Op& y = *b.op;
   if (x.kind != y.kind || a.container() != b.container()) return false;
@@ -53,10 +45,9 @@ bool Same(const OpSlice& a, const OpSlice& b) {
   };
   switch (x.kind) {
     case OpKind::kTextInsert:
-      return a.position() == b.position() &&
-             SliceScalars(x.payload, a.skip, a.length) == SliceScalars(y.payload, b.skip, b.length);
+      return a.position() == b.position() && at_a->TextOf(a) == at_b->TextOf(b);
     case OpKind::kListInsert:
-      return a.position() == b.position() && SameValues(a, b);
+      return a.position() == b.position() && SameValues(a, b, at_a, at_b);
     case OpKind::kTextMarkStart:
       return x.prop == y.prop && x.mark_length == y.mark_length && x.mark_info == y.mark_info &&
              a.block->keys[x.mark_key] == b.block->keys[y.mark_key] && SameValue(a, b);
@@ -86,16 +77,41 @@ bool Same(const OpSlice& a, const OpSlice& b) {
 
 }  // namespace
 
-std::optional<Counter> FirstDifference(const ChangeBlock& a, const ChangeBlock& b, Counter from,
+const Op& OverlapCursor::OpAt(Counter counter) {
+  if (op_ != nullptr && op_->counter <= counter && counter < op_->end()) return *op_;
+  const auto op = std::upper_bound(block_.ops.begin(), block_.ops.end(), counter,
+                                   [](Counter at, const Op& other) { return at < other.end(); });
+  MERROW_CHECK(op != block_.ops.end() && op->counter <= counter);
+  op_ = &*op;
+  text_left_ = op_->payload;
+  text_skip_ = 0;
+  values_.reset();
+  return *op_;
+}
+
+std::string_view OverlapCursor::TextOf(const OpSlice& slice) {
+  MERROW_CHECK(slice.op == op_ && slice.skip >= text_skip_);
+  text_left_.remove_prefix(BytesOfScalars(text_left_, slice.skip - text_skip_));
+  text_skip_ = slice.skip;
+  return text_left_.substr(0, BytesOfScalars(text_left_, slice.length));
+}
+
+const std::vector<Value>* OverlapCursor::ValuesOf(const OpSlice& slice) {
+  MERROW_CHECK(slice.op == op_);
+  if (!values_.has_value()) values_ = OpValues(block_, *op_);
+  return values_->ok() ? &**values_ : nullptr;
+}
+
+std::optional<Counter> FirstDifference(OverlapCursor* a, OverlapCursor* b, Counter from,
                                        Counter to) {
   for (Counter at = from; at < to;) {
-    const Op& x = OpAt(a, at);
-    const Op& y = OpAt(b, at);
+    const Op& x = a->OpAt(at);
+    const Op& y = b->OpAt(at);
     const Counter end = std::min({x.end(), y.end(), to});
     const auto length = static_cast<uint32_t>(end - at);
-    const OpSlice slice_a{&a, &x, static_cast<uint32_t>(at - x.counter), length, 0};
-    const OpSlice slice_b{&b, &y, static_cast<uint32_t>(at - y.counter), length, 0};
-    if (!Same(slice_a, slice_b)) return at;
+    const OpSlice slice_a{&a->block(), &x, static_cast<uint32_t>(at - x.counter), length, 0};
+    const OpSlice slice_b{&b->block(), &y, static_cast<uint32_t>(at - y.counter), length, 0};
+    if (!Same(slice_a, slice_b, a, b)) return at;
     at = end;
   }
   return std::nullopt;
