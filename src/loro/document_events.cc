@@ -31,9 +31,16 @@ void EventHub::Call(DocumentEvent::Cause cause, Frontiers to, const DocumentDelt
   if (delta.empty()) return;
   const Frontiers from = std::exchange(told_, std::move(to));
   const DocumentEvent event{.cause = cause, .from = from, .to = told_, .delta = delta};
-  // A callback may end subscriptions, its own too.
-  const auto callbacks = subscribers_->callbacks;
-  for (const auto& [number, callback] : callbacks) (*callback)(event);
+  // A callback may end subscriptions, its own too. One that has ended is not called any more: what
+  // it refers to may be gone.
+  const std::shared_ptr<Subscribers> subscribers = subscribers_;
+  const auto callbacks = subscribers->callbacks;
+  for (const auto& [number, callback] : callbacks) {
+    const bool is_there =
+        std::any_of(subscribers->callbacks.begin(), subscribers->callbacks.end(),
+                    [ended = number](const auto& entry) { return entry.first == ended; });
+    if (is_there) (*callback)(event);
+  }
 }
 
 void EventHub::Tell(DocumentEvent::Cause cause) {

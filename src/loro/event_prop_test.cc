@@ -155,5 +155,22 @@ TEST(EventTest, SubscriptionsEnd) {
   doc.reset();  // before its subscription
 }
 
+TEST(EventTest, WhatHasEndedIsNotCalledAnyMore) {
+  Document doc(1);
+  auto second = std::make_unique<int>(0);  // goes with its subscription
+  Subscription two;
+  const Subscription one = doc.Subscribe([&](const DocumentEvent&) {
+    two = Subscription();
+    second.reset();
+  });
+  two = doc.Subscribe([&](const DocumentEvent&) {
+    ADD_FAILURE() << "called after its end";
+    if (second != nullptr) ++*second;
+  });
+  ASSERT_TRUE(doc.MapSet(kMap, "k", Value(int64_t{1})).ok());
+  doc.Commit();
+  EXPECT_EQ(second, nullptr);
+}
+
 }  // namespace
 }  // namespace merrow::loro
