@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "changeset/version_set.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/bytes.h"
+#include "merrow/check.h"
+
+namespace merrow::changeset {
+namespace {
+
+bool EndsBefore(const VersionRange& range, cells::DbVersion version) {
+  return range.until < version;
+}
+
+Error BadText(std::string_view what, size_t at) {
+  return InvalidArgument("version vector: " + std::string(what) + " at byte " + std::to_string(at));
+}
+
+/// Reads a decimal number at `at` and moves behind it.
+Result<cells::DbVersion> ReadVersion(std::string_view text, size_t& at) {
+  cells::DbVersion version = 0;
+  const char* const begin = text.data() + at;
+  const auto [end, failed] = std::from_chars(begin, text.data() + text.size(), version);
+  if (failed != std::errc() || version < 1 || version > cells::kDbVersionMax) {
+    return BadText("not a version", at);
+  }
+  at += static_cast<size_t>(end - begin);
+  return version;
+}
+
+}  // namespace
+
+int64_t VersionRanges::count() const {
+  int64_t count = 0;
+  for (const VersionRange& range : ranges_) count += range.until - range.after;
+  return count;
+}
+
+bool VersionRanges::Contains(cells::DbVersion version) const {
+  const auto at = std::lower_bound(ranges_.begin(), ranges_.end(), version, EndsBefore);
+  return at != ranges_.end() && at->after < version;
+}
+
+bool VersionRanges::Includes(VersionRange range) const {
+  if (range.after >= range.until) return true;
+  const auto at = std::lower_bound(ranges_.begin(), ranges_.end(), range.until, EndsBefore);
+  return at != ranges_.end() && at->after <= range.after;
+}
+
+bool VersionRanges::Intersects(VersionRange range) const {
+  if (range.after >= range.until) return false;
+  const auto at = std::lower_bound(ranges_.begin(), ranges_.end(), range.after + 1, EndsBefore);
+  return at != ranges_.end() && at->after < range.until;
+}
+
+void VersionRanges::Add(VersionRange range) {
+  MERROW_CHECK(range.after >= 0 && range.after <= range.until);
+  if (range.after == range.until) return;
+  // Everything that overlaps or touches becomes one.
+  const auto first = std::lower_bound(ranges_.begin(), ranges_.end(), range.after, EndsBefore);
+  auto last = first;
+  for (; last != ranges_.end() && last->after <= range.until; ++last) {
+    range.after = std::min(range.after, last->after);
+    range.until = std::max(range.until, last->until);
+  }
+  if (first == last) {
+    ranges_.insert(first, range);
+    return;
+  }
+  *first = range;
+  ranges_.erase(first + 1, last);
+}
+
+void VersionRanges::Add(const VersionRanges& other) {
+  for (const VersionRange& range : other.ranges_) Add(range);
+}
+
+void VersionRanges::Remove(VersionRange range) {
+  if (range.after >= range.until) return;
+  auto at = std::lower_bound(ranges_.begin(), ranges_.end(), range.after + 1, EndsBefore);
+  while (at != ranges_.end() && at->after < range.until) {
+    const VersionRange before{at->after, std::min(at->until, range.after)};
+    const VersionRange behind{std::max(at->after, range.until), at->until};
+    const bool keeps_before = before.after < before.until;
+    const bool keeps_behind = behind.after < behind.until;
+    if (keeps_before && keeps_behind) {
+      *at = before;
+      ranges_.insert(at + 1, behind);
+      return;
+    }
+    if (keeps_before || keeps_behind) {
+      *at = keeps_before ? before : behind;
+      ++at;
+    } else {
+      at = ranges_.erase(at);
+    }
+  }
+}
+
+void VersionRanges::Remove(const VersionRanges& other) {
+  for (const VersionRange& range : other.ranges_) Remove(range);
+}
+
+VersionRanges VersionRanges::Intersection(const VersionRanges& other) const {
+  VersionRanges both;
+  auto a = ranges_.begin();
+  auto b = other.ranges_.begin();
+  while (a != ranges_.end() && b != other.ranges_.end()) {
+    const VersionRange common{std::max(a->after, b->after), std::min(a->until, b->until)};
+    if (common.after < common.until) both.ranges_.push_back(common);
+    if (a->until < b->until) {
+      ++a;
+    } else {
+      ++b;
+    }
+  }
+  return both;
+}
+
+VersionRanges VersionRanges::Gaps() const {
+  VersionRanges gaps;
+  cells::DbVersion behind = 0;
+  for (const VersionRange& range : ranges_) {
+    if (range.after > behind) gaps.ranges_.push_back({behind, range.after});
+    behind = range.until;
+  }
+  return gaps;
+}
+
+SiteVersions Difference(const SiteVersions& have, const SiteVersions& lacking) {
+  SiteVersions difference;
+  for (const auto& [site, ranges] : have) {
+    VersionRanges rest = ranges;
+    if (const auto other = lacking.find(site); other != lacking.end()) rest.Remove(other->second);
+    if (!rest.empty()) difference.emplace(site, std::move(rest));
+  }
+  return difference;
+}
+
+std::string ToText(const SiteVersions& versions) {
+  std::string text;
+  for (const auto& [site, ranges] : versions) {
+    if (ranges.empty()) continue;
+    text += (text.empty() ? "" : ";") + ToHex(site.view());
+    char separator = ':';
+    for (const VersionRange& range : ranges.ranges()) {
+      text += separator + std::to_string(range.after + 1) + "-" + std::to_string(range.until);
+      separator = ',';
+    }
+  }
+  return text;
+}
+
+Result<SiteVersions> ParseSiteVersions(std::string_view text) {
+  if (text.size() > kVersionTextBytesMax) {
+    return LimitReached("version vector: " + std::to_string(text.size()) + " bytes, above " +
+                        std::to_string(kVersionTextBytesMax));
+  }
+  SiteVersions versions;
+  size_t at = 0;
+  while (at < text.size()) {
+    const std::string_view hex = text.substr(at, 2 * cells::kSiteIdBytes);
+    const Result<Bytes> id = FromHex(hex);
+    if (hex.size() != 2 * cells::kSiteIdBytes || !id.ok()) {
+      return BadText("not a site id of 32 hexadecimal digits", at);
+    }
+    MERROW_ASSIGN(const cells::SiteId site, cells::SiteId::FromBytes(*id));
+    at += hex.size();
+    if (at == text.size() || text[at] != ':') return BadText("no ':'", at);
+    VersionRanges& ranges = versions[site];
+    do {
+      ++at;
+      const size_t range_at = at;
+      MERROW_ASSIGN(const cells::DbVersion from, ReadVersion(text, at));
+      cells::DbVersion to = from;
+      if (at < text.size() && text[at] == '-') {
+        ++at;
+        MERROW_ASSIGN(to, ReadVersion(text, at));
+      }
+      if (to < from) return BadText("a range that ends before it starts", range_at);
+      ranges.Add({from - 1, to});
+    } while (at < text.size() && text[at] == ',');
+    if (at == text.size()) break;
+    if (text[at] != ';' || at + 1 == text.size()) return BadText("not ',' or ';' and more", at);
+    ++at;
+  }
+  return versions;
+}
+
+}  // namespace merrow::changeset
