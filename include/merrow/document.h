@@ -249,6 +249,10 @@ class Document {
   std::vector<ContainerId> Roots() const;
   /// The value of a map's slot; nothing if absent or not a map.
   std::optional<Value> MapGet(const ContainerId& map, std::string_view key) const;
+  /// The keys of a map's slots, sorted; empty if it is not a map.
+  std::vector<std::string> MapKeys(const ContainerId& map) const;
+  /// An item of a List or MovableList; nothing if out of range or not a list.
+  std::optional<Value> ListGet(const ContainerId& list, size_t index) const;
   /// The plain text of a Text container; empty if it does not exist.
   std::string Text(const ContainerId& text) const;
   /// Sum of a Counter; 0 if it does not exist.

@@ -117,6 +117,28 @@ std::optional<Value> Document::MapGet(const ContainerId& map, std::string_view k
   return *value;
 }
 
+std::vector<std::string> Document::MapKeys(const ContainerId& map) const {
+  std::vector<std::string> keys;
+  if (const auto* state = impl_->shown().Get<MapState>(map)) {
+    for (const MapState::Entry& entry : state->entries()) {
+      if (entry.value.has_value()) keys.push_back(entry.key);
+    }
+  }
+  std::sort(keys.begin(), keys.end());
+  return keys;
+}
+
+std::optional<Value> Document::ListGet(const ContainerId& list, size_t index) const {
+  const State& state = impl_->shown();
+  const Value* value = nullptr;
+  if (index < kListLengthMax) {
+    const auto at = static_cast<uint32_t>(index);
+    if (const auto* plain = state.Get<ListState>(list)) value = plain->Get(at);
+    if (const auto* movable = state.Get<MovableListState>(list)) value = movable->Get(at);
+  }
+  return value == nullptr ? std::nullopt : std::optional<Value>(*value);
+}
+
 std::string Document::Text(const ContainerId& text) const {
   std::string plain;
   if (const auto* state = impl_->shown().Get<TextState>(text)) state->AppendText(&plain);

@@ -56,6 +56,23 @@ TEST(Document, EditsOfEveryKindTravel) {
   b.CheckInvariants();
 }
 
+TEST(Document, ContainersAreReadItemByItem) {
+  Document doc(1);
+  const ContainerId movable = ContainerId::Root("cards", ContainerKind::kMovableList);
+  ASSERT_TRUE(doc.MapSet(kMap, "b", Value("x")).ok());
+  ASSERT_TRUE(doc.MapSet(kMap, "a", Value(int64_t{1})).ok());
+  ASSERT_TRUE(doc.MapSet(kMap, "gone", Value(true)).ok());
+  ASSERT_TRUE(doc.MapDelete(kMap, "gone").ok());
+  ASSERT_TRUE(doc.ListInsert(kList, 0, Value("first")).ok());
+  ASSERT_TRUE(doc.ListInsert(movable, 0, Value("second")).ok());
+  EXPECT_EQ(doc.MapKeys(kMap), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(doc.ListGet(kList, 0), Value("first"));
+  EXPECT_EQ(doc.ListGet(movable, 0), Value("second"));
+  EXPECT_EQ(doc.ListGet(kList, 1), std::nullopt);
+  EXPECT_EQ(doc.ListGet(kMap, 0), std::nullopt);
+  EXPECT_TRUE(doc.MapKeys(kList).empty());
+}
+
 TEST(Document, ConcurrentInsertsAtOnePlaceStandInPeerOrder) {
   Document a(1);
   Document b(2);
