@@ -2,11 +2,11 @@
 //
 // WebSocket connections (RFC 6455) as the layers above see them.
 //
-// Life of a connection: Accept() makes its events object, OnOpen() hands out the connection, then
-// any number of OnMessage() and OnDrained(), then exactly one OnClosed(), after which both objects
-// are destroyed. If the handshake fails, the events object is destroyed without any call.
-// Events come on the loop's thread and never from inside a call to the connection, so handlers may
-// call Send and Close from anywhere on that thread.
+// Life of a connection: Accept() makes its events object (or the caller of peer_dialer.h does),
+// OnOpen() hands out the connection, then any number of OnMessage() and OnDrained(), then exactly
+// one OnClosed(), after which both objects are destroyed. If the handshake fails, the events object
+// is destroyed without any call. Events come on the loop's thread and never from inside a call to
+// the connection, so handlers may call Send and Close from anywhere on that thread.
 
 #pragma once
 
@@ -54,6 +54,19 @@ struct WebSocketCloseReason {
   bool by_peer = false;   // the peer began the closing handshake
 };
 
+/// What went over one connection so far.
+struct WebSocketTraffic {
+  // Messages with their frame heads; without control frames.
+  uint64_t messages_in = 0;
+  uint64_t messages_out = 0;
+  uint64_t bytes_in = 0;
+  uint64_t bytes_out = 0;
+  // All that TCP carried: handshakes, TLS and control frames too, what was sent twice only once.
+  // 0 where the operating system does not tell.
+  uint64_t tcp_bytes_in = 0;
+  uint64_t tcp_bytes_out = 0;
+};
+
 class WebSocketConnection {
  public:
   virtual ~WebSocketConnection() = default;
@@ -79,6 +92,9 @@ class WebSocketConnection {
 
   /// "127.0.0.1:51234"
   virtual const std::string& remote_address() const = 0;
+
+  /// Costs a system call.
+  virtual WebSocketTraffic traffic() const = 0;
 };
 
 inline constexpr size_t kWebSocketMessageOverheadBytes = 64;

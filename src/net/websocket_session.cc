@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "merrow/check.h"
+#include "net/tcp_traffic.h"
 
 namespace merrow::net {
 
@@ -82,6 +83,15 @@ void WebSocketSession::OnHandshake(error_code error) {
   Read();
 }
 
+WebSocketTraffic WebSocketSession::traffic() const {
+  WebSocketTraffic traffic = traffic_;
+  const TcpTraffic tcp =
+      ReadTcpTraffic(const_cast<SessionSocket&>(stream_.next_layer()).native_handle());
+  traffic.tcp_bytes_in = tcp.bytes_in;
+  traffic.tcp_bytes_out = tcp.bytes_out;
+  return traffic;
+}
+
 void WebSocketSession::BeginShutdown() { Close(kCloseGoingAway, "the server is shutting down"); }
 
 void WebSocketSession::Cut(std::string_view why) {
@@ -114,8 +124,11 @@ void WebSocketSession::OnRead(error_code error) {
     OnReadFailed(error);
     return;
   }
+  const size_t frame_bytes = FrameBytes(input_.size(), true);
+  ++traffic_.messages_in;
+  traffic_.bytes_in += frame_bytes;
   ++server_->counters.messages_in_total;
-  server_->counters.bytes_in_total += FrameBytes(input_.size(), true);
+  server_->counters.bytes_in_total += frame_bytes;
   if (state_ == State::kOpen) {
     const auto data = input_.cdata();
     events_->OnMessage({static_cast<const char*>(data.data()), data.size()}, stream_.got_text());
@@ -213,8 +226,11 @@ void WebSocketSession::OnWritten(error_code error) {
     return;
   }
   const Bytes& message = *queue_[queue_next_].message;
+  const size_t frame_bytes = FrameBytes(message.size(), false);
+  ++traffic_.messages_out;
+  traffic_.bytes_out += frame_bytes;
   ++server_->counters.messages_out_total;
-  server_->counters.bytes_out_total += FrameBytes(message.size(), false);
+  server_->counters.bytes_out_total += frame_bytes;
   buffered_bytes_ -= QueueCost(message);
   queue_[queue_next_].message.reset();
   ++queue_next_;

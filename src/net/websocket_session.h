@@ -65,6 +65,7 @@ class WebSocketSession final : public Connection,
   size_t buffered_bytes() const override { return buffered_bytes_; }
   bool open() const override { return state_ == State::kOpen; }
   const std::string& remote_address() const override { return remote_address_; }
+  WebSocketTraffic traffic() const override;
 
  private:
   enum class State { kHandshake, kOpen, kFlushing, kClosing, kLingering, kClosed };
@@ -110,6 +111,8 @@ class WebSocketSession final : public Connection,
   size_t buffered_bytes_ = 0;
   bool is_writing_ = false;
   bool was_above_low_ = false;
+
+  WebSocketTraffic traffic_;
 };
 
 }  // namespace merrow::net
