@@ -93,7 +93,9 @@ class Replica {
 
   using ReadDone = std::function<void(Result<ReadPage>)>;
   /// Changesets of `site` that cover `wanted`, as far as they are here, newest first, until about
-  /// `bytes_target` bytes. Neighbouring transactions may come as one changeset.
+  /// `bytes_target` bytes, and at least one. Neighbouring transactions may come as one changeset up
+  /// to that size; with a target of 1 each comes alone, which is how a bad one is told from its
+  /// neighbours.
   virtual void Read(const cells::SiteId& site, VersionRanges wanted, size_t bytes_target,
                     ReadDone done) = 0;
 
@@ -105,7 +107,11 @@ class Replica {
   /// Compares what a peer has of this site with what this site remembers. Nothing: it fits. Else
   /// the last version that both agree on.
   virtual void CheckProofs(std::vector<VersionProof> proofs, CheckDone done) = 0;
-  using IdentityDone = std::function<void(Result<cells::SiteId>)>;
+  struct NewIdentity {
+    cells::SiteId site;
+    SiteVersions seen;  // as the new site
+  };
+  using IdentityDone = std::function<void(Result<NewIdentity>)>;
   /// This database was restored: it becomes a new site. Its own transactions after `agreed` count
   /// as transactions of the new site; the older ones keep the old site as publisher and author.
   virtual void TakeNewIdentity(cells::DbVersion agreed, IdentityDone done) = 0;
@@ -124,8 +130,10 @@ class Replica {
   /// Merges what ReadRows of another site gave.
   virtual void Repair(std::vector<SharedChangeset> rows, RepairDone done) = 0;
 
-  /// `peer` has everything of this site up to `version` (on disk): tombstones may go.
-  virtual void Confirm(const cells::SiteId& peer, cells::DbVersion version) = 0;
+  /// `peer` has said to have these versions on disk (of all sites, because a tombstone may have
+  /// come from any of them). Every tombstone whose changeset is among them is known to it. Called
+  /// now and then, when it has grown.
+  virtual void Confirm(const cells::SiteId& peer, const SiteVersions& has) = 0;
 };
 
 }  // namespace merrow::replication
