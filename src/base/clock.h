@@ -16,6 +16,8 @@ class Clock {
   virtual int64_t MonotonicMicros() const = 0;
   /// Seconds since the Unix epoch; may jump.
   virtual int64_t UnixSeconds() const = 0;
+  /// Milliseconds since the Unix epoch; may jump. For clocks that count only seconds: those.
+  virtual int64_t UnixMillis() const { return UnixSeconds() * 1000; }
 };
 
 class Random {
@@ -29,6 +31,7 @@ class SystemClock final : public Clock {
  public:
   int64_t MonotonicMicros() const override;
   int64_t UnixSeconds() const override;
+  int64_t UnixMillis() const override;
 };
 
 /// Unpredictable numbers from the operating system.

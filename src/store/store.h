@@ -13,6 +13,10 @@
 //       bounded delay (projection.h), and FlushProjections() brings all of them up to date.
 //   (4) One process per file: a second one is refused with busy while the first lives.
 //
+// With `replicate`, every commit is also a transaction of this site in the replica log
+// (replica_log.h), the column tables of the schema are tracked (cell_store.h), and changesets of
+// other sites can be applied. Without it none of that costs anything.
+//
 // Not thread-safe: one thread owns it (the server's writer). Readers of SQL use a Reader
 // (reader.h).
 
@@ -29,8 +33,10 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "cells/value.h"
 #include "merrow/result.h"
 #include "merrow/version_vector.h"
+#include "store/replica_types.h"
 #include "store/schema.h"
 
 namespace merrow::store {
@@ -39,6 +45,7 @@ struct StoreLimits {
   size_t update_bytes_max = size_t{16} << 20;    // one update as it arrives
   size_t document_bytes_max = size_t{64} << 20;  // base and log of one document on disk
   size_t key_bytes_max = 512;
+  int64_t sql_transaction_ms_max = 5000;  // Execute() gives up then
 };
 
 struct StoreOptions {
@@ -61,6 +68,10 @@ struct StoreOptions {
   uint32_t fold_log_entries_max = 4096;
   /// How long to wait for another process that has the file's write lock.
   int busy_timeout_ms = 5000;
+  /// Keep a replica log: tables with a PRIMARY KEY and without CRDT_ columns become column tables,
+  /// and what the file has already counts as written by this site. Stays on for a file.
+  bool replicate = false;
+  ReplicaLimits replica_limits;
 };
 
 /// One update that somebody made to the document of a row. The views live until ApplyBatch returns.
@@ -91,6 +102,34 @@ struct MissingDependencies {
 /// the message), io (nothing of the batch is on disk).
 using WriteResult = std::variant<Applied, MissingDependencies, Error>;
 
+/// A document that changesets of other sites changed.
+struct DocumentNotice {
+  std::string table;
+  std::string key;
+  Applied applied;
+};
+
+/// Outcomes in the order of what was handed in.
+struct ChangesetsApplied {
+  std::vector<ReplicaOutcome> outcomes;
+  /// For clients that have the documents open.
+  std::vector<DocumentNotice> notices;
+};
+
+/// One SQL statement that writes, with the values of its parameters ?1, ?2, ... in order.
+struct SqlWrite {
+  std::string sql;
+  std::vector<cells::Value> values;
+};
+
+struct Executed {
+  /// Per statement.
+  std::vector<int64_t> rows_changed;
+  /// The transaction's version in the replica log; 0 without one, or if nothing that replicates
+  /// changed.
+  cells::DbVersion version = 0;
+};
+
 /// What of a document somebody lacks.
 struct RowUpdates {
   Bytes bytes;                  // empty if nothing is lacking
@@ -113,6 +152,9 @@ struct StoreStats {
   uint64_t projections_deferred = 0;   // edits whose row was left for later
   uint64_t rows_stale = 0;             // now waiting for their projection
   uint64_t documents_quarantined = 0;  // found so by this process
+  uint64_t sql_transactions = 0;       // by Execute()
+  uint64_t changesets_applied = 0;
+  uint64_t changesets_refused = 0;
 };
 
 struct Upkeep {
@@ -149,6 +191,37 @@ class Store {
                                  const loro::VersionVector& from);
   /// The row as a JSON object, columns as declared, values as the document's own JSON has them.
   Result<std::string> ReadRow(std::string_view table, std::string_view key);
+
+  /// Runs SQL that writes to tables without CRDT_ columns, as one transaction: all statements or
+  /// none. Reading along is possible, rows that statements give are dropped. Invalid argument names
+  /// the statement and what is wrong with it: it does not compile, writes to a document table or to
+  /// Merrow's own, or is neither SELECT nor INSERT, UPDATE, DELETE or REPLACE. Conflict for a
+  /// constraint, cancelled if it takes longer than sql_transaction_ms_max.
+  Result<Executed> Execute(std::span<const SqlWrite> statements);
+
+  // --- Replication. REQUIRES: options.replicate, for all of these
+
+  const cells::SiteId& own_site() const;
+  /// The last version of this site, and everything that is here of any site.
+  cells::DbVersion own_version() const;
+  const changeset::SiteVersions& seen() const;
+  /// While on, TakePublished() gives the transactions of this site that were committed since the
+  /// last call, oldest first. Off at first.
+  void KeepPublished(bool on);
+  std::vector<SharedChangeset> TakePublished();
+  /// Merges changesets of other sites in one transaction, each in a savepoint of its own. Error
+  /// (busy, io): nothing was stored; try again later.
+  Result<ChangesetsApplied> ApplyChangesets(std::span<const IncomingChangeset> changesets);
+  /// ReplicaLog has the contracts of these.
+  Result<ReplicaPage> ReadChangesets(const cells::SiteId& site,
+                                     const changeset::VersionRanges& wanted, size_t bytes_target);
+  Result<std::vector<VersionProof>> ReadProofs(const cells::SiteId& site);
+  Result<std::optional<cells::DbVersion>> CheckProofs(std::span<const VersionProof> proofs);
+  Result<cells::SiteId> TakeNewIdentity(cells::DbVersion agreed);
+  /// Merges what ReplicaDigest::ReadRows of another site gave.
+  Result<std::vector<DocumentNotice>> Repair(std::span<const SharedChangeset> rows);
+  /// `peer` has everything of this site up to `version`, on disk.
+  Status ConfirmPeer(const cells::SiteId& peer, cells::DbVersion version);
 
   /// One bounded step of background work: late projections that are due, then logs that outgrew
   /// their base. Call when idle, or at least every second.

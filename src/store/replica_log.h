@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Replica log: the transactions of one database, by the site that made them, over the column rows
+// of a CellStore and the documents beside them. It knows what this database has seen of every site,
+// takes in changesets of others, and makes changesets of anything that it has, its own or not.
+//
+// Every transaction here, its own or merged, has a step of the local db_version counter to itself,
+// and one entry in _merrow_source that says whose it is:
+//
+//     entry       local version L <- versions (previous, version] of a site, when, document ops
+//     cells       of the entry are those whose clock says L: no table of changes is kept. What was
+//                 overwritten since belongs to the entry that overwrote it.
+//
+// So what a changeset of any entry holds is read out of the clocks when somebody asks, and
+// neighbours can be made one at any time without touching rows.
+//
+// Tables (docs/format.md):
+//
+//   _merrow_source  (local INTEGER PRIMARY KEY, first, site, version, previous, ms, count,
+//                   documents)
+//       Versions (previous, version] of site ordinal `site` have the local versions `first` to
+//       `local`. Of site 0, this database, local == version. `documents` are the ops that came with
+//       them (document_ops.h).
+//   _merrow_waiting (id INTEGER PRIMARY KEY, local, bytes)
+//       Rows of the entry `local` whose table or column is not known here: frames (changeset.h).
+//   _merrow_part    (id INTEGER PRIMARY KEY, site, version, previous, whole, part, parts, bytes)
+//       Parts of changesets that have not all arrived: frames.
+//
+// Invariants:
+//   (1) seen() is the union of the entries' (previous, version], and what the disk says, whenever
+//       no transaction is open.
+//   (2) A version that is seen was applied, or overwritten by what was, or waits in
+//       _merrow_waiting; all of it in the transaction that made it seen.
+//   (3) Every row of _merrow_tx belongs to exactly one entry.
+//   (4) Entries of one site overlap only if neither has all of the other's ops; what is served of
+//       overlapping entries is one changeset.
+//
+// Thread-compatible, as its connection. Compiles into merrow.so too (replica.cmake).
+
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "changeset/hybrid_clock.h"
+#include "changeset/version_set.h"
+#include "store/cell_store.h"
+#include "store/replica_documents.h"
+#include "store/replica_types.h"
+
+namespace merrow::store {
+
+struct ReplicaOptions {
+  /// For timestamps. Must outlive the log.
+  const Clock* clock = nullptr;
+  /// Null: this database has no documents. Must outlive the log.
+  ReplicaDocuments* documents = nullptr;
+  ReplicaLimits limits;
+};
+
+class ReplicaLog {
+ public:
+  /// In the caller's transaction. Creates the tables if they are not there, takes what was written
+  /// while nobody kept a log as transactions of this site, and applies what waited for tables and
+  /// columns that are there now. Call Committed() after the commit.
+  static Result<std::unique_ptr<ReplicaLog>> Open(CellStore& cells, const ReplicaOptions& options);
+  ~ReplicaLog();
+  ReplicaLog(const ReplicaLog&) = delete;
+  ReplicaLog& operator=(const ReplicaLog&) = delete;
+
+  const cells::SiteId& own_site() const { return own_site_; }
+  /// The last version of this site.
+  cells::DbVersion own_version() const { return own_version_; }
+  /// What of which site is here, the own one included.
+  const changeset::SiteVersions& seen() const { return seen_; }
+
+  // --- Local transactions.
+
+  /// Document ops that the open transaction brings.
+  void NoteDocument(const DocumentOps& ops);
+  /// The last thing before the commit of a transaction that wrote: if it changed a tracked table or
+  /// a document, it becomes a transaction of this site. Its version, or nothing.
+  Result<std::optional<cells::DbVersion>> NoteLocal();
+  // One of them after each transaction in which something here was called.
+  void Committed();
+  /// An error means that the database cannot be read; try again before anything else.
+  Status RolledBack();
+
+  // --- Exchange.
+
+  /// Merges changesets, each in a savepoint of its own; one outcome each. In the caller's write
+  /// transaction, whose commit makes them seen. Error: of the database; the caller rolls back.
+  Result<std::vector<ReplicaOutcome>> Apply(std::span<const IncomingChangeset> changesets);
+  /// Changesets that cover what is here of `wanted`, newest first, until about `bytes_target` bytes
+  /// (at least one). In one read snapshot.
+  Result<ReplicaPage> Read(const cells::SiteId& site, const changeset::VersionRanges& wanted,
+                           size_t bytes_target);
+  /// In the caller's write transaction: applies what waits for the schema, if it can now. True if
+  /// there was something. To be called after a table was tracked or got columns.
+  Result<bool> ApplyWaiting();
+
+  // --- Identity.
+
+  /// Of the last version of `site` that is here, and about the 1st, 2nd, 4th, 8th, ... before it.
+  Result<std::vector<VersionProof>> Proofs(const cells::SiteId& site);
+  /// Nothing if what a peer has of this site fits. Else the last version that both agree on.
+  Result<std::optional<cells::DbVersion>> CheckProofs(std::span<const VersionProof> proofs);
+  /// In the caller's write transaction. Transactions of this site up to `agreed` stay those of the
+  /// old one, the later ones become the new one's. Cost: reads every clock once.
+  Result<cells::SiteId> TakeNewIdentity(cells::DbVersion agreed);
+
+  // --- Digests (replica_digest.h computes them). Repair is in the caller's write transaction.
+
+  /// Merges whole rows of another site as a transaction of this one, authors kept.
+  Status Repair(std::span<const SharedChangeset> rows);
+
+  // --- Upkeep.
+
+  /// In the caller's write transaction: one bounded step of combining old entries and dropping what
+  /// is left of none. True if there is more to do.
+  Result<bool> Prune();
+
+  /// Stops the process if memory and disk disagree. Cost: reads all entries.
+  void CheckInvariants();
+
+ private:
+  friend class ReplicaApplier;
+  friend class ReplicaPageReader;
+
+  struct Entry {
+    cells::DbVersion local = 0;
+    cells::DbVersion first = 0;
+    cells::SiteOrdinal site = 0;
+    cells::DbVersion version = 0;
+    cells::DbVersion previous = 0;
+    changeset::Timestamp timestamp;
+    Bytes documents;
+  };
+
+  ReplicaLog(CellStore& cells, const ReplicaOptions& options);
+
+  CellStore& cells_;
+  const ReplicaOptions options_;
+  cells::SiteId own_site_;
+  cells::DbVersion own_version_ = 0;
+  changeset::SiteVersions seen_;
+};
+
+}  // namespace merrow::store

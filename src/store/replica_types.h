@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a database hands to replication and takes from it. The words are those of
+// src/replication/replica.h, which this layer does not know; src/server turns one into the other.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "changeset/changeset.h"
+#include "changeset/version_set.h"
+#include "merrow/result.h"
+
+namespace merrow::store {
+
+using SharedChangeset = std::shared_ptr<const changeset::Changeset>;
+
+/// A changeset as it arrived. Parts are of one whole if site, versions, `parts` and `whole` agree.
+struct IncomingChangeset {
+  SharedChangeset changeset;
+  /// Of a part: names the exact split that it is of; 0 if parts == 1.
+  uint64_t whole = 0;
+};
+
+enum class ReplicaFate : uint8_t {
+  kApplied,   // in this transaction; `range` is seen once that is committed
+  kKnown,     // all of it was seen before; nothing was stored
+  kBuffered,  // a part: kept until the others are there
+  kWaiting,   // a document in it follows ops that are not here; nothing was stored
+  kRefused,   // nothing was stored; `error` says why. Conflict: it claims to be of this site, but
+              // of a version that this site does not remember (restored from a backup?)
+};
+
+struct ReplicaOutcome {
+  ReplicaFate fate = ReplicaFate::kApplied;
+  cells::SiteId site;
+  changeset::VersionRange range;  // kApplied: what counts as seen because of it
+  /// kApplied by the last part of several: the whole. Else null: what was handed in.
+  SharedChangeset whole;
+  std::optional<Error> error;
+};
+
+/// What is there of the versions of a site that somebody asked for.
+struct ReplicaPage {
+  /// Newest first.
+  std::vector<SharedChangeset> changesets;
+  /// What of the wanted versions these settle. The rest is on later pages, or not here.
+  changeset::VersionRanges settled;
+  /// There is more of the wanted versions here: ask again without what is settled.
+  bool more = false;
+};
+
+/// What a site has of one version of another: shows that one whether it was restored from a backup.
+struct VersionProof {
+  cells::DbVersion version = 0;
+  changeset::Timestamp timestamp;
+
+  friend bool operator==(const VersionProof&, const VersionProof&) = default;
+};
+inline constexpr size_t kVersionProofsMax = 64;
+
+/// Hashes of rows go into buckets by key.
+inline constexpr size_t kDigestBuckets = 256;
+struct RowDigest {
+  uint64_t key = 0;  // hash of table and key
+  uint64_t row = 0;  // hash of causal length, clocks, authors and values; or of the document's ops
+
+  friend bool operator==(const RowDigest&, const RowDigest&) = default;
+};
+
+struct ReplicaLimits {
+  /// Parts of changesets that are not complete yet; the oldest go first, and are pulled again.
+  size_t part_bytes_max = size_t{1} << 30;
+  /// Transactions of a site that are kept apart from each other, so that a peer who lacks one gets
+  /// one. Older ones are combined.
+  size_t entries_kept = 1024;
+};
+
+}  // namespace merrow::store
