@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is behind Store: shared by the sources store*.cc, which have a theme each (opening and
+// reading, writing, projection and folding, SQL writes, replication). Nobody else includes it.
+
+#pragma once
+
+#include <algorithm>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "merrow/document.h"
+#include "store/database_file.h"
+#include "store/document_cache.h"
+#include "store/document_log.h"
+#include "store/file_lock.h"
+#include "store/projection.h"
+#include "store/sqlite.h"
+#include "store/store.h"
+
+namespace merrow::store {
+
+using loro::Document;
+using loro::ImportStatus;
+using loro::VersionVector;
+
+/// The store makes no edits of its own, so nothing is ever written under this peer.
+inline constexpr loro::PeerId kStorePeer = 0;
+/// Rows that one step of upkeep writes, so that writes do not wait long behind it.
+inline constexpr size_t kProjectionsPerUpkeep = 16;
+/// Documents that one page of a scan over a whole table takes.
+inline constexpr int64_t kKeysPerPage = 256;
+
+/// A document table with what the store needs of it at hand.
+struct TableState {
+  const Table* table;
+  int64_t id;  // in _merrow_table
+  Projection projection;
+};
+
+/// A row that waits for its projection.
+struct StaleRow {
+  int64_t document_id = 0;
+  size_t edits = 0;
+  int64_t last_edit_ms = 0;
+};
+
+enum class IfAbsent { kCreate, kFail };
+
+/// The table does not take the row. Any other failure is of the database, and ends the transaction.
+inline bool IsRefusal(const Error& error) {
+  switch (error.code()) {
+    case ErrorCode::kConflict:         // a constraint
+    case ErrorCode::kLimit:            // a value that SQLite cannot hold
+    case ErrorCode::kInvalidArgument:  // a trigger of the schema that fails on it
+      return true;
+    default:
+      return false;
+  }
+}
+
+class Store::Impl {
+ public:
+  explicit Impl(const StoreOptions& options)
+      : options_(options), cache_(options.document_memory_bytes_max) {
+    MERROW_CHECK(options_.clock != nullptr);
+  }
+
+  Status Open();
+  void Close();
+
+  const Schema& schema() const { return schema_; }
+  std::vector<WriteResult> ApplyBatch(std::span<const Write> writes);
+  Result<VersionVector> Version(std::string_view table, std::string_view key);
+  Result<RowUpdates> ReadSnapshot(std::string_view table, std::string_view key);
+  Result<RowUpdates> ReadUpdates(std::string_view table, std::string_view key,
+                                 const VersionVector& from);
+  Result<std::string> ReadRow(std::string_view table, std::string_view key);
+  Result<Upkeep> RunUpkeep();
+  Status FlushProjections();
+  StoreStats stats() const;
+  void CheckInvariants() const;
+
+ private:
+  // --- Opening ---
+  Status OpenTables();
+  Status FillTable(size_t table);
+
+  // --- Documents ---
+  Result<DocumentName> Resolve(std::string_view table, std::string_view key) const;
+  Result<CachedDocument*> Load(const DocumentName& name, IfAbsent if_absent);
+  /// Gives an error as the outer result if the database failed, as the inner one if the document
+  /// does not decode.
+  Result<Status> Hydrate(CachedDocument* entry);
+  Error Quarantine(const DocumentName& name, int64_t id, const Error& why);
+  template <typename T, typename Read>
+  Result<T> WithDocument(std::string_view table, std::string_view key, Read read);
+  std::string Describe(const DocumentName& name) const {
+    return tables_[name.table].table->name + "/" + name.key;
+  }
+  bool OutgrewBase(const CachedDocument& entry) const;
+  void QueueFold(const CachedDocument& entry);
+
+  // --- Writing. The outer error of these means that the whole transaction is lost. ---
+  Status ApplyAll(std::span<const Write> writes, std::vector<WriteResult>* results);
+  Result<WriteResult> ApplyOne(const Write& write);
+  Result<WriteResult> ImportAndSave(CachedDocument* entry, BytesView update);
+  Result<WriteResult> Save(CachedDocument* entry, VersionVector before, const ImportStatus& status);
+  Status SaveOps(CachedDocument* entry, const Bytes& delta);
+  Status SaveRow(CachedDocument* entry, Projection::Effect effect);
+  Status CheckSize(const CachedDocument& entry, size_t new_bytes) const;
+  void Discard(CachedDocument* entry);
+  void ForgetTransaction();
+
+  // --- Projection and folding ---
+  bool MayDefer(const CachedDocument& entry, Projection::Effect effect) const;
+  Status DeferRow(const CachedDocument& entry);
+  Status ProjectRow(CachedDocument* entry);
+  /// In the caller's transaction. The inner error is of a row that its table refuses; it goes on
+  /// waiting.
+  Result<Status> ProjectStale(std::span<const DocumentName> names);
+  Result<Status> ProjectStaleRow(const DocumentName& name);
+  Status ProjectStaleAndCommit(std::span<const DocumentName> names);
+  std::vector<DocumentName> DueRows(int64_t pause_ms) const;
+  Status Fold(const DocumentName& name);
+  Result<Bytes> VerifiedSnapshot(CachedDocument* entry);
+  Status ReloadStale();
+
+  int64_t NowMs() const { return options_.clock->MonotonicMicros() / 1000; }
+
+  const StoreOptions options_;
+  Schema schema_;
+  std::optional<FileLock> lock_;        // released after the database is closed
+  std::unique_ptr<Database> database_;  // null: closed
+  std::optional<DocumentLog> log_;
+  std::vector<TableState> tables_;  // as schema_.tables()
+  std::unordered_map<std::string_view, size_t> table_index_;
+
+  DocumentCache cache_;
+  /// Why documents do not decode, as found by this process. Each is tried once per process, so that
+  /// a release that can decode it takes it out of quarantine.
+  std::unordered_map<int64_t, std::string> quarantine_;
+  /// The same as _merrow_stale.
+  std::unordered_map<DocumentName, StaleRow, DocumentNameHash> stale_;
+  std::deque<DocumentName> fold_queue_;
+  std::unordered_set<DocumentName, DocumentNameHash> fold_queued_;  // what is in fold_queue_
+  std::unordered_set<int64_t> fold_refused_;  // documents whose snapshot did not check out
+  /// Documents that the open transaction changed.
+  std::vector<DocumentName> touched_;
+  StoreStats stats_;
+};
+
+}  // namespace merrow::store

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Writing documents: imports, their logs and rows, one transaction for a batch.
+#include "store/store_impl.h"
+
+namespace merrow::store {
+
+std::vector<WriteResult> Store::Impl::ApplyBatch(std::span<const Write> writes) {
+  std::vector<WriteResult> results;
+  results.reserve(writes.size());
+  touched_.clear();
+  const Status status = ApplyAll(writes, &results);
+  if (!status.ok()) {
+    ForgetTransaction();
+    results.assign(writes.size(), WriteResult(status.error().Within("nothing was stored")));
+  } else {
+    ++stats_.transactions;
+  }
+  for (const WriteResult& result : results) {
+    const Applied* const applied = std::get_if<Applied>(&result);
+    if (applied == nullptr) {
+      ++stats_.updates_refused;
+    } else if (applied->delta != nullptr) {
+      ++stats_.updates_applied;
+      stats_.log_bytes_appended += applied->delta->size();
+    }
+  }
+  cache_.EvictToBudget();
+  return results;
+}
+
+Status Store::Impl::ApplyAll(std::span<const Write> writes, std::vector<WriteResult>* results) {
+  MERROW_ASSIGN(Transaction transaction, Transaction::Begin(database_.get()));
+  for (const Write& write : writes) {
+    MERROW_ASSIGN(WriteResult result, ApplyOne(write));
+    results->push_back(std::move(result));
+    cache_.EvictToBudget();
+  }
+  return transaction.Commit();
+}
+
+/// After a rollback: memory must not know more than the disk.
+void Store::Impl::ForgetTransaction() {
+  for (const DocumentName& name : touched_) {
+    cache_.Erase(name);
+  }
+  touched_.clear();
+  // If the disk cannot even be read, the rows that wait stay noted there for the next open.
+  [[maybe_unused]] const Status reloaded = ReloadStale();
+}
+
+Result<WriteResult> Store::Impl::ApplyOne(const Write& write) {
+  const StoreLimits& limits = options_.limits;
+  const Result<DocumentName> name = Resolve(write.table, write.key);
+  if (!name.ok()) {
+    return WriteResult(name.error());
+  }
+  if (write.key.empty() || write.key.size() > limits.key_bytes_max || !IsUtf8(write.key) ||
+      write.key.find('\0') != std::string_view::npos) {
+    return WriteResult(InvalidArgument("a key must be UTF-8 without zero bytes, from 1 to " +
+                                       std::to_string(limits.key_bytes_max) + " bytes long (" +
+                                       std::to_string(write.key.size()) + ")"));
+  }
+  if (write.update.size() > limits.update_bytes_max) {
+    return WriteResult(LimitReached("an update of " + std::to_string(write.update.size()) +
+                                    " bytes; update_bytes_max is " +
+                                    std::to_string(limits.update_bytes_max)));
+  }
+  // Reading cannot harm the transaction, so a document that cannot be read fails alone.
+  const Result<CachedDocument*> entry = Load(*name, IfAbsent::kCreate);
+  if (!entry.ok()) {
+    return WriteResult(entry.error());
+  }
+  return ImportAndSave(*entry, write.update);
+}
+
+/// Drops a document that may have more in memory than on disk.
+void Store::Impl::Discard(CachedDocument* entry) {
+  const DocumentName name = entry->name;
+  cache_.Erase(name);
+}
+
+Result<WriteResult> Store::Impl::ImportAndSave(CachedDocument* entry, BytesView update) {
+  VersionVector before = entry->document.version();
+  entry->unsaved = true;
+  const Result<ImportStatus> status = entry->document.Import(update);
+  if (!status.ok() || !status->pending.empty()) {
+    // A failed import leaves the document as it was, or broken. One that parked ops may have
+    // applied others.
+    const bool intact = status.ok() ? status->success.empty() : !entry->document.is_broken();
+    if (!intact || entry->id == 0) {
+      Discard(entry);
+    } else {
+      entry->document.DropPending();
+      entry->unsaved = false;
+    }
+    if (!status.ok()) {
+      return WriteResult(status.error());
+    }
+    return WriteResult(MissingDependencies{std::move(before)});
+  }
+  if (status->success.empty()) {
+    entry->unsaved = false;
+    WriteResult nothing_new = Applied{before, before, nullptr, false};
+    if (entry->id == 0) {
+      Discard(entry);
+    }
+    return nothing_new;
+  }
+  // A row has its whole history: it is stored as updates, and clients may ask for any part of it.
+  if (before.empty() && entry->document.is_shallow()) {
+    Discard(entry);
+    return WriteResult(
+        Unsupported("a shallow snapshot cannot start a row: its history is trimmed"));
+  }
+  touched_.push_back(entry->name);
+  return Save(entry, std::move(before), *status);
+}
+
+Status Store::Impl::CheckSize(const CachedDocument& entry, size_t new_bytes) const {
+  const size_t bytes = entry.base_bytes + entry.log_bytes + new_bytes;
+  if (bytes > options_.limits.document_bytes_max) {
+    return LimitReached(Describe(entry.name) + " would have " + std::to_string(bytes) +
+                        " bytes; document_bytes_max is " +
+                        std::to_string(options_.limits.document_bytes_max));
+  }
+  if (entry.next_seq > kSeqMax) {
+    return Busy(Describe(entry.name) + " has a full log, which waits to be folded");
+  }
+  return {};
+}
+
+Result<WriteResult> Store::Impl::Save(CachedDocument* entry, VersionVector before,
+                                      const ImportStatus& status) {
+  auto delta = std::make_shared<const Bytes>(entry->document.ExportUpdates(before));
+  const bool created = entry->id == 0;
+  if (const Status size = CheckSize(*entry, delta->size()); !size.ok()) {
+    Discard(entry);
+    return WriteResult(size.error());
+  }
+  const Projection& projection = tables_[entry->name.table].projection;
+  const auto effect =
+      created ? Projection::Effect::kImmediate : projection.EffectOf(status.changed);
+  MERROW_ASSIGN(Savepoint savepoint, Savepoint::Begin(database_.get()));
+  // The row first: it is what may be refused.
+  const Status row = SaveRow(entry, effect);
+  if (!row.ok()) {
+    if (!IsRefusal(row.error())) {
+      return row.error();
+    }
+    MERROW_TRY(savepoint.Rollback());
+    Discard(entry);
+    const bool too_long = row.error().code() == ErrorCode::kLimit;
+    return WriteResult(too_long ? row.error() : Conflict(row.error().message()));
+  }
+  MERROW_TRY(SaveOps(entry, *delta));
+  MERROW_TRY(savepoint.Release());
+  entry->unsaved = false;
+  cache_.Grew(*entry, delta->size());
+  if (OutgrewBase(*entry)) {
+    QueueFold(*entry);
+  }
+  return WriteResult(
+      Applied{std::move(before), entry->document.version(), std::move(delta), created});
+}
+
+Status Store::Impl::SaveOps(CachedDocument* entry, const Bytes& delta) {
+  if (entry->id == 0) {
+    MERROW_ASSIGN(entry->id, log_->Create(tables_[entry->name.table].id, entry->name.key));
+  }
+  MERROW_TRY(log_->Append(entry->id, entry->next_seq, delta));
+  ++entry->next_seq;
+  entry->log_bytes += delta.size();
+  ++entry->log_entries;
+  return {};
+}
+
+}  // namespace merrow::store
