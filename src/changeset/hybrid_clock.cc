@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "changeset/hybrid_clock.h"
 
+#include <cstdint>
 #include <limits>
 
 namespace merrow::changeset {
@@ -17,7 +18,9 @@ Timestamp HybridClock::Next(int64_t now_ms) {
 }
 
 bool HybridClock::Observe(const Timestamp& timestamp, int64_t now_ms) {
-  if (timestamp.ms > now_ms && timestamp.ms - now_ms > skew_ms_max_) return false;
+  // Unsigned: the difference of two times can be larger than either type's largest time.
+  const uint64_t ahead_ms = static_cast<uint64_t>(timestamp.ms) - static_cast<uint64_t>(now_ms);
+  if (timestamp.ms > now_ms && ahead_ms > static_cast<uint64_t>(skew_ms_max_)) return false;
   if (timestamp > last_) last_ = timestamp;
   return true;
 }
