@@ -349,10 +349,15 @@ Status CellStore::ApplyRowChange(const cells::Transaction& transaction,
 Status CellStore::ApplyTransaction(const cells::Transaction& transaction) {
   MERROW_TRY(cells::CheckTransaction(transaction));
   MERROW_TRY(Join());
+  transaction_.RaiseVersion(transaction.version);
+  return MergeRows(transaction);
+}
+
+Status CellStore::MergeRows(const cells::Transaction& transaction) {
+  MERROW_TRY(Join());
   if (!merge_equal_values_.has_value()) {
     MERROW_ASSIGN(merge_equal_values_, ConfigInt("merge-equal-values", 0));
   }
-  transaction_.RaiseVersion(transaction.version);
   std::vector<cells::SiteOrdinal> authors;
   for (const cells::SiteId& author : transaction.authors) {
     MERROW_ASSIGN(const cells::SiteOrdinal ordinal, OrdinalOf(author));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/cell_store.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "cells/packed_key.h"
@@ -50,10 +51,20 @@ Status CellStore::Join() {
 }
 
 Result<cells::DbVersion> CellStore::ReadDbVersion() {
-  MERROW_TRY(read_version_.Prepare(db_, "SELECT max(id) FROM main._merrow_tx"));
+  // Transactions that left no clocks (document ops, merges without effect) are only in the replica
+  // log.
+  if (read_version_has_log_ != tables_.has_replica_log()) {
+    read_version_has_log_ = tables_.has_replica_log();
+    read_version_.Finalize();
+  }
+  MERROW_TRY(read_version_.Prepare(
+      db_, read_version_has_log_
+               ? "SELECT (SELECT max(id) FROM main._merrow_tx), (SELECT max(local) FROM "
+                 "main._merrow_source)"
+               : "SELECT max(id), 0 FROM main._merrow_tx"));
   const ResetAtEnd reset(read_version_);
   MERROW_ASSIGN(const bool row, read_version_.Step());
-  return row ? read_version_.Int(0) >> kPartBits : 0;
+  return row ? std::max(read_version_.Int(0) >> kPartBits, read_version_.Int(1)) : 0;
 }
 
 Result<cells::DbVersion> CellStore::DbVersion() {

@@ -121,6 +121,9 @@ class CellStore {
   /// All rows, cells of a row together. Not found if a table or column is not known here. On error
   /// some rows may be merged; the caller rolls back.
   Status ApplyTransaction(const cells::Transaction& transaction);
+  /// The same, stamped with transaction().version() as it is, whatever version it has where it
+  /// comes from. REQUIRES: CheckTransaction said that it is well-formed
+  Status MergeRows(const cells::Transaction& transaction);
 
   // --- Called by capture.
 
@@ -185,6 +188,7 @@ class CellStore {
   std::vector<cells::ColumnId> changed_;
 
   CellStatement join_, read_version_, to_text_, to_number_;
+  bool read_version_has_log_ = false;
 };
 
 /// A savepoint of a function that must do all or nothing; rolled back unless released.

@@ -198,10 +198,12 @@ Status CellTables::Load() {
   CellStatement statement;
   MERROW_TRY(
       statement.Prepare(db_,
-                        "SELECT count(*) FROM main.sqlite_master WHERE type = 'table' AND name IN "
-                        "('_merrow_cell_table', '_merrow_tx')"));
+                        "SELECT count(*), count(*) FILTER (WHERE name = '_merrow_source') FROM "
+                        "main.sqlite_master WHERE type = 'table' AND name IN "
+                        "('_merrow_cell_table', '_merrow_tx', '_merrow_source')"));
   MERROW_ASSIGN(const bool counted, statement.Step());
-  initialized_ = counted && statement.Int(0) == 2;
+  has_replica_log_ = counted && statement.Int(1) == 1;
+  initialized_ = counted && statement.Int(0) - statement.Int(1) == 2;
   if (!initialized_) {
     return {};
   }

@@ -90,6 +90,8 @@ class CellTables {
 
   /// Merrow's own tables exist.
   bool initialized() const { return initialized_; }
+  /// A replica log (replica_log.h) says whose the transactions are.
+  bool has_replica_log() const { return has_replica_log_; }
   /// A reader that outlives a Refresh() keeps a copy of this.
   const std::vector<std::shared_ptr<CellTable>>& tables() const { return tables_; }
   /// Null if there is none.
@@ -118,6 +120,7 @@ class CellTables {
   sqlite3* db_;
   int64_t schema_version_ = -1;
   bool initialized_ = false;
+  bool has_replica_log_ = false;
   std::vector<std::shared_ptr<CellTable>> tables_;
   CellStatement read_schema_version_;
 };
