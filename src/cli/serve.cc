@@ -8,60 +8,96 @@
 #include <iostream>
 #include <memory>
 
+#include "server/config.h"
 #include "server/server.h"
 
 namespace merrow::cli {
 namespace {
 
 struct ServeFlags {
-  server::ServerOptions options;
-  std::string listen = "127.0.0.1:6377";
-  std::string log_level = "info";
+  std::string config_file;
+  server::Config config;
 };
 
-int Serve(ServeFlags flags) {
-  // Standard output is for the one line that says where the server is; logs go to standard error.
+Result<server::Config> ReadSettings(const ServeFlags& flags) {
+  if (flags.config_file.empty()) return flags.config;
+  MERROW_ASSIGN(const server::Config file, server::ReadConfig(flags.config_file));
+  return server::Overlay(file, flags.config);
+}
+
+void StartLog(const std::string& level) {
+  // Standard output is for the lines that say where the server is; logs go to standard error.
   auto logger = spdlog::stderr_color_mt("merrow");
   spdlog::set_default_logger(logger);
-  spdlog::set_level(spdlog::level::from_str(flags.log_level));
+  spdlog::set_level(spdlog::level::from_str(level));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v", spdlog::pattern_time_type::utc);
+}
 
-  Result<net::ListenAddress> listen = net::ParseListenAddress(flags.listen);
-  Status status;
-  if (!listen.ok()) {
-    status = listen.error().Within("--listen");
-  } else {
-    flags.options.listen = std::move(listen).value();
-    status = server::RunServer(flags.options, [](const std::string& url) {
-      std::cout << "merrow: listening on " << url << std::endl;
-    });
-  }
+void PrintUrls(const server::ServerUrls& urls) {
+  std::cout << "merrow: listening on " << urls.clients << "\n";
+  if (!urls.sites.empty()) std::cout << "merrow: sites connect to " << urls.sites << "\n";
+  std::cout << std::flush;
+}
+
+int Serve(const server::Config& config) {
+  StartLog(config.log_level.value_or(server::kDefaultLogLevel));
+  const Result<server::ServerOptions> options = server::ToServerOptions(config);
+  const Status status = options.ok() ? server::RunServer(*options, PrintUrls) : options.error();
   if (status.ok()) return 0;
   std::cerr << "merrow: " << status.error().ToString() << std::endl;
   return 1;
+}
+
+void AddReplicationFlags(CLI::App& serve, server::Config& config) {
+  serve.add_flag("--replicate", config.replicate,
+                 "keep transactions for other sites; implied by --peer and --peer-listen");
+  serve
+      .add_option("--peer", config.peers,
+                  "ws://HOST:PORT or wss://HOST:PORT of another site; repeatable")
+      ->allow_extra_args(false);
+  serve.add_option("--peer-listen", config.peer_listen,
+                   "HOST:PORT where other sites connect to; port 0 picks one");
+  serve.add_option("--peer-token-file", config.peer_token_file,
+                   "file with the secret that all sites share");
+  serve.add_option("--tls-cert", config.tls_cert, "PEM certificate of this site");
+  serve.add_option("--tls-key", config.tls_key, "PEM key of the certificate");
+  serve.add_option("--tls-ca", config.tls_ca, "PEM certificates that sign the other sites'");
 }
 
 }  // namespace
 
 void AddServe(CLI::App& app, int& exit_code) {
   const auto flags = std::make_shared<ServeFlags>();
+  server::Config& config = flags->config;
   CLI::App* serve = app.add_subcommand("serve", "Serve the rows of a database to live clients");
-  serve->add_option("--db", flags->options.database_path, "SQLite file; created if missing")
-      ->required();
-  serve->add_option("--schema", flags->options.schema_path, "SQL file that declares the tables")
-      ->required();
-  serve->add_option("--listen", flags->listen, "HOST:PORT; port 0 picks one")
-      ->capture_default_str();
-  serve->add_option("--static", flags->options.static_directory, "directory of web pages to serve");
+  serve->add_option("--config", flags->config_file,
+                    "TOML file with the settings; flags win over it");
+  serve->add_option("--db", config.db, "SQLite file; created if missing");
+  serve->add_option("--schema", config.schema, "SQL file that declares the tables");
+  serve->add_option("--listen", config.listen, "HOST:PORT; port 0 picks one")
+      ->default_str(server::kDefaultListen);
+  serve->add_option("--static", config.static_directory, "directory of web pages to serve");
   serve
-      ->add_option("--doc-memory", flags->options.document_memory_bytes_max,
+      ->add_option("--doc-memory", config.doc_memory_bytes,
                    "memory for open documents, such as 256MiB")
       ->transform(CLI::AsSizeValue(false))
       ->default_str("256MiB");
-  serve->add_option("--log-level", flags->log_level, "what to log")
-      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
-      ->capture_default_str();
-  serve->callback([flags, &exit_code] { exit_code = Serve(*flags); });
+  serve->add_option("--log-level", config.log_level, "what to log")
+      ->check(CLI::IsMember(server::LogLevelNames()))
+      ->default_str(server::kDefaultLogLevel);
+  AddReplicationFlags(*serve, config);
+  serve->callback([flags, &exit_code] {
+    const Result<server::Config> settings = ReadSettings(*flags);
+    if (!settings.ok()) {
+      std::cerr << "merrow: " << settings.error().ToString() << std::endl;
+      exit_code = 1;
+      return;
+    }
+    // What only a command line that makes no sense can lack.
+    if (!settings->db.has_value()) throw CLI::RequiredError("--db");
+    if (!settings->schema.has_value()) throw CLI::RequiredError("--schema");
+    exit_code = Serve(*settings);
+  });
 }
 
 }  // namespace merrow::cli

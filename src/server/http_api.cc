@@ -131,7 +131,7 @@ void HttpApi::GetRow(const HttpRequest& request, ResponseWriter response) {
 }
 
 void HttpApi::PostQuery(const HttpRequest& request, ResponseWriter response) {
-  Result<QueryRequest> query = ParseQueryRequest(request.body);
+  Result<SqlStatement> query = ParseQueryRequest(request.body);
   if (!query.ok()) return Refuse(request, response, query.error());
   // First what the rows of long documents still lack, so that the query sees every edit that was
   // acknowledged before it.

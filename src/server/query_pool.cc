@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/query_pool.h"
 
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "loro/json_writer.h"
@@ -9,79 +8,8 @@
 namespace merrow::server {
 namespace {
 
-using Json = nlohmann::json;
-
 // Rows are sent in chunks of about this size.
 constexpr size_t kChunkBytes = 32 << 10;
-
-constexpr char kNotAParameter[] = "a parameter is null, true, false, a number or a string";
-
-Result<OwnedSqlValue> ToSqlValue(const Json& json) {
-  switch (json.type()) {
-    case Json::value_t::null:
-      return OwnedSqlValue(store::SqlNull());
-    case Json::value_t::boolean:
-      return OwnedSqlValue(json.get<bool>());
-    case Json::value_t::number_integer:
-      return OwnedSqlValue(json.get<int64_t>());
-    case Json::value_t::number_unsigned:
-      if (json.get<uint64_t>() > static_cast<uint64_t>(INT64_MAX)) {
-        return InvalidArgument("parameter " + json.dump() + " does not fit 64 bits");
-      }
-      return OwnedSqlValue(json.get<int64_t>());
-    case Json::value_t::number_float:
-      return OwnedSqlValue(json.get<double>());
-    case Json::value_t::string:
-      return OwnedSqlValue(json.get<std::string>());
-    default:
-      return InvalidArgument(kNotAParameter);
-  }
-}
-
-store::SqlValue View(const OwnedSqlValue& value) {
-  return std::visit(
-      [](const auto& plain) -> store::SqlValue {
-        if constexpr (std::is_same_v<std::decay_t<decltype(plain)>, std::string>) {
-          return std::string_view(plain);
-        } else {
-          return plain;
-        }
-      },
-      value);
-}
-
-// Text in a database need not be UTF-8; JSON has to be.
-void AppendText(std::string_view text, std::string* out) {
-  if (IsUtf8(text)) {
-    loro::AppendJsonString(text, out);
-    return;
-  }
-  std::string repaired;
-  for (const char byte : text) {
-    if (static_cast<uint8_t>(byte) < 0x80) {
-      repaired.push_back(byte);
-    } else {
-      repaired += "\xEF\xBF\xBD";
-    }
-  }
-  loro::AppendJsonString(repaired, out);
-}
-
-void AppendSqlValue(const store::SqlValue& value, std::string* out) {
-  if (std::holds_alternative<store::SqlNull>(value)) {
-    *out += "null";
-  } else if (const auto* boolean = std::get_if<bool>(&value)) {
-    *out += *boolean ? "1" : "0";
-  } else if (const auto* integer = std::get_if<int64_t>(&value)) {
-    *out += std::to_string(*integer);
-  } else if (const auto* number = std::get_if<double>(&value)) {
-    loro::AppendJsonNumber(*number, out);
-  } else if (const auto* text = std::get_if<std::string_view>(&value)) {
-    AppendText(*text, out);
-  } else {
-    *out += "{\"blob\":\"" + ToBase64(std::get<store::SqlBlob>(value).bytes) + "\"}";
-  }
-}
 
 }  // namespace
 
@@ -89,7 +17,7 @@ std::string ErrorJson(std::string_view code, std::string_view message) {
   std::string json = "{\"error\":{\"code\":";
   loro::AppendJsonString(code, &json);
   json += ",\"message\":";
-  AppendText(message, &json);
+  AppendJsonText(message, &json);
   return json + "}}";
 }
 
@@ -115,39 +43,6 @@ int HttpStatusOf(ErrorCode code) {
       return 503;
   }
   return 500;
-}
-
-Result<QueryRequest> ParseQueryRequest(BytesView body) {
-  if (body.size() > kQueryBytesMax) {
-    return LimitReached("a query of " + std::to_string(body.size()) + " bytes; the limit is " +
-                        std::to_string(kQueryBytesMax));
-  }
-  // What is nested deeper than parameters are is not built, since a few bytes of it take much
-  // memory.
-  bool is_deep = false;
-  const auto keep = [&is_deep](int depth, Json::parse_event_t event, const Json&) {
-    const bool opens =
-        event == Json::parse_event_t::array_start || event == Json::parse_event_t::object_start;
-    is_deep = is_deep || (opens && depth > 1);
-    return !(opens && depth > 1);
-  };
-  const Json json = Json::parse(body, keep, false);
-  if (is_deep) return InvalidArgument(kNotAParameter);
-  QueryRequest request;
-  if (json.is_string()) {
-    request.sql = json.get<std::string>();
-    return request;
-  }
-  const bool fits = json.is_array() && !json.empty() && json.size() <= 2 && json[0].is_string() &&
-                    (json.size() == 1 || json[1].is_array());
-  if (!fits) return InvalidArgument(R"(the body is not like ["SELECT ...", [1, "a"]])");
-  request.sql = json[0].get<std::string>();
-  if (json.size() == 1) return request;
-  for (const Json& item : json[1]) {
-    MERROW_ASSIGN(OwnedSqlValue value, ToSqlValue(item));
-    request.params.push_back(std::move(value));
-  }
-  return request;
 }
 
 // One response on its way: filled by a pool thread, sent by the loop.
@@ -267,7 +162,7 @@ QueryPool::~QueryPool() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-void QueryPool::Start(QueryRequest request, net::ResponseWriter response) {
+void QueryPool::Start(SqlStatement request, net::ResponseWriter response) {
   {
     const std::lock_guard lock(mutex_);
     if (queue_.size() < options_.waiting_max) {
@@ -301,8 +196,7 @@ void QueryPool::Run(store::Reader& reader, Job job) {
     if (stopping_) return stream->Refuse(Cancelled("the server is stopping"));
     running_.push_back(stream);
   }
-  std::vector<store::SqlValue> params;
-  for (const OwnedSqlValue& param : job.request.params) params.push_back(View(param));
+  const std::vector<store::SqlValue> params = SqlViews(job.request.params);
 
   uint64_t row_number = 0;
   bool has_columns = false;
@@ -313,7 +207,7 @@ void QueryPool::Run(store::Reader& reader, Job job) {
     buffer += "{\"columns\":[";
     for (size_t i = 0; i < names.size(); ++i) {
       if (i > 0) buffer.push_back(',');
-      AppendText(names[i], &buffer);
+      AppendJsonText(names[i], &buffer);
     }
     buffer += "]}\n";
     // An interruption from before the query began is lost, but this is not.

@@ -24,23 +24,10 @@
 
 #include "base/clock.h"
 #include "net/http_server.h"
+#include "server/sql_json.h"
 #include "store/reader.h"
 
 namespace merrow::server {
-
-/// A value of the request's JSON, owned.
-using OwnedSqlValue = std::variant<store::SqlNull, bool, int64_t, double, std::string>;
-
-struct QueryRequest {
-  std::string sql;
-  std::vector<OwnedSqlValue> params;
-};
-
-/// Bytes of a request for a query, parameters included.
-inline constexpr size_t kQueryBytesMax = size_t{4} << 20;
-
-/// Reads `["SELECT ...", [1, "a"]]`, `["SELECT ..."]` or `"SELECT ..."`.
-Result<QueryRequest> ParseQueryRequest(BytesView body);
 
 class QueryPool {
  public:
@@ -60,11 +47,11 @@ class QueryPool {
   QueryPool& operator=(const QueryPool&) = delete;
 
   /// Answers `response` with the query's rows. Call on the loop.
-  void Start(QueryRequest request, net::ResponseWriter response);
+  void Start(SqlStatement request, net::ResponseWriter response);
 
  private:
   struct Job {
-    QueryRequest request;
+    SqlStatement request;
     net::ResponseWriter response;
   };
   class Stream;

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include <memory>
+#include <utility>
 
 #include "base/clock.h"
 #include "net/event_loop.h"
@@ -47,8 +48,10 @@ void LogSync(sync::LogLevel level, std::string_view line) {
   }
 }
 
-// Everything of a running server, in the order in which parts depend on each other.
-class Server {
+}  // namespace
+
+// In the order in which parts depend on each other.
+class Server::Impl {
  public:
   Status Open(const ServerOptions& options) {
     drain_timeout_ = options.drain_timeout;
@@ -87,10 +90,26 @@ class Server {
     MERROW_ASSIGN(http_, net::HttpServer::Listen(loop_, options.listen, std::move(http_options),
                                                  *api_, api_.get()));
     api_->SetNetCounters(http_->counters());
-    return loop_.OnSignals({SIGTERM, SIGINT}, [this](int signal) { OnSignal(signal); });
+    urls_.clients = "http://" + http_->address().ToString();
+    return {};
   }
 
-  std::string url() const { return "http://" + http_->address().ToString(); }
+  const ServerUrls& urls() const { return urls_; }
+
+  Status StopOnSignals(const std::vector<int>& signals) {
+    return loop_.OnSignals(signals, [this](int signal) {
+      if (stopping_) {
+        spdlog::warn("signal {} again: stopping at once", signal);
+        return loop_.Stop();
+      }
+      spdlog::info("signal {}: draining", signal);
+      Drain();
+    });
+  }
+
+  void Stop() {
+    loop_.Post([this] { Drain(); });
+  }
 
   void Run() {
     Tick();
@@ -107,13 +126,8 @@ class Server {
     tick_ = loop_.RunAfter(kTickInterval, [this] { Tick(); });
   }
 
-  void OnSignal(int signal) {
-    if (stopping_) {
-      spdlog::warn("signal {} again: stopping at once", signal);
-      return loop_.Stop();
-    }
-    stopping_ = true;
-    spdlog::info("signal {}: draining", signal);
+  void Drain() {
+    if (std::exchange(stopping_, true)) return;
     // Behind everything that clients have handed in so far, so that they still hear of it.
     store_->Run([this](store::Store&) -> std::function<void()> {
       return [this] {
@@ -133,23 +147,38 @@ class Server {
   std::unique_ptr<HttpApi> api_;
   std::unique_ptr<net::HttpServer> http_;
   net::EventLoop::Timer tick_;
+  ServerUrls urls_;
   std::chrono::milliseconds drain_timeout_{};
   bool stopping_ = false;
 };
 
-}  // namespace
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Server::~Server() = default;
 
-Status RunServer(const ServerOptions& options,
-                 const std::function<void(const std::string& url)>& on_listening) {
+Result<std::unique_ptr<Server>> Server::Open(const ServerOptions& options) {
   if (!options.listen.is_loopback) {
     return InvalidArgument("cannot listen on " + options.listen.ToString() +
                            ": without authentication only loopback addresses are safe");
   }
+  auto impl = std::make_unique<Impl>();
+  MERROW_TRY(impl->Open(options));
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+const ServerUrls& Server::urls() const { return impl_->urls(); }
+Status Server::StopOnSignals(const std::vector<int>& signals) {
+  return impl_->StopOnSignals(signals);
+}
+void Server::Run() { impl_->Run(); }
+void Server::Stop() { impl_->Stop(); }
+
+Status RunServer(const ServerOptions& options,
+                 const std::function<void(const ServerUrls& urls)>& on_listening) {
   RaiseDescriptorLimit();
-  Server server;
-  MERROW_TRY(server.Open(options));
-  on_listening(server.url());
-  server.Run();
+  MERROW_ASSIGN(const std::unique_ptr<Server> server, Server::Open(options));
+  MERROW_TRY(server->StopOnSignals({SIGTERM, SIGINT}));
+  on_listening(server->urls());
+  server->Run();
   return {};
 }
 

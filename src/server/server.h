@@ -10,12 +10,32 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "merrow/result.h"
 #include "net/listen_address.h"
 
 namespace merrow::server {
+
+/// How this site exchanges changes with others.
+struct ReplicationOptions {
+  /// Transactions are kept so that they can be published. Needed by all that follows.
+  bool enabled = false;
+  /// URLs of sites to connect to: ws://HOST:PORT, wss://HOST:PORT.
+  std::vector<std::string> peers;
+  /// Where other sites connect to. Not on loopback: a token or tls_ca is required.
+  std::optional<net::ListenAddress> listen;
+  /// A file with the secret that all sites share; empty: none.
+  std::string token_file;
+  /// PEM files; empty: none. The certificate is shown to whoever connects and to whom this site
+  /// connects; `tls_ca` says whose certificates are taken, on both sides.
+  std::string tls_cert;
+  std::string tls_key;
+  std::string tls_ca;
+};
 
 struct ServerOptions {
   std::string database_path;
@@ -24,12 +44,42 @@ struct ServerOptions {
   /// A directory of web pages to serve; empty: none.
   std::string static_directory;
   size_t document_memory_bytes_max = size_t{256} << 20;
+  ReplicationOptions replication;
   /// How long connections may take to close after SIGTERM.
   std::chrono::milliseconds drain_timeout{5000};
 };
 
-/// Serves until SIGTERM or SIGINT. Calls `on_listening` with the URL once connections are accepted.
+/// Where a server listens.
+struct ServerUrls {
+  std::string clients;  // http://HOST:PORT
+  std::string sites;    // ws://HOST:PORT or wss://HOST:PORT; empty: nowhere
+};
+
+/// Everything of a running server. Open, then Run; then it may be destroyed.
+class Server {
+ public:
+  /// Opens the database and listens; connections are served in Run().
+  static Result<std::unique_ptr<Server>> Open(const ServerOptions& options);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  const ServerUrls& urls() const;
+  /// Drains when one of these signals comes; a second one does not wait.
+  Status StopOnSignals(const std::vector<int>& signals);
+  /// Serves until Stop() has drained.
+  void Run();
+  /// Drains: what clients have handed in is committed and answered, then Run() returns. Any thread.
+  void Stop();
+
+ private:
+  class Impl;
+  explicit Server(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Serves until SIGTERM or SIGINT. Calls `on_listening` once connections are accepted.
 Status RunServer(const ServerOptions& options,
-                 const std::function<void(const std::string& url)>& on_listening);
+                 const std::function<void(const ServerUrls& urls)>& on_listening);
 
 }  // namespace merrow::server

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The configuration file: every setting arrives, what is wrong is named with file, line and key,
+// flags win, and what contradicts itself is refused.
+
+#include "server/config.h"
+
+#include <gmock/gmock.h>
+
+#include "server/server_test_util.h"
+
+namespace merrow::server {
+namespace {
+
+using net::testing::Expect;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr char kWhole[] = R"(# A site.
+db = "notes.db"
+schema = "/etc/merrow/schema.sql"
+listen = "127.0.0.1:7001"
+static = "web"
+doc-memory = "64MiB"
+log-level = "debug"
+
+replicate = true
+peers = ["ws://127.0.0.1:7102", "wss://other.example:7103"]
+peer-listen = "127.0.0.1:7101"
+peer-token-file = "token"
+tls-cert = "site.pem"
+tls-key = "site.key"
+tls-ca = "ca.pem"
+)";
+
+std::string ErrorOf(std::string_view text) {
+  const Result<Config> config = ParseConfig(text, "/etc/merrow/merrow.toml");
+  if (config.ok()) return "";
+  EXPECT_EQ(config.error().code(), ErrorCode::kInvalidArgument);
+  return config.error().message();
+}
+
+Config Minimal() {
+  Config config;
+  config.db = "a.db";
+  config.schema = "a.sql";
+  return config;
+}
+
+TEST(Config, EverySettingArrivesAndPathsAreRelativeToTheFile) {
+  const Config config = Expect(ParseConfig(kWhole, "sites/merrow.toml"));
+  EXPECT_EQ(config.db, "sites/notes.db");
+  EXPECT_EQ(config.schema, "/etc/merrow/schema.sql");
+  EXPECT_EQ(config.listen, "127.0.0.1:7001");
+  EXPECT_EQ(config.static_directory, "sites/web");
+  EXPECT_EQ(config.doc_memory_bytes, uint64_t{64} << 20);
+  EXPECT_EQ(config.log_level, "debug");
+  EXPECT_EQ(config.replicate, true);
+  EXPECT_THAT(config.peers, ElementsAre("ws://127.0.0.1:7102", "wss://other.example:7103"));
+  EXPECT_EQ(config.peer_listen, "127.0.0.1:7101");
+  EXPECT_EQ(config.peer_token_file, "sites/token");
+  EXPECT_EQ(config.tls_cert, "sites/site.pem");
+  EXPECT_EQ(config.tls_key, "sites/site.key");
+  EXPECT_EQ(config.tls_ca, "sites/ca.pem");
+
+  const Config empty = Expect(ParseConfig("", "merrow.toml"));
+  EXPECT_FALSE(empty.db.has_value());
+  EXPECT_FALSE(empty.replicate.has_value());
+  EXPECT_EQ(Expect(ParseConfig("db = 'a.db'", "merrow.toml")).db, "a.db");
+}
+
+TEST(Config, WhatIsWrongIsNamedWithFileLineAndKey) {
+  EXPECT_EQ(ErrorOf("db = \"a\"\n\nlisten-on = 7\n"),
+            "/etc/merrow/merrow.toml:3: listen-on: there is no such setting");
+  EXPECT_EQ(ErrorOf("\ndb = 7\n"),
+            "/etc/merrow/merrow.toml:2: db: a string is expected, not a whole number");
+  EXPECT_EQ(ErrorOf("replicate = \"yes\""),
+            "/etc/merrow/merrow.toml:1: replicate: true or false is expected, not a string");
+  EXPECT_EQ(ErrorOf("peers = \"ws://a\""),
+            "/etc/merrow/merrow.toml:1: peers: a list of strings is expected, not a string");
+  EXPECT_EQ(ErrorOf("peers = [\"ws://a\",\n 7]"),
+            "/etc/merrow/merrow.toml:2: peers: a string in the list is expected, not a whole "
+            "number");
+  EXPECT_EQ(ErrorOf("doc-memory = -1"), "/etc/merrow/merrow.toml:1: doc-memory: -1 is negative");
+  EXPECT_THAT(ErrorOf("doc-memory = \"much\""), HasSubstr(":1: doc-memory: \"much\" is no size"));
+  EXPECT_THAT(ErrorOf("doc-memory = 1.5"), HasSubstr("not a number with a fraction"));
+  EXPECT_EQ(ErrorOf("log-level = \"loud\""),
+            "/etc/merrow/merrow.toml:1: log-level: there is no level \"loud\"");
+  EXPECT_EQ(ErrorOf("replication = 7"),
+            "/etc/merrow/merrow.toml:1: replication: a table is expected, not a whole number");
+  EXPECT_EQ(ErrorOf("[replication]\nspeed = 7"),
+            "/etc/merrow/merrow.toml:2: replication.speed: there is no such setting");
+  EXPECT_THAT(ErrorOf("db = \"a\"\nlisten = \n"), HasSubstr("/etc/merrow/merrow.toml:2: "));
+  EXPECT_THAT(ErrorOf("db = \"a\"\ndb = \"b\"\n"), HasSubstr("/etc/merrow/merrow.toml:2: "));
+  EXPECT_THAT(ErrorOf("[db]\n"), HasSubstr("not a table"));
+  EXPECT_THAT(ErrorOf("db = 2026-11-22\n"), HasSubstr("not a date or time"));
+  EXPECT_THAT(ErrorOf("db = \"a\\u0000b\""), HasSubstr("NUL"));
+}
+
+TEST(Config, DamagedFilesAreErrorsNotCrashes) {
+  const std::string whole = kWhole;
+  for (size_t size = 0; size < whole.size(); ++size) {
+    (void)ParseConfig(whole.substr(0, size), "merrow.toml");
+    std::string damaged = whole;
+    damaged[size] = static_cast<char>(damaged[size] ^ 0x15);
+    (void)ParseConfig(damaged, "merrow.toml");
+  }
+  EXPECT_FALSE(ParseConfig(std::string(100'000, '['), "merrow.toml").ok());
+  EXPECT_FALSE(ParseConfig("a = " + std::string(100'000, '['), "merrow.toml").ok());
+  const auto large = ParseConfig(std::string(kConfigBytesMax + 1, '#'), "merrow.toml");
+  ASSERT_FALSE(large.ok());
+  EXPECT_EQ(large.error().code(), ErrorCode::kLimit);
+  EXPECT_EQ(ReadConfig("/no/such/file").error().code(), ErrorCode::kIo);
+}
+
+TEST(Config, FlagsWinOverTheFile) {
+  Config flags;
+  flags.db = "flag.db";
+  flags.peers = {"ws://flag"};
+  flags.doc_memory_bytes = 5;
+  const Config joined = Overlay(Expect(ParseConfig(kWhole, "merrow.toml")), flags);
+  EXPECT_EQ(joined.db, "flag.db");
+  EXPECT_THAT(joined.peers, ElementsAre("ws://flag"));
+  EXPECT_EQ(joined.doc_memory_bytes, 5U);
+  EXPECT_EQ(joined.listen, "127.0.0.1:7001");
+  EXPECT_EQ(joined.replicate, true);
+}
+
+TEST(Config, ByteSizes) {
+  EXPECT_EQ(Expect(ParseByteSize("4096")), 4096U);
+  EXPECT_EQ(Expect(ParseByteSize("1KB")), 1000U);
+  EXPECT_EQ(Expect(ParseByteSize("2 KiB")), 2048U);
+  EXPECT_EQ(Expect(ParseByteSize("3GiB")), uint64_t{3} << 30);
+  for (const char* text : {"", "KiB", "1 kg", "-1", "1.5MiB", "99999999999GiB", "1KiBx"}) {
+    EXPECT_FALSE(ParseByteSize(text).ok()) << text;
+  }
+}
+
+TEST(Config, OptionsHaveDefaultsAndMustMakeSense) {
+  EXPECT_FALSE(ToServerOptions({}).ok());
+  const ServerOptions plain = Expect(ToServerOptions(Minimal()));
+  EXPECT_EQ(plain.listen.ToString(), "127.0.0.1:6377");
+  EXPECT_EQ(plain.document_memory_bytes_max, ServerOptions().document_memory_bytes_max);
+  EXPECT_FALSE(plain.replication.enabled);
+
+  Config config = Minimal();
+  config.peers = {"ws://127.0.0.1:7102"};
+  EXPECT_TRUE(Expect(ToServerOptions(config)).replication.enabled);
+  config.replicate = false;
+  EXPECT_FALSE(ToServerOptions(config).ok());
+
+  config = Minimal();
+  config.tls_cert = "site.pem";
+  EXPECT_FALSE(ToServerOptions(config).ok());
+
+  // Other machines have to say who they are.
+  config = Minimal();
+  config.peer_listen = "127.0.0.1:0";
+  EXPECT_TRUE(ToServerOptions(config).ok());
+  config.peer_listen = "0.0.0.0:7101";
+  EXPECT_THAT(ToServerOptions(config).error().message(), HasSubstr("--peer-token-file"));
+  config.peer_token_file = "token";
+  EXPECT_TRUE(ToServerOptions(config).ok());
+  config.peer_token_file.reset();
+  config.tls_cert = "site.pem";
+  config.tls_key = "site.key";
+  EXPECT_FALSE(ToServerOptions(config).ok());
+  config.tls_ca = "ca.pem";
+  EXPECT_TRUE(ToServerOptions(config).ok());
+}
+
+}  // namespace
+}  // namespace merrow::server
