@@ -315,8 +315,9 @@ MERROW_API merrow_status merrow_tree_delete(merrow_doc* doc, const char* tree, m
 /* --- Events --- */
 
 /* After each import, commit or checkout that changed what is shown: `delta_json` as
- * merrow_doc_diff's, valid during the call. It must not change or free the document, and
- * must return: no exception, no longjmp. */
+ * merrow_doc_diff's, valid during the call. It may read the document; what would change it is
+ * MERROW_BUSY and changes nothing. It must not free the document, and must return: no exception,
+ * no longjmp. */
 typedef void (*merrow_event_callback)(void* context, const char* delta_json, size_t size);
 
 typedef struct merrow_subscription merrow_subscription;

@@ -206,6 +206,7 @@ class Document {
   /// first. Not found if `frontiers` are not in the history.
   /// Cost: replays the history, from the nearest version that is at hand.
   Status Checkout(const Frontiers& frontiers);
+  /// Nothing if the latest version is shown, and in an event callback.
   void CheckoutToLatest();
   bool is_checked_out() const;
   /// The version that is shown.
@@ -315,8 +316,10 @@ class Document {
   // --- Events ---
 
   /// Called after each import, commit, checkout or undo step that changed what is shown, until the
-  /// subscription goes. Each event starts at the version where the one before ended. It must not
-  /// change the document. Subscribing commits first.
+  /// subscription goes. Each event starts at the version where the one before ended. A callback
+  /// may read the document, export from it, subscribe and end subscriptions. What would change it
+  /// (edits, imports, checkouts, undo, SetPeer) is refused as busy and changes nothing. Callbacks
+  /// must not move or destroy the document. Subscribing commits first.
   /// Cost: nothing without subscribers; otherwise what changed, and once the document; of a text
   /// with marks that changed, its runs; of a checkout, both versions.
   using EventCallback = std::function<void(const DocumentEvent&)>;

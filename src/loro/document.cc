@@ -23,6 +23,7 @@ PeerId Document::peer() const { return impl_->peer(); }
 
 Status Document::SetPeer(PeerId peer) {
   if (peer == kNoPeer) return InvalidArgument("peer " + std::to_string(peer) + " is reserved");
+  MERROW_TRY(impl_->CheckMayChange());
   Commit();
   impl_->SetPeer(peer);
   return {};

@@ -68,6 +68,8 @@ class DocumentCore {
   std::unique_ptr<EventHub> events;
   /// To be called after every change of the log's version, unless the change failed.
   void TellEvents(DocumentEvent::Cause cause);
+  /// Busy in an event callback. To be asked before every change.
+  Status CheckMayChange() const;
 
  private:
   bool IsEmpty() const;

@@ -75,6 +75,7 @@ class LocalEdit {
     if (id.kind() != kind) {
       return InvalidArgument(id.ToString() + " is not a " + ContainerKindName(kind));
     }
+    MERROW_TRY(core_.CheckMayChange());
     if (core_.view.has_value()) {
       return Conflict("an earlier version is shown; edits are made at the latest one");
     }
@@ -104,10 +105,6 @@ class LocalEdit {
 
   Status CheckRoom(size_t atoms) const {
     if (core_.is_broken) return Corruption("the document is broken: its ops do not apply");
-    if (log.LocalMarkIsOpen()) {
-      return Conflict("the last mark of peer " + std::to_string(log.local_peer()) +
-                      " has no end yet");
-    }
     const auto counter_left = static_cast<size_t>(INT32_MAX - log.NextId().counter);
     const Lamport next = log.NextLamport();
     const auto lamport_left = static_cast<size_t>(next < kLamportMax ? kLamportMax - next : 0);

@@ -8,6 +8,21 @@
 #include "loro/event_hub.h"
 
 namespace merrow::loro {
+namespace {
+
+// Sets a flag while it lives.
+class Flagged {
+ public:
+  explicit Flagged(bool* flag) : flag_(flag) { *flag_ = true; }
+  ~Flagged() { *flag_ = false; }
+  Flagged(const Flagged&) = delete;
+  Flagged& operator=(const Flagged&) = delete;
+
+ private:
+  bool* const flag_;
+};
+
+}  // namespace
 
 EventHub::EventHub(const OpLog& log, State* state)
     : log_(log), state_(state), recorder_(*state), told_(log.graph().frontiers()) {
@@ -35,6 +50,7 @@ void EventHub::Call(DocumentEvent::Cause cause, Frontiers to, const DocumentDelt
   // it refers to may be gone.
   const std::shared_ptr<Subscribers> subscribers = subscribers_;
   const auto callbacks = subscribers->callbacks;
+  const Flagged telling(&is_telling_);
   for (const auto& [number, callback] : callbacks) {
     const bool is_there =
         std::any_of(subscribers->callbacks.begin(), subscribers->callbacks.end(),
@@ -75,8 +91,14 @@ Subscription Document::Subscribe(EventCallback callback) {
   return core.events->Subscribe(std::move(callback));
 }
 
+Status DocumentCore::CheckMayChange() const {
+  if (events == nullptr || !events->is_telling()) return {};
+  return Busy("the document cannot be changed in a callback that tells of a change");
+}
+
 void DocumentCore::TellEvents(DocumentEvent::Cause cause) {
-  if (events == nullptr) return;
+  // While it tells, nothing can have changed.
+  if (events == nullptr || events->is_telling()) return;
   if (!events->has_subscribers()) {
     events.reset();
   } else if (view.has_value()) {

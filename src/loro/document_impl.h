@@ -44,6 +44,7 @@ struct Document::Impl {
   PeerId peer() const { return HasLog() ? core_->log.local_peer() : peer_; }
   bool is_checked_out() const { return core_ != nullptr && core_->view.has_value(); }
   bool is_broken() const { return core_ != nullptr && core_->is_broken; }
+  Status CheckMayChange() const { return core_ == nullptr ? Status() : core_->CheckMayChange(); }
   /// Not a new one: it has or had something.
   bool is_used() const { return core_ != nullptr || resting_ != nullptr; }
   /// The log is that of `resting()`, with nothing uncommitted or pending. Null if it is live.

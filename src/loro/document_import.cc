@@ -155,6 +155,7 @@ Result<ImportStatus> DocumentCore::Import(BytesView blob) { return ImportBatch({
 
 Result<ImportStatus> DocumentCore::ImportBatch(std::span<const BytesView> blobs) {
   if (is_broken) return Corruption("the document is broken: its ops do not apply");
+  MERROW_TRY(CheckMayChange());
   Commit();
   // All of a snapshot has to be intact. But who made it may lie about the state, which follows from
   // the ops, so that is not taken from there; unless the history is trimmed and there is no other.

@@ -29,6 +29,7 @@ Result<State> DocumentCore::StateAt(const Frontiers& version) const {
 
 Status DocumentCore::Checkout(const Frontiers& version) {
   if (is_broken) return Corruption("the document is broken: its ops do not apply");
+  MERROW_TRY(CheckMayChange());
   Commit();
   // As in loro-crdt, to go to the latest version when that is shown is to look at none: what comes
   // later will be shown.
@@ -47,7 +48,7 @@ Status DocumentCore::Checkout(const Frontiers& version) {
 }
 
 void DocumentCore::CheckoutToLatest() {
-  if (!view.has_value()) return;
+  if (!view.has_value() || !CheckMayChange().ok()) return;
   const std::optional<State> before = std::exchange(view, std::nullopt);
   if (events != nullptr) events->TellCheckout(*before, state, log.graph().frontiers());
 }

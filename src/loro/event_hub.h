@@ -2,6 +2,9 @@
 //
 // Event hub: who wants to know what changes in a document, and what they were told. A document has
 // one only while somebody does.
+//
+// While it tells, the document must not change: what is told is what the document shows, to all
+// subscribers alike, and callbacks do not nest. So all that changes a document asks is_telling().
 
 #pragma once
 
@@ -26,6 +29,8 @@ class EventHub {
 
   Subscription Subscribe(Document::EventCallback callback);
   bool has_subscribers() const { return !subscribers_->callbacks.empty(); }
+  /// A callback is running.
+  bool is_telling() const { return is_telling_; }
 
   /// Tells what was recorded since the last event, if the version is another one since.
   void Tell(DocumentEvent::Cause cause);
@@ -50,6 +55,7 @@ class EventHub {
   State* const state_;
   EventRecorder recorder_;
   Frontiers told_;  // the version that subscribers know
+  bool is_telling_ = false;
   // Shared with subscriptions, which may outlive the document.
   std::shared_ptr<Subscribers> subscribers_ = std::make_shared<Subscribers>();
 };

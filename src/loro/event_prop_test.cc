@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "loro/delta_mirror_test_util.h"
 #include "loro/random_peer_test_util.h"
+#include "merrow/undo.h"
 
 namespace merrow::loro {
 namespace {
@@ -170,6 +171,78 @@ TEST(EventTest, WhatHasEndedIsNotCalledAnyMore) {
   ASSERT_TRUE(doc.MapSet(kMap, "k", Value(int64_t{1})).ok());
   doc.Commit();
   EXPECT_EQ(second, nullptr);
+}
+
+TEST(EventTest, ACallbackReadsAndChangesNothing) {
+  Document doc(1);
+  Document other(2);
+  ASSERT_TRUE(other.MapSet(kMap, "other", Value(true)).ok());
+  const Bytes update = other.ExportUpdates({});
+  ASSERT_TRUE(doc.TextInsert(kText, 0, "a").ok());
+  doc.Commit();
+  const Frontiers early = doc.frontiers();
+  UndoManager undo(&doc);
+  int calls = 0;
+  Subscription late;
+  const Subscription subscription = doc.Subscribe([&](const DocumentEvent& event) {
+    ++calls;
+    const std::string shown = doc.ToJson();
+    const auto expect_busy = [](const Status& status) {
+      ASSERT_FALSE(status.ok());
+      EXPECT_EQ(status.error().code(), ErrorCode::kBusy);
+    };
+    const auto status_of = [](const auto& result) {
+      return result.ok() ? Status() : Status(result.error());
+    };
+    expect_busy(doc.TextInsert(kText, 0, "x"));
+    expect_busy(doc.MapSet(kMap, "k", Value(true)));
+    expect_busy(status_of(doc.ListInsertContainer(ContainerId::Root("l", ContainerKind::kList), 0,
+                                                  ContainerKind::kMap)));
+    expect_busy(status_of(doc.Import(update)));
+    expect_busy(status_of(doc.ImportJson(other.ExportJson())));
+    expect_busy(doc.Checkout(early));
+    expect_busy(doc.SetPeer(7));
+    expect_busy(doc.RevertTo(early));
+    expect_busy(status_of(undo.Undo()));
+    const bool was_out = doc.is_checked_out();
+    doc.CheckoutToLatest();
+    EXPECT_EQ(doc.is_checked_out(), was_out);
+    doc.Commit();
+    doc.Rest();
+    EXPECT_EQ(doc.ToJson(), shown);
+    Document copy(3);
+    ASSERT_TRUE(copy.Import(doc.ExportSnapshot()).ok());
+    EXPECT_EQ(copy.frontiers(), doc.frontiers());
+    EXPECT_EQ(doc.shown_frontiers(), event.to);
+    if (calls == 1) late = doc.Subscribe([&](const DocumentEvent&) { late = Subscription(); });
+  });
+  ASSERT_TRUE(doc.TextInsert(kText, 1, "b").ok());
+  doc.Commit();
+  EXPECT_EQ(calls, 1);
+  ASSERT_TRUE(doc.Import(update).ok());
+  EXPECT_EQ(calls, 2);
+  ASSERT_TRUE(doc.Checkout(early).ok());
+  doc.CheckoutToLatest();
+  EXPECT_EQ(calls, 4);
+  EXPECT_TRUE(*undo.Undo());
+  EXPECT_EQ(calls, 5);
+  ASSERT_TRUE(doc.SetPeer(7).ok());
+  EXPECT_EQ(doc.Text(kText), "a");
+}
+
+// The last subscriber goes while it is told, and exports, which looks for subscribers to tell.
+TEST(EventTest, WhatIsToldStaysUntilItIsTold) {
+  Document doc(1);
+  Subscription one;
+  Frontiers told;
+  one = doc.Subscribe([&](const DocumentEvent& event) {
+    one = Subscription();
+    const Bytes update = doc.ExportUpdates({});
+    told = event.to;
+  });
+  ASSERT_TRUE(doc.MapSet(kMap, "k", Value(int64_t{1})).ok());
+  doc.Commit();
+  EXPECT_EQ(told, doc.frontiers());
 }
 
 }  // namespace

@@ -188,6 +188,7 @@ Result<bool> UndoManager::Redo() {
 
 Result<bool> UndoManager::Perform(bool is_undo) {
   Document& document = *impl_->document;
+  MERROW_TRY(document.impl_->CheckMayChange());
   if (document.is_checked_out()) return Conflict("an earlier version is shown");
   Stack& stack = is_undo ? impl_->undo : impl_->redo;
   Stack& opposite = is_undo ? impl_->redo : impl_->undo;
