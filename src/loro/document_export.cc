@@ -61,17 +61,17 @@ void DropUnreachable(const State& state, std::vector<SnapshotParts::State>* entr
   });
 }
 
-// True if the last op before the end of `version` of some peer starts a mark, whose end is later.
+// True if `version` has the start of some mark and not its end, which is here.
 bool CutsMark(const OpLog& log, const VersionVector& version) {
   OpLog::Reader reader(log);
   for (const VersionVector::Entry& entry : version.entries()) {
-    const Id last{entry.peer, entry.end - 1};
-    if (!log.graph().LvOf(last).has_value()) continue;
-    const ChangeBlock& block = reader.BlockAt(last);
-    const auto after = std::upper_bound(block.ops.begin(), block.ops.end(), last.counter,
+    const Id next{entry.peer, entry.end};
+    if (!log.graph().LvOf(next).has_value()) continue;
+    const ChangeBlock& block = reader.BlockAt(next);
+    const auto after = std::upper_bound(block.ops.begin(), block.ops.end(), next.counter,
                                         [](Counter at, const Op& op) { return at < op.end(); });
     MERROW_CHECK(after != block.ops.end());
-    if (after->kind == OpKind::kTextMarkStart) return true;
+    if (after->kind == OpKind::kTextMarkEnd) return true;
   }
   return false;
 }

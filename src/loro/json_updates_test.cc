@@ -324,6 +324,93 @@ TEST(JsonUpdatesTest, UnknownContainersAreKept) {
                    .ok());
 }
 
+// loro-crdt 1.17.1 accepts the start of a mark without its end, which nothing but a hand writes,
+// and whatever its writer does then: it is an anchor that styles nothing. An end without its start
+// stops it.
+TEST(JsonUpdatesTest, AMarkWithoutItsEndIsAnAnchor) {
+  const auto update = [](const std::string& ops) {
+    return R"({"schema_version":1,"start_version":{},"peers":["1","2"],"changes":[{"id":"0@0",)"
+           R"("timestamp":0,"deps":["4@1"],"lamport":5,"msg":null,"ops":[)" +
+           ops + "]}]}";
+  };
+  const auto op = [](int counter, const std::string& content) {
+    return R"({"container":"cid:root-t:Text","content":)" + content + R"(,"counter":)" +
+           std::to_string(counter) + "}";
+  };
+  const std::string mark = R"({"type":"mark","start":0,"end":3,"style_key":"bold",)"
+                           R"("style_value":true,"info":132})";
+  const std::string end = R"({"type":"mark_end"})";
+  const auto insert = [](int position) {
+    return R"({"type":"insert","pos":)" + std::to_string(position) + R"(,"text":"x"})";
+  };
+  const ContainerId text = Root("t", ContainerKind::kText);
+  Document base(2);
+  ASSERT_TRUE(base.TextInsert(text, 0, "hello").ok());
+  const Bytes blob = base.ExportUpdates({});
+  for (const std::string& ops :
+       {op(0, end), op(0, insert(0)) + "," + op(1, end),
+        op(0, mark) + "," + op(1, end) + "," + op(2, end),
+        op(0, mark) +
+            R"(,{"container":"cid:root-u:Text","content":{"type":"mark_end"},"counter":1})",
+        op(0, mark) + "," + op(1, insert(7))}) {
+    Document doc(1);
+    ASSERT_TRUE(doc.Import(blob).ok());
+    EXPECT_FALSE(doc.ImportJson(update(ops)).ok()) << ops;
+    EXPECT_EQ(doc.version(), base.version());
+  }
+  struct Case {
+    std::string ops;
+    std::string shown;   // what loro-crdt shows, ...
+    std::string edited;  // ... and after the edits below
+  };
+  for (const Case& each : {Case{op(0, mark), "hello", "AhBelloE"},
+                           Case{op(0, mark) + "," + op(1, insert(0)), "xhello", "AxBhelloE"},
+                           Case{op(0, mark) + "," + op(1, insert(1)), "xhello", "AxBhelloE"},
+                           Case{op(0, mark) + "," + op(1, insert(5)), "hellxo", "AhBellxoE"},
+                           Case{op(0, mark) + "," + op(1, insert(6)), "hellox", "AhBelloxE"},
+                           Case{op(0, mark) + "," + op(1, mark), "hello", "AhBelloE"}}) {
+    SCOPED_TRACE(each.ops);
+    // The peer's own mark, and another's.
+    for (const PeerId peer : {1, 3}) {
+      Document doc(peer);
+      ASSERT_TRUE(doc.Import(blob).ok());
+      const Result<ImportStatus> status = doc.ImportJson(update(each.ops));
+      ASSERT_TRUE(status.ok()) << status.error().ToString();
+      EXPECT_EQ(doc.Text(text), each.shown);
+      ASSERT_TRUE(doc.TextInsert(text, doc.Length(text), "E").ok());
+      ASSERT_TRUE(doc.TextInsert(text, 1, "B").ok());
+      ASSERT_TRUE(doc.TextInsert(text, 0, "A").ok());
+      ASSERT_TRUE(doc.TextMark(text, 2, 4, "bold", Value(true), StyleExpand::kAfter).ok());
+      doc.Commit();
+      EXPECT_EQ(doc.Text(text), each.edited);
+      std::string delta;
+      doc.AppendDelta(text, &delta);
+      EXPECT_EQ(Json::parse(delta).size(), 3u) << delta;
+      const auto expect_same = [&](Document copy) {
+        std::string copied;
+        copy.AppendDelta(text, &copied);
+        EXPECT_EQ(copied, delta);
+        EXPECT_EQ(copy.version(), doc.version());
+        copy.CheckInvariants();
+      };
+      Document imported(9);
+      ASSERT_TRUE(imported.Import(doc.ExportUpdates({})).ok());
+      expect_same(std::move(imported));
+      Document loaded(9);
+      ASSERT_TRUE(loaded.Load(doc.ExportSnapshot()).ok());
+      expect_same(std::move(loaded));
+      // The lone mark does not keep history from being trimmed.
+      const Result<Bytes> trimmed = doc.ExportShallowSnapshot(doc.frontiers());
+      ASSERT_TRUE(trimmed.ok());
+      Document shallow(9);
+      ASSERT_TRUE(shallow.Import(*trimmed).ok());
+      EXPECT_TRUE(shallow.is_shallow());
+      expect_same(std::move(shallow));
+      expect_same(Imported(doc.ExportJson()));
+    }
+  }
+}
+
 // Documents that loro-crdt made (test/vectors/loro/generate_json_updates.mjs).
 TEST(JsonUpdatesTest, MeanWhatLoroMeans) {
   std::ifstream file(MERROW_VECTORS "/loro/json_updates.json");

@@ -5,6 +5,8 @@
 #include <deque>
 #include <set>
 #include <tuple>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "loro/history_base.h"
 #include "loro/op_overlap.h"
@@ -106,7 +108,12 @@ OpLog::Plan OpLog::PlanAdmission(std::vector<Pending> candidates) const {
     const Change& change = ChangeOf(item.change);
     const PeerId peer = PeerOf(item.change);
     const Counter known = version.End(peer);
-    if (change.end() <= known) continue;
+    if (change.end() <= known) {
+      if (change.end() > graph_.version().End(peer)) {
+        plan.repeated.push_back(std::move(item.change));
+      }
+      continue;
+    }
     std::optional<Id> missing;
     if (change.counter > known) {
       missing = Id{peer, change.counter - 1};
@@ -140,26 +147,65 @@ void OpLog::StartFrom(std::shared_ptr<const HistoryBase> base) {
   base_ = std::move(base);
 }
 
-// A block that goes on from known atoms of its peer has to have these as they are here.
-Status OpLog::CheckKnownPart(const Plan::Item& item) const {
-  const ChangeBlock& block = item.change.source->block;
-  const Counter known = version().End(block.peer);
-  // Once for each block: with the change that brings its first new atom.
-  if (item.from != known || block.counter() >= known) return {};
-  const Counter first = graph_.start() == nullptr ? 0 : graph_.start()->trimmed.End(block.peer);
-  Reader reader(*this);
-  OverlapCursor incoming(block);
-  for (Counter at = std::max(first, block.counter()); at < known;) {
-    const ChangeBlock& stored_block = reader.BlockAt({block.peer, at});
-    const Counter end = std::min(known, stored_block.end());
-    OverlapCursor stored(stored_block);
-    const std::optional<Counter> differs = FirstDifference(&stored, &incoming, at, end);
-    if (differs.has_value()) {
-      return Conflict(
-          "op id " + ToString(Id{block.peer, *differs}) +
-          " has been used for another op; each editing session needs a peer id of its own");
+// What comes again, of what is known or of what is admitted with it, has to be the same.
+Status OpLog::CheckOverlaps(const Plan& plan) const {
+  struct Repeat {
+    PeerId peer;
+    Counter from;
+    Counter to;
+    const ChangeBlock* block;
+  };
+  std::vector<Repeat> repeats;
+  std::unordered_set<const ChangeBlock*> seen;
+  const auto add_new_part = [&](const Pending& change, Counter to) {
+    const PeerId peer = PeerOf(change);
+    const Counter from = std::max(version().End(peer), ChangeOf(change).counter);
+    if (from < to) repeats.push_back({peer, from, to, &change.source->block});
+  };
+  for (const Plan::Item& item : plan.admitted) {
+    const ChangeBlock& block = item.change.source->block;
+    const Counter known = version().End(block.peer);
+    if (block.counter() < known && seen.insert(&block).second) {
+      const Counter first = graph_.start() == nullptr ? 0 : graph_.start()->trimmed.End(block.peer);
+      repeats.push_back({block.peer, std::max(first, block.counter()), known, &block});
     }
-    at = end;
+    add_new_part(item.change, item.from);
+  }
+  for (const Pending& change : plan.repeated) add_new_part(change, ChangeOf(change).end());
+  if (repeats.empty()) return {};
+
+  // The atoms of each peer that are admitted, in order and without gaps.
+  std::map<PeerId, std::vector<const Plan::Item*>> admitted;
+  for (const Plan::Item& item : plan.admitted) admitted[PeerOf(item.change)].push_back(&item);
+  Reader reader(*this);
+  const auto block_at = [&](Id id) -> const ChangeBlock* {
+    if (version().Includes(id)) return &reader.BlockAt(id);
+    const std::vector<const Plan::Item*>& items = admitted[id.peer];
+    const auto item = std::upper_bound(
+        items.begin(), items.end(), id.counter,
+        [](Counter at, const Plan::Item* other) { return at < ChangeOf(other->change).end(); });
+    MERROW_CHECK(item != items.end());
+    return &(*item)->change.source->block;
+  };
+  // In this order, steps back in a text are no longer than the repeats are.
+  std::sort(repeats.begin(), repeats.end(), [](const Repeat& a, const Repeat& b) {
+    return std::tuple(a.peer, a.from, a.to) < std::tuple(b.peer, b.from, b.to);
+  });
+  std::unordered_map<const ChangeBlock*, OverlapCursor> cursors;
+  for (const Repeat& repeat : repeats) {
+    for (Counter at = repeat.from; at < repeat.to;) {
+      const ChangeBlock* const block = block_at({repeat.peer, at});
+      const Counter end = std::min(repeat.to, block->end());
+      OverlapCursor* const there = &cursors.try_emplace(block, *block).first->second;
+      OverlapCursor* const here = &cursors.try_emplace(repeat.block, *repeat.block).first->second;
+      const std::optional<Counter> differs = FirstDifference(there, here, at, end);
+      if (differs.has_value()) {
+        return Conflict(
+            "op id " + ToString(Id{repeat.peer, *differs}) +
+            " has been used for another op; each editing session needs a peer id of its own");
+      }
+      at = end;
+    }
   }
   return {};
 }
@@ -199,7 +245,7 @@ Result<std::vector<OpLog::Pending>> OpLog::Park(const std::vector<Pending>& wait
 
 Result<OpLog::Admission> OpLog::Admit(std::vector<std::shared_ptr<const Incoming>> blocks) {
   MERROW_CHECK(uncommitted_ == 0);
-  std::vector<Pending> candidates = pending_;
+  std::vector<Pending> fresh;
   for (const auto& incoming : blocks) {
     for (const Change& change : incoming->block.changes) {
       if (change.lamport > kLamportMax || change.length > kLamportMax - change.lamport) {
@@ -208,11 +254,19 @@ Result<OpLog::Admission> OpLog::Admit(std::vector<std::shared_ptr<const Incoming
       }
     }
     for (uint32_t i = 0; i < incoming->block.changes.size(); ++i) {
-      candidates.push_back({incoming, i});
+      fresh.push_back({incoming, i});
     }
   }
-  Plan plan = PlanAdmission(std::move(candidates));
-  for (const Plan::Item& item : plan.admitted) MERROW_TRY(CheckKnownPart(item));
+  Plan plan;
+  if (!pending_.empty()) {
+    std::vector<Pending> candidates = pending_;
+    candidates.insert(candidates.end(), fresh.begin(), fresh.end());
+    plan = PlanAdmission(std::move(candidates));
+  }
+  if (pending_.empty() || !CheckOverlaps(plan).ok()) {
+    plan = PlanAdmission(std::move(fresh));
+    MERROW_TRY(CheckOverlaps(plan));
+  }
   size_t atoms = graph_.size();
   for (const Plan::Item& item : plan.admitted) {
     atoms += static_cast<size_t>(ChangeOf(item.change).end() - item.from);
@@ -306,19 +360,21 @@ Status OpLog::CheckMarks(const Pending& item, Counter from) {
   const ChangeBlock& block = item.source->block;
   const Change& change = ChangeOf(item);
   const auto open = open_marks_.find(block.peer);
-  const ContainerId* expected = open == open_marks_.end() ? nullptr : &open->second;
+  const ContainerId* mark = open == open_marks_.end() ? nullptr : &open->second;
   const auto ops = std::span(block.ops).subspan(change.first_op, change.op_count);
   for (const Op& op : ops) {
     if (op.end() <= from) continue;
     const ContainerId& container = block.containers[op.container];
-    if (expected != nullptr && (op.kind != OpKind::kTextMarkEnd || container != *expected)) {
-      return Corruption("op " + ToString(Id{block.peer, op.counter}) +
-                        " stands where a mark has to end");
+    const Id id{block.peer, op.counter};
+    // What a trimmed history starts with is shown by its base.
+    if (op.kind == OpKind::kTextMarkEnd && (mark == nullptr || container != *mark) &&
+        !graph_.IsStart(id)) {
+      return Corruption("op " + ToString(id) + " ends a mark that does not start right before");
     }
-    expected = op.kind == OpKind::kTextMarkStart ? &container : nullptr;
+    mark = op.kind == OpKind::kTextMarkStart ? &container : nullptr;
   }
-  if (expected != nullptr) {
-    open_marks_.insert_or_assign(block.peer, *expected);
+  if (mark != nullptr) {
+    open_marks_.insert_or_assign(block.peer, *mark);
   } else if (open != open_marks_.end()) {
     open_marks_.erase(open);
   }
@@ -425,6 +481,7 @@ void OpLog::Commit(int64_t timestamp, std::string_view message) {
   heads_timestamp_ = timestamp;
   graph_.Append(first, uncommitted_, uncommitted_lamport_, uncommitted_deps_);
   uncommitted_ = 0;
+  open_marks_.erase(local_peer_);  // local marks are whole
 }
 
 int64_t OpLog::TimestampOfHeads() {

@@ -17,7 +17,8 @@
 //       what is trimmed and the part that the open block holds.
 //   (2) The graph has exactly the atoms of stored blocks plus the committed ones of the open block.
 //   (3) No parked change is admissible.
-//   (4) The atom after the start of a mark is its end, or not here yet.
+//   (4) The atom before the end of a mark is its start. (No released writer leaves a start without
+//       its end, but what says so merges: it styles nothing.)
 
 #pragma once
 
@@ -89,9 +90,10 @@ class OpLog {
   };
   /// Admits every change of `blocks`, and of those parked before, whose dependencies are here;
   /// parks the rest; ignores what is known. Limit if too much would be parked or the document would
-  /// have too many atoms; corruption if a change does not follow its peer's one before, or a mark
-  /// has no end; conflict if a change depends on trimmed history, or its block has other ops where
-  /// it overlaps what is here. After an error nothing has changed.
+  /// have too many atoms; corruption if a change does not follow its peer's one before, or the
+  /// end of a mark not its start; conflict if a change depends on trimmed history, or its block has
+  /// other ops where it overlaps what is here or comes along. What contradicts parked changes makes
+  /// these forgotten, since nobody knows which are right. After an error nothing has changed.
   Result<Admission> Admit(std::vector<std::shared_ptr<const Incoming>> blocks);
 
   /// What RollBack needs to forget what is admitted or committed later.
@@ -119,8 +121,6 @@ class OpLog {
   /// Id and lamport that the next local atom will have.
   Id NextId() const;
   Lamport NextLamport() const;
-  /// The last atom of the local peer starts a mark whose end is not here: no op may follow it.
-  bool LocalMarkIsOpen() const { return open_marks_.count(local_peer_) > 0; }
   /// REQUIRES: that many atoms were just added to Builder()
   void CountUncommitted(uint32_t atoms) { uncommitted_ += atoms; }
   /// Makes the open change part of the log. Nothing if there is none. Its timestamp is at least
@@ -193,9 +193,10 @@ class OpLog {
     };
     std::vector<Item> admitted;  // in causal order
     std::vector<Pending> waiting;
+    std::vector<Pending> repeated;  // all of it is admitted, some of it from elsewhere
   };
   Plan PlanAdmission(std::vector<Pending> candidates) const;
-  Status CheckKnownPart(const Plan::Item& item) const;
+  Status CheckOverlaps(const Plan& plan) const;
   Result<std::vector<Pending>> Park(const std::vector<Pending>& waiting) const;
   Result<Lv> AppendToGraph(const Pending& item, Counter from);
   Status CheckFollowsStart(Id id, std::span<const Id> deps) const;

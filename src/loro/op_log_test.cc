@@ -115,27 +115,91 @@ TEST(OpLog, ParkedAtomsCountAgainstTheDocumentsLimit) {
   EXPECT_EQ(log.graph().size(), 1U + kMany);
 }
 
-TEST(OpLog, NothingButItsEndFollowsTheStartOfAMark) {
-  OpLog log(9);
-  // In one block.
-  ChangeBlockBuilder builder = MarkStart(1);
-  builder.BeginChange(1, 1, {{1, 0}}, 0, "");
-  builder.AddTextInsert(kText, 0, "x", 1);
-  const auto together = log.Admit({FromBytes(builder.Encode())});
-  ASSERT_FALSE(together.ok());
-  EXPECT_EQ(together.error().code(), ErrorCode::kCorruption);
-  EXPECT_EQ(log.graph().size(), 0U);
-
-  // In two: the start alone is what a cut update ends with.
-  ASSERT_TRUE(log.Admit({FromBytes(MarkStart(1).Encode())}).ok());
-  EXPECT_FALSE(log.Admit({Write({1, 1}, 1, {{1, 0}})}).ok());
-  EXPECT_EQ(log.graph().size(), 1U);
+TEST(OpLog, TheEndOfAMarkFollowsItsStart) {
   ChangeBlockBuilder whole(1);
   whole.BeginChange(0, 0, {}, 0, "");
   whole.AddMark(kText, 0, 1, "bold", Value(true), 0x84);
-  ASSERT_TRUE(log.Admit({FromBytes(whole.Encode())}).ok());
-  EXPECT_EQ(log.graph().size(), 2U);
-  EXPECT_TRUE(log.Admit({Write({1, 2}, 2, {{1, 1}})}).ok());
+  const Bytes mark = whole.Encode();
+  const Bytes end = [&] {
+    ChangeBlockBuilder builder(1);
+    MERROW_CHECK(builder.AppendSlice(DecodeChangeBlock(mark).value(), 0, 1, 2).ok());
+    return builder.Encode();
+  }();
+  const Bytes start = MarkStart(1).Encode();
+
+  // In two pieces.
+  OpLog cut(9);
+  ASSERT_TRUE(cut.Admit({FromBytes(start)}).ok());
+  ASSERT_TRUE(cut.Admit({FromBytes(end)}).ok());
+  EXPECT_EQ(cut.graph().size(), 2U);
+  EXPECT_TRUE(cut.Admit({Write({1, 2}, 2, {{1, 1}})}).ok());
+  cut.CheckInvariants();
+
+  // After another op, whether that came by itself or with it. Then the start is left without end.
+  for (const bool is_together : {false, true}) {
+    OpLog log(9);
+    ASSERT_TRUE(log.Admit({Write({1, 0}, 0, {})}).ok());
+    const auto refused = log.Admit({FromBytes(end)});
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code(), ErrorCode::kCorruption);
+    OpLog other(9);
+    if (!is_together) {
+      ASSERT_TRUE(other.Admit({FromBytes(start)}).ok());
+    }
+    ChangeBlockBuilder builder = MarkStart(1);
+    builder.BeginChange(1, 1, {{1, 0}}, 0, "");
+    builder.AddTextInsert(kText, 0, "x", 1);
+    ASSERT_TRUE(other.Admit({FromBytes(builder.Encode())}).ok());
+    EXPECT_EQ(other.graph().size(), 2U);
+    EXPECT_FALSE(other.Admit({FromBytes(mark)}).ok() && other.graph().size() > 2U);
+    other.CheckInvariants();
+  }
+}
+
+TEST(OpLog, OfAnOpIdThatComesTwiceBothAreTheSame) {
+  const auto text = [](Counter counter, std::string_view typed) {
+    ChangeBlockBuilder builder(1);
+    builder.BeginChange(counter, static_cast<Lamport>(counter),
+                        counter == 0 ? std::vector<Id>() : std::vector<Id>{{1, counter - 1}}, 0,
+                        "");
+    builder.AddTextInsert(kText, static_cast<uint32_t>(counter), typed,
+                          static_cast<uint32_t>(typed.size()));
+    return FromBytes(builder.Encode());
+  };
+  const auto expect_conflict = [](const Result<OpLog::Admission>& admission) {
+    ASSERT_FALSE(admission.ok());
+    EXPECT_EQ(admission.error().code(), ErrorCode::kConflict);
+  };
+  OpLog log(9);
+  // As long as the other, longer, and in the middle.
+  expect_conflict(log.Admit({text(0, "abcd"), text(0, "abxd")}));
+  expect_conflict(log.Admit({text(0, "abcd"), text(0, "xbcdef")}));
+  expect_conflict(log.Admit({text(0, "abcd"), text(2, "xy")}));
+  expect_conflict(log.Admit({text(0, "ab"), text(2, "cd"), text(4, "ef"), text(1, "bcdx")}));
+  EXPECT_EQ(log.graph().size(), 0U);
+  // However it is cut, the same is the same.
+  ASSERT_TRUE(log.Admit({text(0, "ab"), text(2, "cd"), text(0, "abcde"), text(1, "bcdefg"),
+                         text(1, "bc"), text(0, "abcd")})
+                  .ok());
+  EXPECT_EQ(log.graph().size(), 7U);
+  log.CheckInvariants();
+  // Also of what goes on from what is known.
+  expect_conflict(log.Admit({text(5, "fghi"), text(5, "fGhijk")}));
+  expect_conflict(log.Admit({text(7, "hi"), text(5, "fGhijk")}));
+  ASSERT_TRUE(log.Admit({text(5, "fghi"), text(6, "ghijk")}).ok());
+  EXPECT_EQ(log.graph().size(), 11U);
+}
+
+TEST(OpLog, WhatContradictsParkedChangesMakesTheseForgotten) {
+  OpLog log(9);
+  ASSERT_TRUE(log.Admit({Write({1, 1}, 5, {{1, 0}, {2, 0}}), Write({3, 1}, 9, {{3, 0}})}).ok());
+  ASSERT_TRUE(log.has_pending());
+  ChangeBlockBuilder builder(1);
+  builder.BeginChange(0, 0, {}, 0, "");
+  builder.AddTextInsert(kText, 0, "abc", 3);
+  ASSERT_TRUE(log.Admit({FromBytes(builder.Encode())}).ok());
+  EXPECT_EQ(log.version().End(1), 3);
+  EXPECT_FALSE(log.has_pending());
   log.CheckInvariants();
 }
 
@@ -159,7 +223,12 @@ TEST(OpLog, RollBackForgetsWhatCameLater) {
   EXPECT_FALSE(log.has_pending());
   log.CheckInvariants();
   // The mark is forgotten, too.
-  ASSERT_TRUE(log.Admit({Write({2, 0}, 0, {}), Write({2, 1}, 1, {{2, 0}})}).ok());
+  ChangeBlockBuilder whole(2);
+  whole.BeginChange(0, 0, {}, 0, "");
+  whole.AddMark(kText, 0, 1, "bold", Value(true), 0x84);
+  ChangeBlockBuilder end(2);
+  MERROW_CHECK(end.AppendSlice(DecodeChangeBlock(whole.Encode()).value(), 0, 1, 2).ok());
+  EXPECT_FALSE(log.Admit({Write({2, 0}, 0, {}), FromBytes(end.Encode())}).ok());
   log.CheckInvariants();
 }
 

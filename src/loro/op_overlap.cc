@@ -83,23 +83,36 @@ const Op& OverlapCursor::OpAt(Counter counter) {
                                    [](Counter at, const Op& other) { return at < other.end(); });
   MERROW_CHECK(op != block_.ops.end() && op->counter <= counter);
   op_ = &*op;
-  text_left_ = op_->payload;
-  text_skip_ = 0;
-  values_.reset();
+  last_content_ = nullptr;
   return *op_;
 }
 
+OverlapCursor::Content& OverlapCursor::ContentOf(const Op& op) {
+  MERROW_CHECK(&op == op_);
+  if (last_content_ == nullptr) last_content_ = &contents_[op_];
+  return *last_content_;
+}
+
 std::string_view OverlapCursor::TextOf(const OpSlice& slice) {
-  MERROW_CHECK(slice.op == op_ && slice.skip >= text_skip_);
-  text_left_.remove_prefix(BytesOfScalars(text_left_, slice.skip - text_skip_));
-  text_skip_ = slice.skip;
-  return text_left_.substr(0, BytesOfScalars(text_left_, slice.length));
+  const std::string_view text = slice.op->payload;
+  Content& at = ContentOf(*slice.op);
+  if (slice.skip >= at.scalars) {
+    at.bytes += BytesOfScalars(text.substr(at.bytes), slice.skip - at.scalars);
+  } else {
+    for (uint32_t back = at.scalars - slice.skip; back > 0; --back) {
+      do {
+        --at.bytes;
+      } while ((static_cast<uint8_t>(text[at.bytes]) & 0xC0) == 0x80);
+    }
+  }
+  at.scalars = slice.skip;
+  return text.substr(at.bytes, BytesOfScalars(text.substr(at.bytes), slice.length));
 }
 
 const std::vector<Value>* OverlapCursor::ValuesOf(const OpSlice& slice) {
-  MERROW_CHECK(slice.op == op_);
-  if (!values_.has_value()) values_ = OpValues(block_, *op_);
-  return values_->ok() ? &**values_ : nullptr;
+  std::optional<Result<std::vector<Value>>>& values = ContentOf(*slice.op).values;
+  if (!values.has_value()) values = OpValues(block_, *slice.op);
+  return values->ok() ? &**values : nullptr;
 }
 
 std::optional<Counter> FirstDifference(OverlapCursor* a, OverlapCursor* b, Counter from,
