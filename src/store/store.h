@@ -220,8 +220,9 @@ class Store {
   Result<cells::SiteId> TakeNewIdentity(cells::DbVersion agreed);
   /// Merges what ReplicaDigest::ReadRows of another site gave.
   Result<std::vector<DocumentNotice>> Repair(std::span<const SharedChangeset> rows);
-  /// `peer` has everything of this site up to `version`, on disk.
-  Status ConfirmPeer(const cells::SiteId& peer, cells::DbVersion version);
+  /// `peer` has these versions (of all sites) on disk. Every tombstone whose changeset is among
+  /// them is known to it.
+  Status ConfirmPeer(const cells::SiteId& peer, const changeset::SiteVersions& has);
 
   /// One bounded step of background work: late projections that are due, then logs that outgrew
   /// their base. Call when idle, or at least every second.
