@@ -5,7 +5,6 @@
 #include <cmath>
 #include <optional>
 #include <utility>
-#include <variant>
 
 #include "loro/json_writer.h"
 #include "store/create_table.h"
@@ -17,11 +16,7 @@ using loro::ContainerId;
 using loro::ContainerKind;
 using loro::Document;
 using loro::Value;
-
-const ContainerId& RowMap() {
-  static const ContainerId id = ContainerId::Root("row", ContainerKind::kMap);
-  return id;
-}
+using Cell = cells::Value;
 
 /// REQUIRES: the column is a CRDT_ column.
 ContainerKind ContainerKindOf(ColumnKind kind) {
@@ -43,29 +38,6 @@ ContainerKind ContainerKindOf(ColumnKind kind) {
       break;
   }
   MERROW_CHECK(false);
-}
-
-bool IsCrdt(const Column& column) {
-  return column.kind != ColumnKind::kKey && column.kind != ColumnKind::kScalar;
-}
-
-/// The container that a CRDT_ column shows.
-ContainerId SourceOf(const Document& document, const Column& column) {
-  const ContainerKind kind = ContainerKindOf(column.kind);
-  ContainerId root = ContainerId::Root(column.name, kind);
-  const bool has_length = kind != ContainerKind::kCounter && kind != ContainerKind::kTree;
-  const bool in_use = has_length ? document.Length(root) > 0 : document.HasContainer(root);
-  if (in_use) {
-    return root;
-  }
-  const std::optional<Value> slot = document.MapGet(RowMap(), column.name);
-  if (slot.has_value()) {
-    const ContainerId* const child = slot->If<ContainerId>();
-    if (child != nullptr && child->kind() == kind) {
-      return *child;
-    }
-  }
-  return root;
 }
 
 // --- JSON ---
@@ -129,80 +101,77 @@ void AppendJson(const Document& document, const Value& value, std::string* out) 
 
 // --- SQL values ---
 
-struct Blob {
-  Bytes bytes;
-};
-using Cell = std::variant<std::monostate, int64_t, double, std::string, Blob>;
-
 Cell NumberCell(double number) {
   constexpr double kTwoTo63 = 9223372036854775808.0;
   if (number == std::trunc(number) && number >= -kTwoTo63 && number < kTwoTo63) {
-    return static_cast<int64_t>(number);
+    return Cell::Integer(static_cast<int64_t>(number));
   }
-  return number;
+  return Cell::Real(number);
 }
 
 Cell ContainerCell(const Document& document, const ContainerId& id) {
   if (id.kind() == ContainerKind::kText) {
-    return document.Text(id);
+    return Cell::Text(document.Text(id));
   }
   if (id.kind() == ContainerKind::kCounter) {
     return NumberCell(document.CounterValue(id));
   }
-  std::string json;
-  AppendContainerJson(document, id, &json);
-  return json;
+  Cell cell = Cell::Text("");
+  AppendContainerJson(document, id, &cell.bytes);
+  return cell;
 }
 
 Cell ScalarCell(const Document& document, const Value& value) {
   if (value.is_null()) {
-    return std::monostate();
+    return Cell();
   }
   if (const auto* flag = value.If<bool>()) {
-    return int64_t{*flag ? 1 : 0};
+    return Cell::Integer(*flag ? 1 : 0);
   }
   if (const auto* integer = value.If<int64_t>()) {
-    return *integer;
+    return Cell::Integer(*integer);
   }
   if (const auto* number = value.If<double>()) {
-    return *number;
+    return Cell::Real(*number);
   }
   if (const auto* text = value.If<std::string>()) {
-    return *text;
+    return Cell::Text(*text);
   }
   if (const auto* binary = value.If<Value::Binary>()) {
-    return Blob{binary->bytes};
+    return Cell::Blob(binary->bytes);
   }
   if (const auto* child = value.If<ContainerId>()) {
     return ContainerCell(document, *child);
   }
-  std::string json;
-  AppendJson(document, value, &json);
-  return json;
+  Cell cell = Cell::Text("");
+  AppendJson(document, value, &cell.bytes);
+  return cell;
 }
 
 void Bind(Statement& statement, int index, const Cell& cell) {
-  if (const auto* integer = std::get_if<int64_t>(&cell)) {
-    statement.BindInt(index, *integer);
-  } else if (const auto* number = std::get_if<double>(&cell)) {
-    statement.BindDouble(index, *number);
-  } else if (const auto* text = std::get_if<std::string>(&cell)) {
-    statement.BindText(index, *text);
-  } else if (const auto* blob = std::get_if<Blob>(&cell)) {
-    statement.BindBlob(index, blob->bytes);
-  } else {
-    statement.BindNull(index);
+  switch (cell.type) {
+    case cells::ValueType::kInteger:
+      statement.BindInt(index, cell.integer);
+      return;
+    case cells::ValueType::kReal:
+      statement.BindDouble(index, cell.real);
+      return;
+    case cells::ValueType::kText:
+      statement.BindText(index, cell.bytes);
+      return;
+    case cells::ValueType::kBlob:
+      statement.BindBlob(index, cell.bytes);
+      return;
+    case cells::ValueType::kNull:
+      statement.BindNull(index);
+      return;
   }
 }
 
 size_t SizeOf(const Cell& cell) {
-  if (const auto* text = std::get_if<std::string>(&cell)) {
-    return text->size();
-  }
-  if (const auto* blob = std::get_if<Blob>(&cell)) {
-    return blob->bytes.size();
-  }
-  return sizeof(int64_t);
+  const bool has_bytes =
+      cell.type == cells::ValueType::kText || cell.type == cells::ValueType::kBlob;
+  return has_bytes ? cell.bytes.size() : sizeof(int64_t);
 }
 
 /// Names of columns of `table` that an index, or the child side of a foreign key, contains. Nothing
@@ -252,6 +221,44 @@ Result<bool> HasWatchers(Database& database, const std::string& table) {
 
 }  // namespace
 
+const ContainerId& RowMap() {
+  static const ContainerId id = ContainerId::Root("row", ContainerKind::kMap);
+  return id;
+}
+
+bool IsCrdt(const Column& column) {
+  return column.kind != ColumnKind::kKey && column.kind != ColumnKind::kScalar;
+}
+
+ContainerId ColumnSource(const Document& document, const Column& column) {
+  const ContainerKind kind = ContainerKindOf(column.kind);
+  ContainerId root = ContainerId::Root(column.name, kind);
+  const bool has_length = kind != ContainerKind::kCounter && kind != ContainerKind::kTree;
+  const bool in_use = has_length ? document.Length(root) > 0 : document.HasContainer(root);
+  if (in_use) {
+    return root;
+  }
+  const std::optional<Value> slot = document.MapGet(RowMap(), column.name);
+  if (slot.has_value()) {
+    const ContainerId* const child = slot->If<ContainerId>();
+    if (child != nullptr && child->kind() == kind) {
+      return *child;
+    }
+  }
+  return root;
+}
+
+std::optional<cells::Value> ColumnValue(const Document& document, const Column& column) {
+  if (IsCrdt(column)) {
+    return ContainerCell(document, ColumnSource(document, column));
+  }
+  const std::optional<Value> slot = document.MapGet(RowMap(), column.name);
+  if (!slot.has_value()) {
+    return std::nullopt;
+  }
+  return ScalarCell(document, *slot);
+}
+
 void AppendRowJson(const Table& table, std::string_view key, const Document& document,
                    std::string* out) {
   char separator = '{';
@@ -263,7 +270,7 @@ void AppendRowJson(const Table& table, std::string_view key, const Document& doc
     if (column.kind == ColumnKind::kKey) {
       loro::AppendJsonString(key, out);
     } else if (IsCrdt(column)) {
-      AppendContainerJson(document, SourceOf(document, column), out);
+      AppendContainerJson(document, ColumnSource(document, column), out);
     } else {
       AppendJson(document, document.MapGet(RowMap(), column.name).value_or(Value()), out);
     }
@@ -351,14 +358,9 @@ Status Projection::WriteRow(Database& database, std::string_view key, const Docu
       statement.BindText(index, key);
       continue;
     }
-    bool absent = false;
-    if (IsCrdt(column)) {
-      cells[i] = ContainerCell(document, SourceOf(document, column));
-    } else {
-      const std::optional<Value> slot = document.MapGet(RowMap(), column.name);
-      absent = !slot.has_value();
-      cells[i] = absent ? Cell() : ScalarCell(document, *slot);
-    }
+    std::optional<Cell> value = ColumnValue(document, column);
+    const bool absent = !value.has_value();
+    cells[i] = absent ? Cell() : *std::move(value);
     Bind(statement, index, cells[i]);
     if (default_flags_[i] != 0) {
       statement.BindInt(default_flags_[i], absent ? 1 : 0);
@@ -377,7 +379,7 @@ size_t Projection::LongColumnBytes(const Document& document) const {
   for (size_t i = 0; i < may_wait_.size(); ++i) {
     const Column& column = table_->columns[i];
     if (may_wait_[i] && column.kind == ColumnKind::kText) {
-      bytes += document.Length(SourceOf(document, column));
+      bytes += document.Length(ColumnSource(document, column));
     }
   }
   return bytes;

@@ -42,11 +42,13 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "cells/value.h"
 #include "merrow/document.h"
 #include "merrow/result.h"
 #include "store/schema.h"
@@ -60,6 +62,15 @@ inline constexpr size_t kDeferredBytesPerEdit = 1024;
 /// Appends the row as a JSON object, columns as declared.
 void AppendRowJson(const Table& table, std::string_view key, const loro::Document& document,
                    std::string* out);
+
+/// The root map that holds the scalar columns.
+const loro::ContainerId& RowMap();
+bool IsCrdt(const Column& column);
+/// The container that a CRDT_ column shows. REQUIRES: IsCrdt(column)
+loro::ContainerId ColumnSource(const loro::Document& document, const Column& column);
+/// What a column shows; nothing if its slot is absent, so that it shows its default. REQUIRES: not
+/// the key
+std::optional<cells::Value> ColumnValue(const loro::Document& document, const Column& column);
 
 /// Writes rows of one document table.
 class Projection {
