@@ -267,23 +267,30 @@ class ChangesetEncoder {
 
 }  // namespace
 
-Result<Bytes> Encoder::EncodeAll(std::span<const Changeset> changesets) {
+Result<Bytes> Encoder::EncodeAll(std::span<const Changeset* const> changesets) {
   const bool is_first = context_.sites().empty();
   ByteWriter writer;
-  for (const Changeset& changeset : changesets) {
-    MERROW_TRY(ChangesetEncoder(changeset, &context_, &writer).Encode());
+  for (const Changeset* const changeset : changesets) {
+    MERROW_TRY(ChangesetEncoder(*changeset, &context_, &writer).Encode());
   }
   return EncodeFrame(writer.bytes(), is_first, options_);
 }
 
 Result<Bytes> Encoder::Encode(std::span<const Changeset> changesets) {
+  std::vector<const Changeset*> pointers;
+  pointers.reserve(changesets.size());
+  for (const Changeset& changeset : changesets) pointers.push_back(&changeset);
+  return Encode(pointers);
+}
+
+Result<Bytes> Encoder::Encode(std::span<const Changeset* const> changesets) {
   size_t rows = 0;
   size_t cells = 0;
-  for (const Changeset& changeset : changesets) {
-    const Status valid = CheckChangeset(changeset);
+  for (const Changeset* const changeset : changesets) {
+    const Status valid = CheckChangeset(*changeset);
     if (!valid.ok()) return InvalidArgument(valid.error().message());
-    rows += changeset.cells.rows.size() + changeset.documents.size();
-    for (const RowChange& row : changeset.cells.rows) cells += row.cells.size();
+    rows += changeset->cells.rows.size() + changeset->documents.size();
+    for (const RowChange& row : changeset->cells.rows) cells += row.cells.size();
   }
   if (rows > kFrameRowsMax || cells > kFrameCellsMax) {
     return LimitReached("a frame of " + std::to_string(rows) + " rows and " +

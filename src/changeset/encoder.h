@@ -22,9 +22,11 @@ class Encoder {
   /// frame would exceed what changeset_format.h allows: then encode fewer, or split. After an error
   /// the encoder is as it was.
   Result<Bytes> Encode(std::span<const Changeset> changesets);
+  /// The same of changesets that lie in different places; none is null.
+  Result<Bytes> Encode(std::span<const Changeset* const> changesets);
 
  private:
-  Result<Bytes> EncodeAll(std::span<const Changeset> changesets);
+  Result<Bytes> EncodeAll(std::span<const Changeset* const> changesets);
 
   Context context_;
   FrameOptions options_;
