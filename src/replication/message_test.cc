@@ -273,7 +273,7 @@ TEST(MessageTest, WhatMakesNoSenseIsRefused) {
        "0100808004",
        "count out of range"},
       {"05200000", "unknown flags"},
-      {"050005aa", "need 5 bytes"},
+      {"050005aa", "length 5 is past the end"},
       {"0908", "need 32 bytes"},
       {"0a8002", "a bucket out of range"},
       {"0a00"
