@@ -152,7 +152,8 @@ class Document {
   /// Takes over a snapshot that ExportSnapshot made, with its state as it is. Corruption if its
   /// checksum, frame or version is not right. What is inside is decoded when it is needed first,
   /// and damage is found only then: the document is_broken() from then on. Wake() tells at once.
-  /// `changed` is left empty. REQUIRES: the document is empty; the snapshot is trusted.
+  /// Everything changes, so `changed` is left empty. REQUIRES: the document is empty; the snapshot
+  /// is trusted.
   Result<ImportStatus> Load(BytesView snapshot);
 
   /// An import failed and the state before could not be derived again, because an op in the history

@@ -32,12 +32,17 @@ Status Document::SetPeer(PeerId peer) {
 Result<ImportStatus> Document::Import(BytesView blob) { return impl_->core().Import(blob); }
 
 Result<ImportStatus> Document::Load(BytesView snapshot) {
-  if (impl_->is_used()) return impl_->core().Load(snapshot);
-  MERROW_ASSIGN(auto kept, RestingDocument::Keep(snapshot));
-  if (kept == nullptr) return impl_->core().Load(snapshot);
   ImportStatus status;
-  status.success = kept->version().SpansNotIn(VersionVector());
-  impl_->Keep(std::move(kept));
+  if (!impl_->is_used()) {
+    MERROW_ASSIGN(auto kept, RestingDocument::Keep(snapshot));
+    if (kept != nullptr) {
+      status.success = kept->version().SpansNotIn(VersionVector());
+      impl_->Keep(std::move(kept));
+      return status;
+    }
+  }
+  MERROW_ASSIGN(status, impl_->core().Load(snapshot));
+  status.changed.clear();
   return status;
 }
 

@@ -328,8 +328,9 @@ ImportStatus DocumentCore::StatusOf(OpLog::Admission admission, const VersionVec
     const ChangeBlock& block = item.source->block;
     const Change& change = block.changes[item.change];
     for (uint32_t i = 0; i < change.op_count; ++i) {
-      const ContainerId& id = block.containers[block.ops[change.first_op + i].container];
-      if (last == &id) continue;
+      const Op& op = block.ops[change.first_op + i];
+      const ContainerId& id = block.containers[op.container];
+      if (last == &id || op.end() <= item.from) continue;
       last = &id;
       if (status.changed.empty()) {
         status.changed.push_back(id);

@@ -341,5 +341,35 @@ TEST(RestingDocument, IsTheSameAsOneThatNeverRests) {
   }
 }
 
+// What Load changed is everything, and not listed; what an import changes afterwards is.
+TEST(RestingDocument, AnImportSaysWhatItChanged) {
+  const ContainerId text = ContainerId::Root("t", ContainerKind::kText);
+  const ContainerId map = ContainerId::Root("m", ContainerKind::kMap);
+  Document source(1);
+  ASSERT_TRUE(source.TextInsert(text, 0, "hello").ok());
+  source.Commit();
+  const Frontiers trimmed = source.frontiers();
+  ASSERT_TRUE(source.MapSet(map, "k", Value(true)).ok());
+  source.Commit();
+  for (const Bytes& snapshot : {source.ExportSnapshot(), *source.ExportShallowSnapshot(trimmed)}) {
+    Document writer = *source.Fork(2);
+    const VersionVector before = writer.version();
+    ASSERT_TRUE(writer.MapSet(map, "k", Value(false)).ok());
+    Document doc(3);
+    const Result<ImportStatus> loaded = doc.Load(snapshot);
+    ASSERT_TRUE(loaded.ok());
+    EXPECT_TRUE(loaded->changed.empty());
+    EXPECT_FALSE(loaded->success.empty());
+    const Result<ImportStatus> imported = doc.Import(writer.ExportUpdates(before));
+    ASSERT_TRUE(imported.ok());
+    EXPECT_THAT(imported->changed, testing::ElementsAre(map));
+    // The same of a snapshot in place of the update.
+    ASSERT_TRUE(writer.TextInsert(text, 0, "x").ok());
+    const Result<ImportStatus> whole = doc.Import(writer.ExportSnapshot());
+    ASSERT_TRUE(whole.ok());
+    EXPECT_THAT(whole->changed, testing::ElementsAre(text));
+  }
+}
+
 }  // namespace
 }  // namespace merrow::loro
