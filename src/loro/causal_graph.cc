@@ -82,6 +82,30 @@ std::optional<Lv> CausalGraph::LvOf(Id id) const {
   return run.lv + static_cast<Lv>(id.counter - run.counter);
 }
 
+std::optional<Lv> CausalGraph::LvOf(const IdLp& id) const {
+  const std::vector<PeerRun>* const runs = RunsOfPeer(id.peer);
+  if (runs == nullptr) return std::nullopt;
+  // A peer's lamports ascend, also within one of its runs here, where they may skip some.
+  const auto after =
+      std::upper_bound(runs->begin(), runs->end(), id.lamport,
+                       [this](Lamport key, const PeerRun& run) { return key < LamportOf(run.lv); });
+  if (after == runs->begin()) return std::nullopt;
+  const PeerRun& run = *(after - 1);
+  const Counter end = after == runs->end() ? version_.End(id.peer) : after->counter;
+  Lv first = run.lv;
+  for (Lv count = static_cast<Lv>(end - run.counter); count > 1;) {
+    const Lv half = count / 2;
+    if (LamportOf(first + half) <= id.lamport) {
+      first += half;
+      count -= half;
+    } else {
+      count = half;
+    }
+  }
+  if (LamportOf(first) != id.lamport) return std::nullopt;
+  return first;
+}
+
 Id CausalGraph::IdOf(Lv lv) const { return RunOf(lv).IdAt(lv, *this); }
 
 Lamport CausalGraph::LamportAfterHeads() const {

@@ -116,6 +116,8 @@ class CausalGraph {
   Lamport LamportAfter(std::span<const Id> deps) const;
 
   std::optional<Lv> LvOf(Id id) const;
+  /// The same by peer and lamport.
+  std::optional<Lv> LvOf(const IdLp& id) const;
   Id IdOf(Lv lv) const;
   Lamport LamportOf(Lv lv) const { return RunOf(lv).LamportAt(lv); }
   const Run& RunOf(Lv lv) const { return runs_[RunIndexOf(lv)]; }

@@ -8,6 +8,34 @@
 
 namespace merrow::loro {
 
+Error NoSuchElement(const OpSlice& slice) {
+  return Corruption("op " + ToString(slice.id()) + " is about an element with lamport " +
+                    std::to_string(slice.op->element.lamport) + " of peer " +
+                    std::to_string(slice.op->element.peer) +
+                    ", which no op before it inserted into its list");
+}
+
+Status History::CheckElement(const OpSlice& slice) {
+  const CausalGraph& graph = log_.graph();
+  const IdLp& element = slice.op->element;
+  const std::optional<Lv> lv = graph.LvOf(element);
+  if (!lv.has_value()) {
+    const HistoryBase* const base = log_.base();
+    const bool may_be_trimmed = base != nullptr && element.lamport <= base->lamport() &&
+                                base->start().trimmed.End(element.peer) > 0;
+    return may_be_trimmed ? Status() : NoSuchElement(slice);
+  }
+  if (lv >= graph.LvOf(slice.id())) return NoSuchElement(slice);
+  const Id id = graph.IdOf(*lv);
+  const ChangeBlock& block = reader_.BlockAt(id);
+  const auto op = std::upper_bound(block.ops.begin(), block.ops.end(), id.counter,
+                                   [](Counter at, const Op& other) { return at < other.end(); });
+  MERROW_CHECK(op != block.ops.end());
+  const bool is_insert =
+      op->kind == OpKind::kListInsert && block.containers[op->container] == slice.container();
+  return is_insert ? Status() : NoSuchElement(slice);
+}
+
 Result<ElementHistory> History::Element(const ContainerId& list, IdLp element) {
   const auto inserted = lists_.try_emplace(list);
   List& history = inserted.first->second;

@@ -41,6 +41,9 @@ Status ForEachSlice(const OpLog& log, OpLog::Reader& reader, LvSpan span, Visit&
   return {};
 }
 
+/// The op is about an element of a movable list that it cannot know.
+Error NoSuchElement(const OpSlice& slice);
+
 class History {
  public:
   /// Of all ops in `log`, which must outlive this and not change meanwhile.
@@ -49,6 +52,9 @@ class History {
   History(const OpLog& log, std::vector<LvSpan> atoms)
       : reader_(log), log_(log), atoms_(std::move(atoms)) {}
 
+  /// Corruption unless the element that a set or move names was inserted by an op of the list that
+  /// is before it in the order of arrival. What trimmed history may have inserted is believed.
+  Status CheckElement(const OpSlice& slice);
   /// Where and what an element of a movable list is, by all ops of the version.
   Result<ElementHistory> Element(const ContainerId& list, IdLp element);
   /// The position at which the end anchor of a mark was inserted; nothing if the op ends no mark.

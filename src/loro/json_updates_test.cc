@@ -411,6 +411,90 @@ TEST(JsonUpdatesTest, AMarkWithoutItsEndIsAnAnchor) {
   }
 }
 
+// A set or a move names an element that it knows. Cases and answers are those of loro-crdt 1.17.1.
+TEST(JsonUpdatesTest, AnElementThatAnOpCannotKnowIsRefused) {
+  const ContainerId list = Root("l", ContainerKind::kMovableList);
+  const auto update = [](const std::string& ops, const std::string& dep, int lamport,
+                         const std::string& more = "") {
+    return R"({"schema_version":1,"start_version":{},"peers":["1","2","3"],"changes":[)" + more +
+           R"({"id":"0@0","timestamp":0,"deps":[")" + dep + R"("],"lamport":)" +
+           std::to_string(lamport) + R"(,"msg":null,"ops":[)" + ops + "]}]}";
+  };
+  const auto op = [](int counter, const std::string& content) {
+    return R"({"container":"cid:root-l:MovableList","content":)" + content + R"(,"counter":)" +
+           std::to_string(counter) + "}";
+  };
+  const std::string insert = R"({"type":"insert","pos":0,"value":["n"]})";
+  const auto show = [](Document doc, const std::string& json) {
+    const Result<ImportStatus> status = doc.ImportJson(json);
+    if (!status.ok()) return std::string("refused");
+    doc.CheckInvariants();
+    Document copy(9);
+    EXPECT_TRUE(copy.Import(doc.ExportUpdates({})).ok());
+    EXPECT_EQ(copy.ToJson(), doc.ToJson());
+    return doc.ToJson();
+  };
+  const auto base = [&list] {
+    Document doc(2);
+    for (size_t i = 0; i < 3; ++i) {
+      EXPECT_TRUE(doc.ListInsert(list, i, Value(std::string(1, static_cast<char>('a' + i)))).ok());
+    }
+    doc.Commit();
+    return doc;
+  };
+  for (const bool is_move : {false, true}) {
+    SCOPED_TRACE(is_move ? "move" : "set");
+    const auto about = [is_move](const std::string& element) {
+      return is_move ? R"({"type":"move","from":0,"to":1,"elem_id":")" + element + R"("})"
+                     : R"({"type":"set","value":5,"elem_id":")" + element + R"("})";
+    };
+    // With and without an op that is concurrent.
+    for (const bool is_concurrent : {false, true}) {
+      SCOPED_TRACE(is_concurrent);
+      const auto start = [&] {
+        Document doc = base();
+        EXPECT_TRUE(!is_concurrent || doc.ListInsert(list, 3, Value("z")).ok());
+        doc.Commit();
+        return doc;
+      };
+      const std::string z = is_concurrent ? R"(,"z")" : "";
+      EXPECT_EQ(show(start(), update(op(0, about("L77@1")), "2@1", 3)), "refused");
+      EXPECT_EQ(show(start(), update(op(0, about("L77@0")), "2@1", 3)), "refused");
+      EXPECT_EQ(show(start(), update(op(0, about("L0@1")), "2@1", 3)),
+                is_move ? R"({"l":["b","a","c")" + z + "]}" : R"({"l":[5,"b","c")" + z + "]}");
+      // Its own, before and after it was inserted.
+      EXPECT_EQ(
+          show(start(), update(op(0, insert) + "," + op(1, about("L3@0")), "2@1", 3)),
+          is_move ? R"({"l":["a","n","b","c")" + z + "]}" : R"({"l":[5,"a","b","c")" + z + "]}");
+      EXPECT_EQ(show(start(), update(op(0, about("L4@0")) + "," + op(1, insert), "2@1", 3)),
+                "refused");
+    }
+    // Of a concurrent op, which was there before or comes along.
+    Document other(3);
+    ASSERT_TRUE(other.Import(base().ExportUpdates({})).ok());
+    ASSERT_TRUE(other.ListInsert(list, 3, Value("z")).ok());
+    Document both = base();
+    ASSERT_TRUE(both.Import(other.ExportUpdates({})).ok());
+    EXPECT_EQ(show(std::move(both), update(op(0, about("L3@2")), "2@1", 4)), "refused");
+    EXPECT_EQ(show(base(), update(op(0, about("L3@2")), "2@1", 4,
+                                  R"({"id":"0@2","timestamp":0,"deps":["2@1"],"lamport":3,)"
+                                  R"("msg":null,"ops":[)" +
+                                      op(0, R"({"type":"insert","pos":3,"value":["z"]})") + "]},")),
+              "refused");
+    // Deleted; of another list; the id of a set.
+    Document deleted = base();
+    ASSERT_TRUE(deleted.ListDelete(list, 0, 1).ok());
+    EXPECT_EQ(show(std::move(deleted), update(op(0, about("L0@1")), "3@1", 4)),
+              is_move ? R"({"l":["c","a"]})" : R"({"l":["b","c"]})");
+    Document elsewhere = base();
+    ASSERT_TRUE(elsewhere.ListInsert(Root("k", ContainerKind::kMovableList), 0, Value("kk")).ok());
+    EXPECT_EQ(show(std::move(elsewhere), update(op(0, about("L3@1")), "3@1", 4)), "refused");
+    Document written = base();
+    ASSERT_TRUE(written.MovableListSet(list, 0, Value("Q")).ok());
+    EXPECT_EQ(show(std::move(written), update(op(0, about("L3@1")), "3@1", 4)), "refused");
+  }
+}
+
 // Documents that loro-crdt made (test/vectors/loro/generate_json_updates.mjs).
 TEST(JsonUpdatesTest, MeanWhatLoroMeans) {
   std::ifstream file(MERROW_VECTORS "/loro/json_updates.json");

@@ -22,6 +22,14 @@ PeerIndex SequenceIndex::Intern(PeerId peer) {
   return static_cast<PeerIndex>(peers_.size() - 1);
 }
 
+bool SequenceIndex::IsInsert(Id id) const {
+  const PeerIndex peer = Find(id.peer);
+  if (peer == kNoPeerIndex) return false;
+  const std::vector<Entry>& entries = peers_[peer].entries;
+  const size_t i = EntryAt(peers_[peer], id.counter);
+  return i < entries.size() && entries[i].counter <= id.counter && entries[i].kind == Kind::kInsert;
+}
+
 PeerIndex SequenceIndex::Find(PeerId peer) const {
   return peer_index_
       .Find(peers_.size(), Hash(peer), [&](uint32_t i) { return peers_[i].id == peer; })

@@ -66,6 +66,9 @@ class SequenceIndex {
   void RecordDelete(Atom first, AtomSpan target, bool backwards);
   void RecordMove(Atom op, Atom deleted, uint32_t leaf);
 
+  /// Whether this op was recorded as an insert, or as one of its atoms.
+  bool IsInsert(Id id) const;
+
   // --- Where elements are ---
 
   uint32_t LeafOf(Atom atom) const;

@@ -174,6 +174,7 @@ class Merger {
 
   // Applies the ops of `range`, which follow the base of the window. The window then knows them.
   Status MergeConcurrent(Window* window, LvSpan range) {
+    window_start_ = window->start;
     first_new_ = range.start;
     last_block_ = nullptr;
     Replays added;
@@ -280,14 +281,25 @@ class Merger {
         MERROW_ASSIGN(const SequenceTracker::Moved moved,
                       tracker.Move(slice.id(), slice.op->from, position));
         if (!is_new) return {};
+        MERROW_TRY(CheckElement(tracker, slice));
         const auto from = moved.was_visible ? std::optional(moved.from) : std::nullopt;
         return state_->MoveAt(slice, from, moved.to, history_);
       }
       case OpKind::kSet:
-        return is_new ? state_->Apply(slice, history_) : Status();
+        if (!is_new) return {};
+        MERROW_TRY(CheckElement(tracker, slice));
+        return state_->Apply(slice, history_);
       default:
         return {};
     }
+  }
+
+  // What a set or move is about must be in its own past, not only in the state.
+  Status CheckElement(const SequenceTracker& tracker, const OpSlice& slice) const {
+    const std::optional<Lv> lv = graph_.LvOf(slice.op->element);
+    const bool is_concurrent =
+        lv.has_value() && *lv >= window_start_ && !tracker.HasInsert(graph_.IdOf(*lv));
+    return is_concurrent ? NoSuchElement(slice) : Status();
   }
 
   const OpLog& log_;
@@ -300,6 +312,7 @@ class Merger {
   // Of all ops, merged at the end, so that each tree's are sorted once:
   TreeMoves tree_moves_;
   // Of one stretch of concurrent ops:
+  Lv window_start_ = 0;
   Lv first_new_ = 0;
   std::vector<SequenceTracker::Deleted> deleted_;
   // What the op before was about.

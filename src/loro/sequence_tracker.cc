@@ -168,6 +168,16 @@ class SequenceTracker::Impl {
         [&](AtomSpan atoms) { CountDelete(atoms, true); });
   }
 
+  bool HasInsert(Id id) const {
+    if (!index_.IsInsert(id)) return false;
+    const Atom atom{index_.Find(id.peer), id.counter};
+    const Leaf& leaf = *leaves_[index_.LeafOf(atom)];
+    for (uint32_t i = 0; i < leaf.count; ++i) {
+      if (leaf.runs[i].Contains(atom)) return !leaf.runs[i].future();
+    }
+    MERROW_CHECK(false);
+  }
+
   const TrackerSum& total() const { return tree_.total(); }
 
   std::vector<EffectRun> EffectRuns() const {
@@ -677,6 +687,7 @@ std::optional<uint32_t> SequenceTracker::EffectPositionOfBase(uint32_t offset) c
   return impl_->EffectPositionOf(Atom{kBasePeer, static_cast<Counter>(offset)});
 }
 
+bool SequenceTracker::HasInsert(Id id) const { return impl_->HasInsert(id); }
 size_t SequenceTracker::run_count() const { return impl_->run_count(); }
 size_t SequenceTracker::MemoryBytes() const { return impl_->MemoryBytes(); }
 void SequenceTracker::CheckInvariants() const { impl_->CheckInvariants(); }

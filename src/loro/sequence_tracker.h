@@ -88,6 +88,9 @@ class SequenceTracker {
   void Retreat(IdSpan span);
   void Advance(IdSpan span);
 
+  /// Whether `id` inserted an element, other than by a move, and is part of the current version.
+  bool HasInsert(Id id) const;
+
   /// Elements visible at the current version.
   uint32_t current_length() const;
   /// Elements visible in the effect.

@@ -148,6 +148,8 @@ Status State::Apply(const OpSlice& slice, History& history) {
       MERROW_ASSIGN(Value value, OpValue(*slice.block, op));
       AdoptChildren(value, slice.container());
       if (auto* list = OpenAs<MovableListState>(slice.container())) {
+        // What is shown is known.
+        if (list->Find(op.element) == nullptr) MERROW_TRY(history.CheckElement(slice));
         SetElement(slice.container(), list, op.element, std::move(value),
                    {slice.lamport, slice.block->peer});
       }
@@ -247,7 +249,10 @@ Status State::MoveAt(const OpSlice& slice, std::optional<uint32_t> from, uint32_
                                     .id = slice.id(),
                                     .lamport = slice.lamport,
                                     .element = slice.op->element};
-  return MoveElement(id, list, move, [&](IdLp element) { return history.Element(id, element); });
+  return MoveElement(id, list, move, [&](IdLp element) -> Result<ElementHistory> {
+    MERROW_TRY(history.CheckElement(slice));
+    return history.Element(id, element);
+  });
 }
 
 bool State::WriteMap(const ContainerId& id, MapState* map, std::string_view key,
