@@ -56,8 +56,10 @@ class ReplicaDocuments {
   virtual void BeginPart() = 0;
   virtual void UndoPart() = 0;
 
-  /// The change blocks of `ops`. Nothing if the document cannot be read (it is quarantined).
-  virtual Result<std::optional<DocumentBlocks>> Export(const DocumentOps& ops) = 0;
+  /// False if it cannot be read, because it is quarantined.
+  virtual Result<bool> IsReadable(int64_t document_id) = 0;
+  /// The change blocks of `ops`. REQUIRES: it is readable
+  virtual Result<DocumentBlocks> Export(const DocumentOps& ops) = 0;
 
   /// Every document with the bytes that it takes on disk, by rising id.
   virtual Status ForEach(const std::function<Status(int64_t document_id, size_t bytes)>& visit) = 0;

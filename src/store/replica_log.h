@@ -32,8 +32,8 @@
 //   (2) A version that is seen was applied, or overwritten by what was, or waits in
 //       _merrow_waiting; all of it in the transaction that made it seen.
 //   (3) Every row of _merrow_tx belongs to exactly one entry.
-//   (4) Entries of one site overlap only if neither has all of the other's ops; what is served of
-//       overlapping entries is one changeset.
+//   (4) Two entries of one site cover the same versions or none in common. Entries that cover the
+//       same are served together.
 //
 // Thread-compatible, as its connection. Compiles into merrow.so too (replica.cmake).
 
@@ -44,6 +44,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -52,6 +53,7 @@
 #include "changeset/hybrid_clock.h"
 #include "changeset/version_set.h"
 #include "store/cell_store.h"
+#include "store/document_ops.h"
 #include "store/replica_documents.h"
 #include "store/replica_types.h"
 
@@ -75,9 +77,9 @@ class ReplicaLog {
   ReplicaLog(const ReplicaLog&) = delete;
   ReplicaLog& operator=(const ReplicaLog&) = delete;
 
-  const cells::SiteId& own_site() const { return own_site_; }
+  const cells::SiteId& own_site() const { return memory_.own_site; }
   /// The last version of this site.
-  cells::DbVersion own_version() const { return own_version_; }
+  cells::DbVersion own_version() const { return memory_.own_version; }
   /// What of which site is here, the own one included.
   const changeset::SiteVersions& seen() const { return seen_; }
 
@@ -90,8 +92,7 @@ class ReplicaLog {
   Result<std::optional<cells::DbVersion>> NoteLocal();
   // One of them after each transaction in which something here was called.
   void Committed();
-  /// An error means that the database cannot be read; try again before anything else.
-  Status RolledBack();
+  void RolledBack();
 
   // --- Exchange.
 
@@ -134,23 +135,58 @@ class ReplicaLog {
   friend class ReplicaApplier;
   friend class ReplicaPageReader;
 
+  /// A row of _merrow_source.
   struct Entry {
     cells::DbVersion local = 0;
     cells::DbVersion first = 0;
     cells::SiteOrdinal site = 0;
     cells::DbVersion version = 0;
     cells::DbVersion previous = 0;
-    changeset::Timestamp timestamp;
+    changeset::Timestamp timestamp;  // {0, 0}: not known
     Bytes documents;
   };
+  /// What of the disk is in memory too, but for seen_.
+  struct Memory {
+    cells::SiteId own_site;
+    cells::DbVersion own_version = 0;
+    /// The largest local version of an entry.
+    cells::DbVersion last_local = 0;
+    changeset::HybridClock clock;
+    /// Local versions of entries that have something in _merrow_waiting.
+    std::set<cells::DbVersion> waiting;
+    /// In _merrow_part.
+    int64_t part_bytes = 0;
+  };
 
-  ReplicaLog(CellStore& cells, const ReplicaOptions& options);
+  ReplicaLog(CellStore& cells, const ReplicaOptions& options) : cells_(cells), options_(options) {}
+
+  int64_t NowMs() const { return options_.clock->UnixMillis(); }
+
+  Result<bool> Initialize();
+  Status Load();
+  Status AdoptDocuments();
+  /// Rows of _merrow_tx that belong to no entry become transactions of this site. False if there
+  /// are none. `documents` came with the last of them.
+  Result<bool> Adopt(const Bytes& documents);
+  Status AddOwn(cells::DbVersion first, cells::DbVersion local, const Bytes& documents);
+  Status Insert(const Entry& entry);
+  /// Reads entries in the columns kEntryColumns.
+  static Entry ReadEntry(const CellStatement& statement);
+  void MarkSeen(const cells::SiteId& site, const changeset::VersionRange& range);
+  /// Before memory changes for the first time in a transaction.
+  void Save();
 
   CellStore& cells_;
   const ReplicaOptions options_;
-  cells::SiteId own_site_;
-  cells::DbVersion own_version_ = 0;
+  Memory memory_;
   changeset::SiteVersions seen_;
+  DocumentOpsById noted_;
+
+  // As they were before the open transaction: what it changed.
+  std::optional<Memory> memory_before_;
+  std::map<cells::SiteId, changeset::VersionRanges> seen_before_;
+
+  CellStatement insert_;
 };
 
 }  // namespace merrow::store

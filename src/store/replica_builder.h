@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Replica builder: puts a changeset together from events of clocks, in any order, with each table,
+// column and author listed once and the events of a row in one RowChange.
+
+#pragma once
+
+#include <string>
+#include <unordered_map>
+
+#include "changeset/changeset.h"
+#include "changeset/version_set.h"
+#include "store/cell_reader.h"
+
+namespace merrow::store {
+
+class ReplicaBuilder {
+ public:
+  explicit ReplicaBuilder(const cells::SiteId& site);
+
+  /// Adds the event that the reader stands at, as of `version`.
+  Status Add(CellReader& reader, CellStore& cells, cells::DbVersion version);
+  /// Adds rows and documents of another changeset as they are, as of `version`.
+  void Add(const changeset::Changeset& other, cells::DbVersion version);
+  void AddDocument(const std::string& table, Bytes key, Bytes blocks);
+
+  /// About how long the changeset is, encoded.
+  size_t bytes() const { return bytes_; }
+  bool empty() const { return changeset_.cells.rows.empty() && changeset_.documents.empty(); }
+  changeset::Changeset Finish(const changeset::VersionRange& range,
+                              const changeset::Timestamp& timestamp);
+
+ private:
+  struct Table {
+    uint32_t index = 0;
+    std::unordered_map<std::string, uint32_t> columns;
+  };
+
+  Table& TableOf(const std::string& name);
+  uint32_t ColumnOf(Table& table, const std::string& name);
+  uint32_t AuthorOf(const cells::SiteId& site);
+  cells::RowChange& RowOf(const Table& table, BytesView key, cells::CausalLength cl);
+
+  changeset::Changeset changeset_;
+  std::unordered_map<std::string, Table> tables_;
+  std::unordered_map<std::string, uint32_t> authors_;
+  std::unordered_map<std::string, uint32_t> rows_;  // by table index and key
+  size_t bytes_ = 0;
+};
+
+}  // namespace merrow::store

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/replica_log.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "merrow/check.h"
+
+namespace merrow::store {
+namespace {
+
+constexpr char kTables[] = R"sql(
+CREATE TABLE main._merrow_source (
+  local INTEGER PRIMARY KEY, first INTEGER NOT NULL, site INTEGER NOT NULL,
+  version INTEGER NOT NULL, previous INTEGER NOT NULL, ms INTEGER NOT NULL,
+  count INTEGER NOT NULL, documents BLOB);
+CREATE INDEX main._merrow_source_site ON _merrow_source (site, version) WHERE site <> 0;
+CREATE TABLE main._merrow_waiting (
+  id INTEGER PRIMARY KEY, local INTEGER NOT NULL, bytes BLOB NOT NULL);
+CREATE TABLE main._merrow_part (
+  id INTEGER PRIMARY KEY, site BLOB NOT NULL, version INTEGER NOT NULL, previous INTEGER NOT NULL,
+  whole INTEGER NOT NULL, part INTEGER NOT NULL, parts INTEGER NOT NULL, bytes BLOB NOT NULL);
+CREATE UNIQUE INDEX main._merrow_part_key
+  ON _merrow_part (site, version, previous, whole, parts, part);
+)sql";
+
+/// Of ids of _merrow_tx. DO NOT CHANGE: it is on disk.
+constexpr int kPartBits = 20;
+
+/// What was written while nobody kept a log becomes transactions of about this size.
+constexpr int64_t kAdoptedRowsBytes = 1 << 16;
+constexpr int64_t kAdoptedVersionsMax = 1000;
+constexpr size_t kAdoptedDocumentBytes = 1 << 18;
+
+}  // namespace
+
+Result<std::unique_ptr<ReplicaLog>> ReplicaLog::Open(CellStore& cells,
+                                                     const ReplicaOptions& options) {
+  MERROW_CHECK(options.clock != nullptr);
+  std::unique_ptr<ReplicaLog> log(new ReplicaLog(cells, options));
+  MERROW_ASSIGN(const bool is_new, log->Initialize());
+  MERROW_TRY(log->Load());
+  MERROW_ASSIGN([[maybe_unused]] const bool adopted, log->Adopt({}));
+  if (is_new && options.documents != nullptr) {
+    MERROW_TRY(log->AdoptDocuments());
+  }
+  MERROW_ASSIGN([[maybe_unused]] const bool waited, log->ApplyWaiting());
+  return log;
+}
+
+ReplicaLog::~ReplicaLog() = default;
+
+/// True if the tables were made now.
+Result<bool> ReplicaLog::Initialize() {
+  MERROW_ASSIGN(memory_.own_site, cells_.OwnSite());
+  if (cells_.tables().has_replica_log()) {
+    return false;
+  }
+  MERROW_TRY(RunSql(cells_.db(), kTables));
+  cells_.tables().Invalidate();
+  MERROW_TRY(cells_.tables().Refresh());
+  return true;
+}
+
+ReplicaLog::Entry ReplicaLog::ReadEntry(const CellStatement& statement) {
+  Entry entry;
+  entry.local = statement.Int(0);
+  entry.first = statement.Int(1);
+  entry.site = static_cast<cells::SiteOrdinal>(statement.Int(2));
+  entry.version = statement.Int(3);
+  entry.previous = statement.Int(4);
+  entry.timestamp.ms = statement.Int(5);
+  entry.timestamp.count = static_cast<uint16_t>(statement.Int(6));
+  entry.documents = Bytes(statement.Column(7).bytes);
+  return entry;
+}
+
+Status ReplicaLog::Load() {
+  seen_.clear();
+  const int64_t now_ms = NowMs();
+  changeset::Timestamp last;
+  CellStatement entries;
+  MERROW_TRY(entries.Prepare(cells_.db(),
+                             "SELECT local, first, site, version, previous, ms, count, NULL FROM "
+                             "main._merrow_source ORDER BY local"));
+  while (true) {
+    MERROW_ASSIGN(const bool more, entries.Step());
+    if (!more) {
+      break;
+    }
+    const Entry entry = ReadEntry(entries);
+    if (entry.local < 1 || entry.previous < 0 || entry.version <= entry.previous ||
+        entry.version > cells::kDbVersionMax) {
+      return Corruption("_merrow_source: entry " + std::to_string(entry.local) +
+                        " covers impossible versions");
+    }
+    MERROW_ASSIGN(const cells::SiteId site, cells_.SiteOf(entry.site));
+    seen_[site].Add({entry.previous, entry.version});
+    // As HybridClock::Observe: one wrong clock must not drag this one along.
+    if (entry.site == 0 || entry.timestamp.ms <= now_ms + changeset::kSkewMsMax) {
+      last = std::max(last, entry.timestamp);
+    }
+    memory_.last_local = entry.local;
+    if (entry.site == 0) {
+      memory_.own_version = entry.version;
+    }
+  }
+  memory_.clock = changeset::HybridClock(last);
+  CellStatement waiting;
+  MERROW_TRY(waiting.Prepare(cells_.db(), "SELECT DISTINCT local FROM main._merrow_waiting"));
+  while (true) {
+    MERROW_ASSIGN(const bool more, waiting.Step());
+    if (!more) {
+      break;
+    }
+    memory_.waiting.insert(waiting.Int(0));
+  }
+  CellStatement parts;
+  MERROW_TRY(
+      parts.Prepare(cells_.db(), "SELECT coalesce(sum(length(bytes)), 0) FROM main._merrow_part"));
+  MERROW_ASSIGN(const bool any, parts.Step());
+  memory_.part_bytes = any ? parts.Int(0) : 0;
+  return {};
+}
+
+// --- Local transactions.
+
+void ReplicaLog::NoteDocument(const DocumentOps& ops) { AddOps(ops, &noted_); }
+
+Result<std::optional<cells::DbVersion>> ReplicaLog::NoteLocal() {
+  if (cells_.transaction().active()) {
+    MERROW_TRY(cells_.transaction().Flush());
+  }
+  const Bytes documents = EncodeDocumentOps(noted_);
+  noted_.clear();
+  MERROW_ASSIGN(const bool wrote, Adopt(documents));
+  if (!wrote && documents.empty()) {
+    return std::optional<cells::DbVersion>();
+  }
+  if (!wrote) {
+    const cells::DbVersion local = memory_.last_local + 1;
+    MERROW_TRY(AddOwn(local, local, documents));
+  }
+  return std::optional<cells::DbVersion>(memory_.own_version);
+}
+
+Result<bool> ReplicaLog::Adopt(const Bytes& documents) {
+  struct Group {
+    cells::DbVersion first, local;
+    int64_t bytes;
+  };
+  std::vector<Group> groups;
+  CellStatement unowned;
+  MERROW_TRY(
+      unowned.Prepare(cells_.db(), "SELECT id >> " + std::to_string(kPartBits) +
+                                       ", sum(length(rows)) FROM main._merrow_tx WHERE id >= ?1 "
+                                       "GROUP BY 1 ORDER BY 1"));
+  unowned.BindInt(1, (memory_.last_local + 1) << kPartBits);
+  while (true) {
+    MERROW_ASSIGN(const bool more, unowned.Step());
+    if (!more) {
+      break;
+    }
+    const cells::DbVersion version = unowned.Int(0);
+    if (groups.empty() || groups.back().bytes > kAdoptedRowsBytes ||
+        version - groups.back().first >= kAdoptedVersionsMax) {
+      groups.push_back({version, version, 0});
+    }
+    groups.back().local = version;
+    groups.back().bytes += unowned.Int(1);
+  }
+  unowned.Finalize();
+  for (const Group& group : groups) {
+    const bool is_last = &group == &groups.back();
+    MERROW_TRY(AddOwn(group.first, group.local, is_last ? documents : Bytes()));
+  }
+  return !groups.empty();
+}
+
+/// What documents hold when the log begins counts as published by this site, some at a time.
+Status ReplicaLog::AdoptDocuments() {
+  DocumentOpsById group;
+  size_t group_bytes = 0;
+  const auto publish = [&]() -> Status {
+    const cells::DbVersion local = memory_.last_local + 1;
+    MERROW_TRY(AddOwn(local, local, EncodeDocumentOps(group)));
+    group.clear();
+    group_bytes = 0;
+    return {};
+  };
+  MERROW_TRY(options_.documents->ForEach([&](int64_t document_id, size_t bytes) -> Status {
+    DocumentOps ops;
+    ops.document_id = document_id;
+    ops.all = true;
+    AddOps(ops, &group);
+    group_bytes += bytes;
+    return group_bytes < kAdoptedDocumentBytes ? Status() : publish();
+  }));
+  return group.empty() ? Status() : publish();
+}
+
+Status ReplicaLog::AddOwn(cells::DbVersion first, cells::DbVersion local, const Bytes& documents) {
+  Save();
+  Entry entry;
+  entry.local = local;
+  entry.first = first;
+  entry.version = local;
+  entry.previous = memory_.own_version;
+  entry.timestamp = memory_.clock.Next(NowMs());
+  entry.documents = documents;
+  MERROW_TRY(Insert(entry));
+  MarkSeen(memory_.own_site, {entry.previous, entry.version});
+  memory_.own_version = entry.version;
+  return {};
+}
+
+Status ReplicaLog::Insert(const Entry& entry) {
+  Save();
+  MERROW_TRY(insert_.Prepare(cells_.db(),
+                             "INSERT INTO main._merrow_source (local, first, site, version, "
+                             "previous, ms, count, documents) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, "
+                             "?8)"));
+  const ResetAtEnd reset(insert_);
+  insert_.BindInt(1, entry.local);
+  insert_.BindInt(2, entry.first);
+  insert_.BindInt(3, entry.site);
+  insert_.BindInt(4, entry.version);
+  insert_.BindInt(5, entry.previous);
+  insert_.BindInt(6, entry.timestamp.ms);
+  insert_.BindInt(7, entry.timestamp.count);
+  insert_.Bind(8, entry.documents.empty() ? cells::ValueView::Null()
+                                          : cells::ValueView::Blob(entry.documents));
+  MERROW_TRY(insert_.Run());
+  memory_.last_local = entry.local;
+  return {};
+}
+
+// --- Memory.
+
+void ReplicaLog::Save() {
+  if (!memory_before_.has_value()) {
+    memory_before_ = memory_;
+  }
+}
+
+void ReplicaLog::MarkSeen(const cells::SiteId& site, const changeset::VersionRange& range) {
+  changeset::VersionRanges& ranges = seen_[site];
+  seen_before_.try_emplace(site, ranges);
+  ranges.Add(range);
+}
+
+void ReplicaLog::Committed() {
+  memory_before_.reset();
+  seen_before_.clear();
+  noted_.clear();
+}
+
+void ReplicaLog::RolledBack() {
+  if (memory_before_.has_value()) {
+    memory_ = *std::move(memory_before_);
+  }
+  for (auto& [site, ranges] : seen_before_) {
+    if (ranges.empty()) {
+      seen_.erase(site);
+    } else {
+      seen_[site] = std::move(ranges);
+    }
+  }
+  Committed();
+}
+
+void ReplicaLog::CheckInvariants() {
+  ReplicaLog disk(cells_, options_);
+  const Result<bool> initialized = disk.Initialize();
+  MERROW_CHECK(initialized.ok());
+  MERROW_CHECK(disk.Load().ok());
+  MERROW_CHECK(disk.seen_ == seen_);
+  MERROW_CHECK(disk.memory_.own_site == memory_.own_site);
+  MERROW_CHECK(disk.memory_.own_version == memory_.own_version);
+  MERROW_CHECK(disk.memory_.last_local == memory_.last_local);
+  MERROW_CHECK(disk.memory_.waiting == memory_.waiting);
+  MERROW_CHECK(disk.memory_.part_bytes == memory_.part_bytes);
+}
+
+}  // namespace merrow::store
