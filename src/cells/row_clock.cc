@@ -248,18 +248,68 @@ Bytes RowClock::Encode() const {
   return out;
 }
 
-void RowClock::AppendFresh(uint32_t column_count, DbVersion version, Seq first_seq, Bytes& out) {
-  if (column_count == 1) {
+void RowClock::AppendFresh(const FreshClock& fresh, Bytes& out) {
+  if (fresh.columns == 1) {
     out.push_back(0);
-    AppendNumber(version, out);
-    AppendCell({0, 1, {version, first_seq, 0}}, 0, version, out);
+    AppendNumber(fresh.version, out);
+    AppendCell({0, 1, {fresh.version, fresh.seq, fresh.site}}, 0, fresh.version, out);
     return;
   }
-  out.push_back(static_cast<char>(kHasGroup | kPlainGroup));
-  AppendNumber(version, out);
-  AppendUleb(column_count, out);
+  const bool plain = fresh.site == 0;
+  out.push_back(static_cast<char>(kHasGroup | (plain ? kPlainGroup : 0)));
+  AppendNumber(fresh.version, out);
+  AppendUleb(fresh.columns, out);
   AppendUleb(0, out);
-  AppendNumber(first_seq, out);
+  AppendNumber(fresh.seq, out);
+  if (!plain) {
+    AppendUleb(1, out);
+    AppendUleb(fresh.site, out);
+  }
+}
+
+FreshClock RowClock::ParseFresh(BytesView packed) {
+  ByteReader reader(packed);
+  const Result<uint8_t> flags = reader.U8();
+  if (!flags.ok() || *flags != (kHasGroup | kPlainGroup)) {
+    return {};
+  }
+  const Result<uint64_t> version = reader.Uleb64();
+  const Result<uint64_t> columns = reader.Uleb64();
+  const Result<uint64_t> ago = reader.Uleb64();
+  const Result<uint64_t> seq = reader.Uleb64();
+  const bool is_fresh = version.ok() && columns.ok() && ago.ok() && seq.ok() && reader.empty() &&
+                        *ago == 0 && *columns <= kGroupColumnsMax &&
+                        *version <= static_cast<uint64_t>(kDbVersionMax) &&
+                        *seq <= static_cast<uint64_t>(kCounterMax);
+  if (!is_fresh) {
+    return {};
+  }
+  return {static_cast<uint32_t>(*columns), 0, static_cast<DbVersion>(*version),
+          static_cast<Seq>(*seq)};
+}
+
+FreshClock RowClock::AsFresh() const {
+  if (sentinel_.has_value() || cells_.empty() || cells_[0].column != 0 ||
+      cells_[0].col_version != 1) {
+    return {};
+  }
+  const bool is_fresh = std::all_of(cells_.begin(), cells_.end(), [this](const CellClock& cell) {
+    return cell.column == static_cast<size_t>(&cell - cells_.data()) &&
+           cell == GroupCell(cells_[0], cell.column);
+  });
+  if (!is_fresh) {
+    return {};
+  }
+  const Stamp& stamp = cells_[0].stamp;
+  return {static_cast<uint32_t>(cells_.size()), stamp.site, stamp.db_version, stamp.seq};
+}
+
+void RowClock::SetFresh(const FreshClock& fresh) {
+  Clear();
+  cells_.reserve(fresh.columns);
+  for (ColumnId column = 0; column < fresh.columns; ++column) {
+    cells_.push_back({column, 1, {fresh.version, fresh.seq + column, fresh.site}});
+  }
 }
 
 const CellClock* RowClock::Find(ColumnId column) const {

@@ -70,6 +70,18 @@ struct Sentinel {
   friend bool operator==(const Sentinel&, const Sentinel&) = default;
 };
 
+/// The clock of a row that one INSERT made and nothing touched since: columns 0 to `columns` - 1 at
+/// col_version 1, by one site in one transaction, with consecutive seqs. Most rows are like that,
+/// so it is kept shorter, in memory and on disk.
+struct FreshClock {
+  uint32_t columns = 0;  // 0: this is none
+  SiteOrdinal site = 0;
+  DbVersion version = 0;
+  Seq seq = 0;  // of column 0
+
+  friend bool operator==(const FreshClock&, const FreshClock&) = default;
+};
+
 class RowClock {
  public:
   static Result<RowClock> Decode(BytesView packed);
@@ -77,9 +89,13 @@ class RowClock {
   Status DecodeFrom(BytesView packed);
   void AppendTo(Bytes& out) const;
   Bytes Encode() const;
-  /// What AppendTo gives for a row that was just inserted: columns 0 to `column_count` - 1 at
-  /// col_version 1, site 0 and consecutive seqs. REQUIRES: column_count > 0
-  static void AppendFresh(uint32_t column_count, DbVersion version, Seq first_seq, Bytes& out);
+  /// What AppendTo gives for such a row. REQUIRES: fresh.columns > 0
+  static void AppendFresh(const FreshClock& fresh, Bytes& out);
+  /// `packed` as such a row, if it looks like one; columns is 0 otherwise. No more is checked.
+  static FreshClock ParseFresh(BytesView packed);
+  /// This clock as such a row; columns is 0 if it is another.
+  FreshClock AsFresh() const;
+  void SetFresh(const FreshClock& fresh);
 
   /// Nothing is known of the row.
   bool empty() const { return !sentinel_.has_value() && cells_.empty(); }

@@ -52,11 +52,38 @@ TEST(RowClock, GoldenBytes) {
             "02000301");
 }
 
+TEST(RowClock, OnlyUntouchedRowsAreFresh) {
+  RowClock clock = Fresh(3, 12, 34);
+  EXPECT_EQ(clock.AsFresh(), (FreshClock{3, 0, 12, 34}));
+  for (const CellClock& other : {CellClock{1, 2, {12, 35, 0}}, CellClock{1, 1, {13, 35, 0}},
+                                 CellClock{1, 1, {12, 36, 0}}, CellClock{1, 1, {12, 35, 1}}}) {
+    RowClock changed = clock;
+    changed.SetCell(other);
+    EXPECT_EQ(changed.AsFresh().columns, 0U);
+    EXPECT_EQ(RowClock::ParseFresh(changed.Encode()).columns, 0U);
+  }
+  RowClock hole = clock;
+  hole.DropCell(1);
+  EXPECT_EQ(hole.AsFresh().columns, 0U);
+  clock.SetSentinel({3, {12, 40, 0}});
+  EXPECT_EQ(clock.AsFresh().columns, 0U);
+  EXPECT_EQ(RowClock().AsFresh().columns, 0U);
+}
+
 TEST(RowClock, FreshIsWhatAnInsertPacksTo) {
   for (const uint32_t columns : {1U, 2U, 7U, 300U}) {
-    Bytes packed;
-    RowClock::AppendFresh(columns, 12, 34, packed);
-    EXPECT_EQ(packed, Fresh(columns, 12, 34).Encode());
+    for (const SiteOrdinal site : {0U, 3U}) {
+      const FreshClock fresh{columns, site, 12, 34};
+      Bytes packed;
+      RowClock::AppendFresh(fresh, packed);
+      RowClock clock;
+      clock.SetFresh(fresh);
+      EXPECT_EQ(packed, clock.Encode());
+      EXPECT_EQ(clock.AsFresh(), fresh);
+      const FreshClock parsed = RowClock::ParseFresh(packed);
+      EXPECT_TRUE(parsed == fresh || parsed.columns == 0);
+      EXPECT_EQ(parsed.columns > 0, columns > 1 && site == 0);
+    }
   }
 }
 

@@ -415,7 +415,7 @@ Status CellTransaction::WriteClock(CellTable& table, const Row& row, Bytes& buff
   }
   buffer.clear();
   if (row.fresh_columns > 0) {
-    cells::RowClock::AppendFresh(row.fresh_columns, row.fresh_version, row.fresh_seq, buffer);
+    cells::RowClock::AppendFresh({row.fresh_columns, 0, row.fresh_version, row.fresh_seq}, buffer);
   } else {
     row.clock.AppendTo(buffer);
   }
