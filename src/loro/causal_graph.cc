@@ -173,11 +173,17 @@ Lv CausalGraph::Append(Id id, uint32_t length, Lamport lamport, std::span<const 
   return start;
 }
 
-void CausalGraph::RollBack(const Checkpoint& checkpoint) {
-  while (!runs_.empty() && runs_.back().start >= checkpoint.size) runs_.pop_back();
-  if (!runs_.empty()) runs_.back().end = std::min(runs_.back().end, checkpoint.size);
+void CausalGraph::RollBack(Lv size) {
+  while (!runs_.empty() && runs_.back().end > size) {
+    Run& run = runs_.back();
+    const Lv kept = run.start < size ? size - run.start : 0;
+    version_.Set(peers_[run.peer], run.counter + static_cast<Counter>(kept));
+    run.end = run.start + kept;
+    if (kept > 0) break;
+    runs_.pop_back();
+  }
   for (std::vector<PeerRun>& runs : peer_runs_) {
-    while (!runs.empty() && runs.back().lv >= checkpoint.size) runs.pop_back();
+    while (!runs.empty() && runs.back().lv >= size) runs.pop_back();
   }
   // Peers are entered with their first atom, so those without one came last.
   while (!peers_.empty() && peer_runs_.back().empty()) {
@@ -185,8 +191,12 @@ void CausalGraph::RollBack(const Checkpoint& checkpoint) {
     peer_runs_.pop_back();
   }
   std::erase_if(peer_order_, [this](uint32_t index) { return index >= peers_.size(); });
-  heads_ = checkpoint.heads;
-  version_ = checkpoint.version;
+  std::unordered_set<Lv> parents;
+  for (const Run& run : runs_) parents.insert(run.parents.begin(), run.parents.end());
+  heads_.clear();
+  for (const Run& run : runs_) {
+    if (!parents.contains(run.end - 1)) heads_.push_back(run.end - 1);
+  }
 }
 
 bool CausalGraph::Precedes(Id id, std::span<const Id> deps) const {

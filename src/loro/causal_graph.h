@@ -93,15 +93,8 @@ class CausalGraph {
   /// == version().End(id.peer); all `deps` are present (of a starting atom: none); length > 0.
   Lv Append(Id id, uint32_t length, Lamport lamport, std::span<const Id> deps);
 
-  /// What RollBack needs to forget later atoms.
-  struct Checkpoint {
-    Lv size = 0;
-    std::vector<Lv> heads;
-    VersionVector version;
-  };
-  Checkpoint TakeCheckpoint() const { return {size(), heads_, version_}; }
-  /// Forgets every atom that was appended after `checkpoint` was taken.
-  void RollBack(const Checkpoint& checkpoint);
+  /// Forgets every atom but the first `size`. Cost: all runs.
+  void RollBack(Lv size);
 
   /// True if `id` is one of `deps` or precedes one. REQUIRES: all of them are present.
   bool Precedes(Id id, std::span<const Id> deps) const;

@@ -78,8 +78,7 @@ class DocumentCore {
   ImportStatus Replace(OpLog fresh_log, State fresh_state, OpLog::Admission admission);
   Result<ImportStatus> ImportWhole(const SnapshotParts& parts, Blocks blocks);
   Status ApplyAdmitted(const std::vector<OpLog::Admitted>& admitted, std::vector<Lv> heads);
-  void Restore(const OpLog::Checkpoint& before);
-  ImportStatus StatusOf(OpLog::Admission admission, const VersionVector& before) const;
+  void Restore(Lv size);
 };
 
 /// "Not found" for a version that is not in the history.

@@ -145,6 +145,31 @@ std::vector<SnapshotParts::State> Overlay(const std::vector<SnapshotParts::State
   return entries;
 }
 
+ImportStatus StatusOf(OpLog::Admission admission) {
+  ImportStatus status;
+  status.success = std::move(admission.success);
+  status.pending = std::move(admission.pending);
+  std::unordered_set<ContainerId, ContainerIdHash> seen;
+  const ContainerId* last = nullptr;  // neighbouring ops are mostly about one container
+  for (const OpLog::Admitted& item : admission.admitted) {
+    const ChangeBlock& block = item.source->block;
+    const Change& change = block.changes[item.change];
+    for (uint32_t i = 0; i < change.op_count; ++i) {
+      const Op& op = block.ops[change.first_op + i];
+      const ContainerId& id = block.containers[op.container];
+      if (last == &id || op.end() <= item.from) continue;
+      last = &id;
+      if (status.changed.empty()) {
+        status.changed.push_back(id);
+        continue;
+      }
+      if (seen.empty()) seen.insert(status.changed.front());
+      if (seen.insert(id).second) status.changed.push_back(id);
+    }
+  }
+  return status;
+}
+
 }  // namespace
 
 bool DocumentCore::IsEmpty() const {
@@ -215,24 +240,29 @@ ImportStatus DocumentCore::Replace(OpLog fresh_log, State fresh_state, OpLog::Ad
   merge_window.Clear();
   const State before = std::exchange(state, std::move(fresh_state));
   if (events != nullptr) events->TellReplaced(before);
-  ImportStatus status = StatusOf(std::move(admission), VersionVector());
-  status.changed.clear();
+  ImportStatus status{.success = log.version().SpansNotIn(VersionVector()),
+                      .pending = std::move(admission.pending),
+                      .changed = {}};
   for (const Container& container : state.containers()) status.changed.push_back(container.id);
   return status;
 }
 
 Result<ImportStatus> DocumentCore::ImportBlocks(
     std::vector<std::shared_ptr<const Incoming>> blocks) {
-  const OpLog::Checkpoint before = log.TakeCheckpoint();
+  const Lv size = log.graph().size();
+  // With many heads, hardly anything follows all of them, and none need be looked at.
+  constexpr size_t kHeadsMax = 32;
+  const std::vector<Lv>& heads_now = log.graph().heads();
+  const std::vector<Lv> heads = heads_now.size() <= kHeadsMax ? heads_now : std::vector<Lv>{0, 0};
   MERROW_ASSIGN(OpLog::Admission admission, log.Admit(std::move(blocks)));
-  const Status applied = ApplyAdmitted(admission.admitted, before.graph.heads);
+  const Status applied = ApplyAdmitted(admission.admitted, heads);
   if (!applied.ok()) {
-    Restore(before);
+    Restore(size);
     if (events != nullptr) events->Forget();
     return applied.error();
   }
   TellEvents(DocumentEvent::Cause::kImport);
-  return StatusOf(std::move(admission), before.graph.version);
+  return StatusOf(std::move(admission));
 }
 
 Result<ImportStatus> DocumentCore::Load(BytesView snapshot) {
@@ -270,7 +300,7 @@ Result<ImportStatus> DocumentCore::ImportWhole(
   return Replace(std::move(fresh), std::move(image), std::move(admission));
 }
 
-// `heads` is the version that the state shows.
+// `heads` is the version that the state shows, or what no op follows.
 Status DocumentCore::ApplyAdmitted(const std::vector<OpLog::Admitted>& admitted,
                                    std::vector<Lv> heads) {
   const auto end_of = [](const OpLog::Admitted& item) {
@@ -310,37 +340,12 @@ Status DocumentCore::ApplyAdmitted(const std::vector<OpLog::Admitted>& admitted,
 // Goes back to an earlier version after an import failed half-way: the state is derived anew from
 // the log. That can fail, too, if a loaded state was not that of its ops, so that some fitted it
 // which do not fit each other.
-void DocumentCore::Restore(const OpLog::Checkpoint& before) {
-  log.RollBack(before);
+void DocumentCore::Restore(Lv size) {
+  log.RollBack(size);
   merge_window.Clear();
   Result<State> derived = DeriveState(log, log.graph().heads());
   is_broken = !derived.ok();
   state = is_broken ? State() : std::move(derived).value();
-}
-
-ImportStatus DocumentCore::StatusOf(OpLog::Admission admission, const VersionVector& before) const {
-  ImportStatus status;
-  status.success = log.version().SpansNotIn(before);
-  status.pending = std::move(admission.pending);
-  std::unordered_set<ContainerId, ContainerIdHash> seen;
-  const ContainerId* last = nullptr;  // neighbouring ops are mostly about one container
-  for (const OpLog::Admitted& item : admission.admitted) {
-    const ChangeBlock& block = item.source->block;
-    const Change& change = block.changes[item.change];
-    for (uint32_t i = 0; i < change.op_count; ++i) {
-      const Op& op = block.ops[change.first_op + i];
-      const ContainerId& id = block.containers[op.container];
-      if (last == &id || op.end() <= item.from) continue;
-      last = &id;
-      if (status.changed.empty()) {
-        status.changed.push_back(id);
-        continue;
-      }
-      if (seen.empty()) seen.insert(status.changed.front());
-      if (seen.insert(id).second) status.changed.push_back(id);
-    }
-  }
-  return status;
 }
 
 }  // namespace merrow::loro

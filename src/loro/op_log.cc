@@ -278,22 +278,22 @@ Result<OpLog::Admission> OpLog::Admit(std::vector<std::shared_ptr<const Incoming
 
   Admission admission;
   admission.admitted.reserve(plan.admitted.size());
-  // A single change is appended or changes nothing.
-  Checkpoint checkpoint;
-  if (plan.admitted.size() > 1) checkpoint = TakeCheckpoint();
+  const Lv size = graph_.size();
   for (const Plan::Item& item : plan.admitted) {
     const Result<Lv> lv = AppendToGraph(item.change, item.from);
     if (!lv.ok()) {
-      if (plan.admitted.size() > 1) {
-        graph_.RollBack(checkpoint.graph);
-        open_marks_ = std::move(checkpoint.open_marks);
-      }
+      // A change is appended or changes nothing.
+      if (!admission.admitted.empty()) RollBackGraph(size);
       return lv.error();
     }
     admission.admitted.push_back(
         {item.change.source, item.change.change, item.from, ChangeOf(item.change).end(), *lv});
   }
   StoreAdmitted(admission.admitted);
+  for (const Admitted& item : admission.admitted) {
+    admission.success.push_back({PeerOf(item), item.from, item.to});
+  }
+  JoinSpans(&admission.success);
 
   if (!parked.empty()) {
     std::set<std::tuple<PeerId, Counter, Counter>> incoming;
@@ -381,11 +381,32 @@ Status OpLog::CheckMarks(const Pending& item, Counter from) {
   return {};
 }
 
-void OpLog::RollBack(const Checkpoint& checkpoint) {
+// Forgets atoms whose blocks are not stored yet or about to go.
+void OpLog::RollBackGraph(Lv size) {
+  std::set<PeerId> peers;
+  for (Lv lv = size; lv < graph_.size(); lv = graph_.RunOf(lv).end) {
+    peers.insert(graph_.IdOf(lv).peer);
+  }
+  graph_.RollBack(size);
+  Reader reader(*this);
+  for (const PeerId peer : peers) {
+    open_marks_.erase(peer);
+    const Id last{peer, version().End(peer) - 1};
+    if (!graph_.LvOf(last).has_value()) continue;
+    const ChangeBlock& block = reader.BlockAt(last);
+    const auto op = std::upper_bound(block.ops.begin(), block.ops.end(), last.counter,
+                                     [](Counter at, const Op& other) { return at < other.end(); });
+    MERROW_CHECK(op != block.ops.end());
+    if (op->kind == OpKind::kTextMarkStart) {
+      open_marks_.emplace(peer, block.containers[op->container]);
+    }
+  }
+}
+
+void OpLog::RollBack(Lv size) {
   MERROW_CHECK(uncommitted_ == 0);
-  graph_.RollBack(checkpoint.graph);
+  RollBackGraph(size);
   heads_timestamp_.reset();
-  open_marks_ = checkpoint.open_marks;
   pending_.clear();
   for (auto it = blocks_.begin(); it != blocks_.end();) {
     const Counter end = version().End(it->first);

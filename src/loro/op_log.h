@@ -86,6 +86,7 @@ class OpLog {
   };
   struct Admission {
     std::vector<Admitted> admitted;  // in causal order; Lvs are consecutive
+    std::vector<IdSpan> success;     // the same, sorted
     std::vector<IdSpan> pending;     // of `blocks`, what is parked
   };
   /// Admits every change of `blocks`, and of those parked before, whose dependencies are here;
@@ -96,15 +97,9 @@ class OpLog {
   /// these forgotten, since nobody knows which are right. After an error nothing has changed.
   Result<Admission> Admit(std::vector<std::shared_ptr<const Incoming>> blocks);
 
-  /// What RollBack needs to forget what is admitted or committed later.
-  struct Checkpoint {
-    CausalGraph::Checkpoint graph;
-    std::map<PeerId, ContainerId> open_marks;
-  };
-  Checkpoint TakeCheckpoint() const { return {graph_.TakeCheckpoint(), open_marks_}; }
-  /// Forgets what was admitted after `checkpoint` was taken, and all that is parked. REQUIRES:
-  /// nothing is uncommitted; no local change was committed after it.
-  void RollBack(const Checkpoint& checkpoint);
+  /// Forgets all atoms but the first `size`, and all that is parked. REQUIRES: nothing is
+  /// uncommitted; what goes was admitted in whole blocks, as by the last Admit.
+  void RollBack(Lv size);
 
   bool has_pending() const { return !pending_.empty(); }
   void DropPending();
@@ -201,6 +196,7 @@ class OpLog {
   Result<Lv> AppendToGraph(const Pending& item, Counter from);
   Status CheckFollowsStart(Id id, std::span<const Id> deps) const;
   Status CheckMarks(const Pending& item, Counter from);
+  void RollBackGraph(Lv size);
   void StoreAdmitted(const std::vector<Admitted>& admitted);
   static void MergeBlocks(PeerId peer, std::span<const StoredBlock> blocks, PeerBlocks* merged);
   void VisitBlocks(const IdSpan& span, const std::function<void(Id, BytesView)>& visit) const;
