@@ -126,8 +126,11 @@ class MessageWriter {
   }
 
   void Versions(const SiteVersions& versions) {
-    out_.Uleb(versions.size());
+    out_.Uleb(static_cast<uint64_t>(
+        std::count_if(versions.begin(), versions.end(),
+                      [](const auto& entry) { return !entry.second.empty(); })));
     for (const auto& [site, ranges] : versions) {
+      if (ranges.empty()) continue;
       Site(site);
       out_.Uleb(ranges.ranges().size());
       cells::DbVersion end = 0;

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "replication/applier.h"
+
+#include <algorithm>
+
+#include "replication/puller.h"
+#include "replication/spreader.h"
+
+namespace merrow::replication {
+namespace {
+
+// What is waited for may also come from a client of this site, of which nobody tells.
+constexpr int64_t kWaitingIdleMs = 5'000;
+constexpr int kStallDoublingsMax = 6;
+
+VersionRange RangeOf(const Changeset& changeset) {
+  return {changeset.cells.previous, changeset.cells.version};
+}
+
+bool IsTransient(const Error& error) {
+  switch (error.code()) {
+    case ErrorCode::kBusy:
+    case ErrorCode::kIo:
+    case ErrorCode::kLimit:
+    case ErrorCode::kCancelled:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+bool Applier::HasRoom(size_t bytes) const {
+  return bytes_ + waiting_bytes_ + bytes <= core_.options.apply_queue_bytes_max;
+}
+
+void Applier::Enqueue(Entry entry) {
+  const Changeset& changeset = *entry.incoming.changeset;
+  pending_[changeset.cells.site].Add(RangeOf(changeset));
+  bytes_ += entry.bytes;
+  queue_.push_back(std::move(entry));
+}
+
+bool Applier::HasWaiting(const cells::SiteId& site) const {
+  return std::any_of(waiting_.begin(), waiting_.end(), [&site](const Entry& entry) {
+    return entry.incoming.changeset->cells.site == site;
+  });
+}
+
+int64_t Applier::ApplyingMs() const {
+  return applying_ == nullptr ? 0 : core_.now.steady_ms - started_ms_;
+}
+
+Applier::Batch Applier::TakeBatch() {
+  Batch batch;
+  size_t bytes = 0;
+  const size_t most = batch_max_ == 0 ? core_.options.apply_changesets_max : batch_max_;
+  while (!queue_.empty() && batch.size() < most) {
+    Entry& next = queue_.front();
+    const Changeset& changeset = *next.incoming.changeset;
+    const bool is_seen = RangesOf(core_.seen, changeset.cells.site).Includes(RangeOf(changeset));
+    if (is_seen) {
+      bytes_ -= next.bytes;
+      ++core_.counters.known;
+      queue_.pop_front();
+      continue;
+    }
+    if (!batch.empty() && bytes + next.bytes > core_.options.apply_bytes_max) break;
+    bytes += next.bytes;
+    batch.push_back(std::move(next));
+    queue_.pop_front();
+  }
+  return batch;
+}
+
+void Applier::Pump() {
+  if (applying_ != nullptr || queue_.empty() || retry_ms_ > core_.now.steady_ms) return;
+  auto batch = std::make_shared<Batch>(TakeBatch());
+  if (batch->empty()) {
+    ComputePending();
+    return;
+  }
+  applying_ = batch;
+  started_ms_ = core_.now.steady_ms;
+  const uint64_t number = ++number_;
+  std::vector<Incoming> changesets;
+  changesets.reserve(batch->size());
+  for (const Entry& entry : *batch) changesets.push_back(entry.incoming);
+  core_.replica.Apply(
+      std::move(changesets),
+      core_.Later([this, number, batch](const Result<std::vector<ApplyOutcome>>& outcomes) {
+        OnDone(number, batch, outcomes);
+      }));
+}
+
+void Applier::OnDone(uint64_t number, const std::shared_ptr<Batch>& batch,
+                     const Result<std::vector<ApplyOutcome>>& outcomes) {
+  const bool is_current = number == number_ && applying_ != nullptr;
+  if (is_current) {
+    applying_.reset();
+    stalls_ = 0;
+  }
+  if (outcomes.ok() && outcomes->size() != batch->size()) {
+    OnFailed(is_current, batch, IoError("an outcome is missing"));
+  } else if (!outcomes.ok()) {
+    OnFailed(is_current, batch, outcomes.error());
+  } else {
+    if (is_current) {
+      for (const Entry& entry : *batch) bytes_ -= entry.bytes;
+      failures_ = 0;
+      if (batch_max_ != 0) batch_max_ *= 2;
+      if (batch_max_ > core_.options.apply_changesets_max) batch_max_ = 0;
+    }
+    // A late one too: what is committed is committed.
+    for (size_t i = 0; i < batch->size(); ++i) OnOutcome((*batch)[i], (*outcomes)[i]);
+  }
+  RetryWaiting();
+  ComputePending();
+}
+
+void Applier::OnFailed(bool is_current, const std::shared_ptr<Batch>& batch, const Error& error) {
+  ++core_.counters.applies_failed;
+  core_.Log(LogLevel::kWarning,
+            "apply of " + std::to_string(batch->size()) + " changesets: " + error.ToString());
+  if (!is_current) return;
+  if (batch->size() == 1 && !IsTransient(error)) {
+    bytes_ -= batch->front().bytes;
+    OnRefused(batch->front(), error);
+    return;
+  }
+  batch_max_ = std::max<size_t>(1, batch->size() / 2);
+  if (IsTransient(error)) retry_ms_ = core_.now.steady_ms + core_.RetryDelay(failures_++);
+  queue_.insert(queue_.begin(), batch->begin(), batch->end());
+}
+
+void Applier::NoteOrigin(const Entry& entry) {
+  const Changeset& changeset = *entry.incoming.changeset;
+  Origin& origin = origins_[changeset.cells.site];
+  if (changeset.timestamp < origin.timestamp) return;
+  origin.timestamp = changeset.timestamp;
+  origin.delay_ms = std::max<int64_t>(0, core_.now.wall_ms - changeset.timestamp.ms);
+}
+
+void Applier::OnOutcome(const Entry& entry, const ApplyOutcome& outcome) {
+  const Changeset& changeset = *entry.incoming.changeset;
+  const cells::SiteId& site = changeset.cells.site;
+  const VersionRange range = RangeOf(changeset);
+  switch (outcome.fate) {
+    case Fate::kApplied:
+    case Fate::kKnown: {
+      const bool is_applied = outcome.fate == Fate::kApplied;
+      // A range that the database does not state is that of what was handed in.
+      const bool is_stated = is_applied && outcome.range.after < outcome.range.until;
+      const VersionRange now_seen = is_stated ? outcome.range : range;
+      core_.seen[site].Add(now_seen);
+      core_.puller->OnSeen(site, now_seen);
+      core_.puller->OnProgress(site);
+      if (!is_applied) {
+        ++core_.counters.known;
+        break;
+      }
+      ++core_.counters.applied;
+      has_applied_ = true;
+      NoteOrigin(entry);
+      core_.spreader->OnCommitted(
+          {site, now_seen, outcome.whole != nullptr ? outcome.whole : entry.incoming.changeset,
+           entry.is_fresh});
+      break;
+    }
+    case Fate::kBuffered:
+      ++core_.counters.buffered_parts;
+      // If it was the last of its parts, some earlier one is missing.
+      if (changeset.part + 1 == changeset.parts) core_.puller->Cool(site, range);
+      break;
+    case Fate::kWaiting:
+      ++core_.counters.waited;
+      Wait(entry);
+      break;
+    case Fate::kRefused:
+      OnRefused(entry, outcome.error.value_or(Corruption("refused")));
+      break;
+  }
+}
+
+void Applier::OnRefused(const Entry& entry, const Error& error) {
+  const Changeset& changeset = *entry.incoming.changeset;
+  const cells::SiteId& site = changeset.cells.site;
+  const VersionRange range = RangeOf(changeset);
+  if (!entry.is_single && range.until - range.after > 1) {
+    core_.puller->Suspect(site, range);
+    return;
+  }
+  ++core_.counters.refused;
+  refused_.push_back({site, range, entry.peer, error.ToString()});
+  if (refused_.size() > core_.options.refused_listed_max) refused_.pop_front();
+  core_.Log(LogLevel::kWarning, "refused versions " + std::to_string(range.after + 1) + " to " +
+                                    std::to_string(range.until) + " of " + ShortName(site) +
+                                    " from " + ShortName(entry.peer) + ": " + error.ToString());
+  core_.puller->Refuse(entry.peer, site, range);
+}
+
+void Applier::Wait(Entry entry) {
+  waiting_bytes_ += entry.bytes;
+  waiting_.push_back(std::move(entry));
+  while (waiting_bytes_ > core_.options.waiting_bytes_max && !waiting_.empty()) {
+    const Entry& dropped = waiting_.front();
+    const Changeset& changeset = *dropped.incoming.changeset;
+    ++core_.counters.waiting_dropped;
+    waiting_bytes_ -= dropped.bytes;
+    core_.puller->Cool(changeset.cells.site, RangeOf(changeset));
+    waiting_.pop_front();
+  }
+}
+
+void Applier::RetryWaiting() {
+  if (waiting_.empty()) return;
+  const int64_t since_ms = core_.now.steady_ms - waiting_tried_ms_;
+  const int64_t wait_ms = has_applied_ ? core_.options.waiting_retry_ms : kWaitingIdleMs;
+  if (since_ms < wait_ms) return;
+  has_applied_ = false;
+  waiting_tried_ms_ = core_.now.steady_ms;
+  bytes_ += std::exchange(waiting_bytes_, 0);
+  for (Entry& entry : waiting_) queue_.push_back(std::move(entry));
+  waiting_.clear();
+}
+
+void Applier::ComputePending() {
+  pending_.clear();
+  const auto add = [this](const Entry& entry) {
+    const Changeset& changeset = *entry.incoming.changeset;
+    pending_[changeset.cells.site].Add(RangeOf(changeset));
+  };
+  std::for_each(queue_.begin(), queue_.end(), add);
+  std::for_each(waiting_.begin(), waiting_.end(), add);
+  if (applying_ != nullptr) std::for_each(applying_->begin(), applying_->end(), add);
+}
+
+void Applier::OnTick() {
+  const int64_t timeout_ms = core_.options.apply_timeout_ms
+                             << std::min(stalls_, kStallDoublingsMax);
+  if (applying_ != nullptr && core_.now.steady_ms - started_ms_ >= timeout_ms) {
+    ++core_.counters.applies_stalled;
+    ++stalls_;
+    core_.Log(LogLevel::kWarning, "an apply takes longer than " + std::to_string(timeout_ms) +
+                                      " ms; it is issued once more");
+    queue_.insert(queue_.begin(), applying_->begin(), applying_->end());
+    applying_.reset();
+  }
+  RetryWaiting();
+}
+
+int64_t Applier::NextDue() const {
+  int64_t due = kNever;
+  if (applying_ != nullptr) {
+    due = started_ms_ + (core_.options.apply_timeout_ms << std::min(stalls_, kStallDoublingsMax));
+  } else if (!queue_.empty()) {
+    due = retry_ms_;
+  }
+  if (!waiting_.empty()) {
+    due = std::min(
+        due, waiting_tried_ms_ + (has_applied_ ? core_.options.waiting_retry_ms : kWaitingIdleMs));
+  }
+  return due;
+}
+
+}  // namespace merrow::replication
