@@ -63,7 +63,7 @@ void PackState(const State& state, ByteWriter& writer) {
   }
   writer.Uleb(state.containers().size() - entries.size());
   for (const Container& container : state.containers()) {
-    if (!std::holds_alternative<OpaqueState>(container.state)) continue;
+    if (IsInImage(container)) continue;
     writer.LengthPrefixed(KeyOf(container.id));
     writer.LengthPrefixed(container.parent.has_value() ? KeyOf(*container.parent) : Bytes());
   }

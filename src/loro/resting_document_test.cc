@@ -178,6 +178,26 @@ TEST(RestingDocument, KnowsContainersOfKindsThatItDoesNotKnow) {
   EXPECT_EQ(doc.ToJson(), json);
 }
 
+// A snapshot names them, too, in the bytes that loro-crdt 1.17.1 writes.
+TEST(RestingDocument, ASnapshotNamesContainersOfKindsThatItDoesNotKnow) {
+  Document doc(2);
+  ASSERT_TRUE(doc.ImportJson(R"json({"schema_version":1,"start_version":{},"peers":["1"],"changes":
+    [{"id":"0@0","timestamp":0,"deps":[],"lamport":0,"msg":null,"ops":
+      [{"container":"cid:root-new:Unknown(9)","counter":0,
+        "content":{"type":"unknown","prop":0,"value_type":"null"}}]}]})json")
+                  .ok());
+  EXPECT_EQ(doc.ToJson(), R"({"new":null})");
+  const Bytes snapshot = doc.ExportSnapshot();
+  const Result<SnapshotParts> parts = DecodeSnapshot(BytesView(snapshot).substr(kEnvelopeBytes));
+  ASSERT_TRUE(parts.ok());
+  ASSERT_EQ(parts->states.size(), 1u);
+  EXPECT_EQ(parts->states[0].wrapper, BytesView("\x09\x01\x00", 3));
+  Document loaded(3);
+  ASSERT_TRUE(loaded.Load(snapshot).ok());
+  EXPECT_EQ(loaded.ToJson(), doc.ToJson());
+  loaded.CheckInvariants();
+}
+
 // The parts of a good snapshot, one of them damaged, under a checksum that is right.
 Bytes DamagedSnapshot(const std::function<void(SnapshotParts&, std::deque<Bytes>&)>& damage) {
   Document doc(1);

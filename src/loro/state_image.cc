@@ -137,7 +137,10 @@ Bytes EncodeState(const Container::AnyState& state) {
     return EncodeMovableListState(list->ToImage());
   }
   if (const auto* tree = std::get_if<TreeState>(&state)) return EncodeTreeState(tree->ToImage());
-  return EncodeCounterState(std::get<CounterState>(state).sum);
+  if (const auto* counter = std::get_if<CounterState>(&state)) {
+    return EncodeCounterState(counter->sum);
+  }
+  return {};  // as loro-crdt, of kinds that it does not know
 }
 
 // The data of a tree node exists with the node; snapshots leave out what is empty.
@@ -224,11 +227,15 @@ Result<State> StateFromImage(const std::vector<SnapshotParts::State>& entries,
   return state;
 }
 
+bool IsInImage(const Container& container) {
+  return !std::holds_alternative<OpaqueState>(container.state) || !IsKnown(container.id.kind());
+}
+
 std::vector<SnapshotParts::State> ImageOfState(const State& state, std::deque<Bytes>* storage) {
   std::vector<SnapshotParts::State> entries;
   Depths depths(state);
   for (const Container& container : state.containers()) {
-    if (std::holds_alternative<OpaqueState>(container.state)) continue;
+    if (!IsInImage(container)) continue;
     const Bytes bytes = EncodeState(container.state);
     storage->push_back(EncodeStateWrapper({.kind = container.id.kind(),
                                            .depth = depths.Of(container),

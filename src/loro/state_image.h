@@ -18,8 +18,11 @@ Result<State> StateFromImage(const std::vector<SnapshotParts::State>& entries, L
 /// One container of it.
 Result<Container> ContainerFromImage(const SnapshotParts::State& entry, Lamport lamport_max);
 
+/// Whether a snapshot says anything of a container: not of those whose ops are all that is left.
+bool IsInImage(const Container& container);
+
 /// The entries that describe `state`; their bytes are appended to `storage`, which must outlive
-/// them. Opaque containers have none.
+/// them.
 std::vector<SnapshotParts::State> ImageOfState(const State& state, std::deque<Bytes>* storage);
 
 }  // namespace merrow::loro
