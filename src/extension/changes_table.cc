@@ -70,10 +70,7 @@ int Connect(sqlite3* db, void* store, int, const char* const*, sqlite3_vtab** ta
   return SQLITE_OK;
 }
 
-/// SQLite disconnects virtual tables before it looks for statements that would forbid closing, so
-/// this is where the store lets go of its own.
 int Disconnect(sqlite3_vtab* table) {
-  StoreOf(table).FinalizeStatements();
   delete static_cast<Table*>(table);
   return SQLITE_OK;
 }

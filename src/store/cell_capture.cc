@@ -165,7 +165,10 @@ int Connect(sqlite3* db, void* store, int, const char* const*, sqlite3_vtab** ta
   return SQLITE_OK;
 }
 
+/// SQLite disconnects virtual tables before it looks for statements that would forbid closing, so
+/// this is where the store lets go of its own.
 int Disconnect(sqlite3_vtab* table) {
+  StoreOf(table).FinalizeStatements();
   delete static_cast<TxnTable*>(table);
   return SQLITE_OK;
 }
@@ -215,20 +218,36 @@ int Begin(sqlite3_vtab* table) {
 }
 
 int Sync(sqlite3_vtab* table) {
-  return GuardTable(table, [&] { return StoreOf(table).transaction().Flush(); });
+  return GuardTable(table, [&]() -> Status {
+    if (StoreOf(table).listener() != nullptr) {
+      MERROW_TRY(StoreOf(table).listener()->BeforeCommit());
+    }
+    return StoreOf(table).transaction().Flush();
+  });
 }
 
 int Commit(sqlite3_vtab* table) {
   return GuardTable(table, [&]() -> Status {
     StoreOf(table).transaction().End();
+    if (StoreOf(table).listener() != nullptr) {
+      StoreOf(table).listener()->Committed();
+    }
     return {};
   });
+}
+
+/// After a rollback: what is known may not be so.
+void Forget(CellStore& store) {
+  store.Forget();
+  if (store.listener() != nullptr) {
+    store.listener()->RolledBack();
+  }
 }
 
 int Rollback(sqlite3_vtab* table) {
   return GuardTable(table, [&]() -> Status {
     StoreOf(table).transaction().End();
-    StoreOf(table).Forget();
+    Forget(StoreOf(table));
     return {};
   });
 }
@@ -250,7 +269,7 @@ int SavepointRelease(sqlite3_vtab* table, int number) {
 int SavepointRollback(sqlite3_vtab* table, int number) {
   return GuardTable(table, [&]() -> Status {
     StoreOf(table).transaction().RollbackTo(number);
-    StoreOf(table).Forget();
+    Forget(StoreOf(table));
     return {};
   });
 }
@@ -309,6 +328,9 @@ Result<CellStore*> CellStore::Attach(sqlite3* db) {
       return SqlError(db, code, std::string("registering ") + function.name);
     }
   }
+  // Connects the table, so that it is disconnected when the connection is closed. A database that
+  // cannot be read now gives no statement to let go of either.
+  sqlite3_exec(db, "SELECT 1 FROM merrow_cell_txn", nullptr, nullptr, nullptr);
   return store;
 }
 

@@ -20,6 +20,9 @@ constexpr int64_t kSitesMax = 1 << 24;
 CellStore::~CellStore() = default;
 
 void CellStore::FinalizeStatements() {
+  if (listener_ != nullptr) {
+    listener_->FinalizeStatements();
+  }
   tables_.FinalizeStatements();
   transaction_.FinalizeStatements();
   for (CellStatement* statement : {&join_, &read_version_, &to_text_, &to_number_}) {

@@ -53,6 +53,20 @@ struct FlatChange {
 
 inline constexpr std::string_view kSentinelColumn = "-1";
 
+/// Whoever writes in the same transactions beside the column rows, such as document rows.
+class TransactionListener {
+ public:
+  virtual ~TransactionListener() = default;
+  /// Just before the commit, and before clocks are flushed: it may still write. An error undoes the
+  /// transaction.
+  virtual Status BeforeCommit() = 0;
+  virtual void Committed() = 0;
+  /// The transaction was undone, or what it did since a savepoint.
+  virtual void RolledBack() = 0;
+  /// Lets go of every prepared statement, so that the connection can be closed.
+  virtual void FinalizeStatements() = 0;
+};
+
 class CellStore {
  public:
   /// Registers the functions and the virtual table that triggers need. The connection owns the
@@ -65,6 +79,11 @@ class CellStore {
   sqlite3* db() const { return db_; }
   CellTables& tables() { return tables_; }
   CellTransaction& transaction() { return transaction_; }
+  /// Null if there is none. It hears of transactions that Join() was called in.
+  TransactionListener* listener() const { return listener_.get(); }
+  void SetListener(std::unique_ptr<TransactionListener> listener) {
+    listener_ = std::move(listener);
+  }
 
   // --- Schema. Each in a savepoint of its own: all or nothing.
 
@@ -167,6 +186,7 @@ class CellStore {
   sqlite3* db_;
   CellTables tables_;
   CellTransaction transaction_;
+  std::unique_ptr<TransactionListener> listener_;
   bool joining_ = false;
   bool applying_ = false;
   cells::DbVersion joined_version_ = 0;
