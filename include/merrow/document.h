@@ -364,7 +364,7 @@ class Document {
 /// What a blob holds, read without importing it.
 struct BlobMeta {
   bool is_snapshot = false;
-  bool is_shallow = false;
+  bool is_shallow = false;  // its history is trimmed
   VersionVector start;  // of each peer in it, the first counter
   VersionVector end;
   uint32_t change_count = 0;

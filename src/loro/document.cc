@@ -193,7 +193,7 @@ Result<BlobMeta> ReadBlobMeta(BytesView blob) {
   }
   MERROW_ASSIGN(const SnapshotParts parts, DecodeSnapshot(envelope.body));
   meta.is_snapshot = true;
-  meta.is_shallow = parts.shallow.has_value();
+  meta.is_shallow = parts.shallow.has_value() && !parts.shallow->start.empty();
   for (const SnapshotParts::Block& block : parts.blocks) MERROW_TRY(add(block.bytes));
   return meta;
 }
