@@ -4,6 +4,16 @@
 #include "store/store_impl.h"
 
 namespace merrow::store {
+namespace {
+
+// Whether a blob is a shallow snapshot. A row has its whole history: it is stored as updates, and
+// clients may ask for any part of it. What does not decode is for the import to refuse.
+bool StartsTrimmed(BytesView blob) {
+  const Result<loro::BlobMeta> meta = loro::ReadBlobMeta(blob);
+  return meta.ok() && meta->is_shallow;
+}
+
+}  // namespace
 
 std::vector<WriteResult> Store::Impl::ApplyBatch(std::span<const Write> writes) {
   std::vector<WriteResult> results;
@@ -82,6 +92,11 @@ void Store::Impl::Discard(CachedDocument* entry) {
 
 Result<WriteResult> Store::Impl::ImportAndSave(CachedDocument* entry, BytesView update) {
   VersionVector before = entry->document.version();
+  if (before.empty() && StartsTrimmed(update)) {
+    Discard(entry);
+    return WriteResult(
+        Unsupported("a shallow snapshot cannot start a row: its history is trimmed"));
+  }
   entry->unsaved = true;
   const Result<ImportStatus> status = entry->document.Import(update);
   if (!status.ok() || !status->pending.empty()) {
@@ -106,12 +121,6 @@ Result<WriteResult> Store::Impl::ImportAndSave(CachedDocument* entry, BytesView 
       Discard(entry);
     }
     return nothing_new;
-  }
-  // A row has its whole history: it is stored as updates, and clients may ask for any part of it.
-  if (before.empty() && entry->document.is_shallow()) {
-    Discard(entry);
-    return WriteResult(
-        Unsupported("a shallow snapshot cannot start a row: its history is trimmed"));
   }
   touched_.push_back(entry->name);
   return Save(entry, std::move(before), *status);
