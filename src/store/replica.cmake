@@ -5,7 +5,9 @@ set(MERROW_REPLICA_SOURCES
     document_ops.cc
     replica_applier.cc
     replica_builder.cc
+    replica_identity.cc
     replica_log.cc
+    replica_new_identity.cc
     replica_page.cc
     replica_parts.cc
     replica_waiting.cc)

@@ -77,6 +77,9 @@ ReplicaLog::Entry ReplicaLog::ReadEntry(const CellStatement& statement) {
 
 Status ReplicaLog::Load() {
   seen_.clear();
+  memory_.own_version = 0;
+  memory_.last_local = 0;
+  memory_.waiting.clear();
   const int64_t now_ms = NowMs();
   changeset::Timestamp last;
   CellStatement entries;

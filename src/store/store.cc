@@ -7,10 +7,6 @@ namespace merrow::store {
 
 // --- Opening ---
 
-namespace {
-
-/// Triggers of the schema may not write what only the store may: documents' rows and its own
-/// tables.
 int AuthorizeTriggers(void* context, int action, const char* first, const char* /*second*/,
                       const char* /*database*/, const char* trigger) {
   if (trigger == nullptr ||
@@ -24,8 +20,6 @@ int AuthorizeTriggers(void* context, int action, const char* first, const char* 
   return is_document_table || sqlite3_strnicmp(first, "_merrow_", 8) == 0 ? SQLITE_DENY : SQLITE_OK;
 }
 
-}  // namespace
-
 Status Store::Impl::Open() {
   MERROW_ASSIGN(schema_, Schema::Parse(options_.schema_sql));
   MERROW_ASSIGN(FileLock lock, FileLock::Acquire(options_.path));
@@ -34,7 +28,8 @@ Status Store::Impl::Open() {
   sqlite3_set_authorizer(database_->handle(), AuthorizeTriggers, &schema_);
   MERROW_ASSIGN(Transaction transaction, Transaction::Begin(database_.get()));
   MERROW_TRY(OpenTables());
-  return transaction.Commit();
+  MERROW_TRY(OpenReplica());
+  return Commit(transaction);
 }
 
 Status Store::Impl::OpenTables() {
@@ -86,6 +81,10 @@ void Store::Impl::Close() {
   }
   // What fails here is noted in _merrow_stale and done at the next open.
   [[maybe_unused]] const Status flushed = FlushProjections();
+  replica_.reset();
+  if (cells_ != nullptr) {
+    cells_->FinalizeStatements();
+  }
   database_.reset();
 }
 
@@ -258,5 +257,45 @@ Result<Upkeep> Store::RunUpkeep() { return impl_->RunUpkeep(); }
 Status Store::FlushProjections() { return impl_->FlushProjections(); }
 StoreStats Store::stats() const { return impl_->stats(); }
 void Store::CheckInvariants() const { impl_->CheckInvariants(); }
+
+Result<Executed> Store::Execute(std::span<const SqlWrite> statements) {
+  return impl_->Execute(statements);
+}
+
+const cells::SiteId& Store::own_site() const { return impl_->replica().own_site(); }
+cells::DbVersion Store::own_version() const { return impl_->replica().own_version(); }
+const changeset::SiteVersions& Store::seen() const { return impl_->replica().seen(); }
+void Store::KeepPublished(bool on) { impl_->KeepPublished(on); }
+std::vector<SharedChangeset> Store::TakePublished() { return impl_->TakePublished(); }
+
+Result<ChangesetsApplied> Store::ApplyChangesets(std::span<const IncomingChangeset> changesets) {
+  return impl_->ApplyChangesets(changesets);
+}
+
+Result<ReplicaPage> Store::ReadChangesets(const cells::SiteId& site,
+                                          const changeset::VersionRanges& wanted,
+                                          size_t bytes_target) {
+  return impl_->replica().Read(site, wanted, bytes_target);
+}
+
+Result<std::vector<VersionProof>> Store::ReadProofs(const cells::SiteId& site) {
+  return impl_->replica().Proofs(site);
+}
+
+Result<std::optional<cells::DbVersion>> Store::CheckProofs(std::span<const VersionProof> proofs) {
+  return impl_->replica().CheckProofs(proofs);
+}
+
+Result<cells::SiteId> Store::TakeNewIdentity(cells::DbVersion agreed) {
+  return impl_->TakeNewIdentity(agreed);
+}
+
+Result<std::vector<DocumentNotice>> Store::Repair(std::span<const SharedChangeset> rows) {
+  return impl_->Repair(rows);
+}
+
+Status Store::ConfirmPeer(const cells::SiteId& peer, const changeset::SiteVersions& has) {
+  return impl_->ConfirmPeer(peer, has);
+}
 
 }  // namespace merrow::store

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -18,11 +20,13 @@
 #include <vector>
 
 #include "merrow/document.h"
+#include "store/cell_store.h"
 #include "store/database_file.h"
 #include "store/document_cache.h"
 #include "store/document_log.h"
 #include "store/file_lock.h"
 #include "store/projection.h"
+#include "store/replica_log.h"
 #include "store/sqlite.h"
 #include "store/store.h"
 
@@ -67,6 +71,11 @@ inline bool IsRefusal(const Error& error) {
   }
 }
 
+/// An authorizer, whose context is the Schema: triggers of the schema may not write what only the
+/// store may, which is documents' rows and its own tables.
+int AuthorizeTriggers(void* context, int action, const char* first, const char* second,
+                      const char* database, const char* trigger);
+
 class Store::Impl {
  public:
   explicit Impl(const StoreOptions& options)
@@ -88,6 +97,20 @@ class Store::Impl {
   Status FlushProjections();
   StoreStats stats() const;
   void CheckInvariants() const;
+
+  Result<Executed> Execute(std::span<const SqlWrite> statements);
+
+  // REQUIRES: replica_ is there
+  ReplicaLog& replica() {
+    MERROW_CHECK(replica_ != nullptr);
+    return *replica_;
+  }
+  void KeepPublished(bool on);
+  std::vector<SharedChangeset> TakePublished() { return std::exchange(published_, {}); }
+  Result<ChangesetsApplied> ApplyChangesets(std::span<const IncomingChangeset> changesets);
+  Result<cells::SiteId> TakeNewIdentity(cells::DbVersion agreed);
+  Result<std::vector<DocumentNotice>> Repair(std::span<const SharedChangeset> rows);
+  Status ConfirmPeer(const cells::SiteId& peer, const changeset::SiteVersions& has);
 
  private:
   // --- Opening ---
@@ -112,13 +135,32 @@ class Store::Impl {
   // --- Writing. The outer error of these means that the whole transaction is lost. ---
   Status ApplyAll(std::span<const Write> writes, std::vector<WriteResult>* results);
   Result<WriteResult> ApplyOne(const Write& write);
-  Result<WriteResult> ImportAndSave(CachedDocument* entry, BytesView update);
-  Result<WriteResult> Save(CachedDocument* entry, VersionVector before, const ImportStatus& status);
+  Status CheckKey(std::string_view key) const;
+  /// Says in `ops` what was new, if it was applied.
+  Result<WriteResult> ImportAndSave(CachedDocument* entry, BytesView update, DocumentOps* ops);
+  Result<WriteResult> Save(CachedDocument* entry, VersionVector before, const ImportStatus& status,
+                           DocumentOps* ops);
   Status SaveOps(CachedDocument* entry, const Bytes& delta);
   Status SaveRow(CachedDocument* entry, Projection::Effect effect);
   Status CheckSize(const CachedDocument& entry, size_t new_bytes) const;
   void Discard(CachedDocument* entry);
   void ForgetTransaction();
+  /// Every write transaction ends here, so that the replica log hears of it.
+  Status Commit(Transaction& transaction);
+
+  // --- SQL writes ---
+  Status RunSqlWrites(std::span<const SqlWrite> statements, Executed* executed);
+  Result<int64_t> RunSqlWrite(const SqlWrite& write);
+
+  // --- Replication ---
+  class Documents;
+  friend class Documents;
+  /// In the transaction of Open().
+  Status OpenReplica();
+  Status TrackTable(const std::string& name);
+  void Publish(cells::DbVersion version);
+  /// `work` in one transaction, or nothing of it.
+  Status Transact(const std::function<Status()>& work);
 
   // --- Projection and folding ---
   bool MayDefer(const CachedDocument& entry, Projection::Effect effect) const;
@@ -156,6 +198,17 @@ class Store::Impl {
   /// Documents that the open transaction changed.
   std::vector<DocumentName> touched_;
   StoreStats stats_;
+
+  // --- Replication; null and empty without it ---
+  CellStore* cells_ = nullptr;  // belongs to the connection
+  std::unique_ptr<ReplicaDocuments> documents_;
+  std::unique_ptr<ReplicaLog> replica_;
+  bool keep_published_ = false;
+  std::vector<SharedChangeset> published_;
+  /// Documents that the open transaction changed for others.
+  std::vector<DocumentNotice> notices_;
+  /// What each peer said that it has. Not on disk: they say it again.
+  std::map<cells::SiteId, changeset::SiteVersions> confirmed_;
 };
 
 }  // namespace merrow::store

@@ -104,11 +104,14 @@ Status Store::Impl::ProjectStaleAndCommit(std::span<const DocumentName> names) {
   const auto in_transaction = [&]() -> Result<Status> {
     MERROW_ASSIGN(Transaction transaction, Transaction::Begin(database_.get()));
     MERROW_ASSIGN(Status refused, ProjectStale(names));
-    MERROW_TRY(transaction.Commit());
+    MERROW_TRY(Commit(transaction));
     return refused;
   };
   Result<Status> refused = in_transaction();
   if (!refused.ok()) {
+    if (replica_ != nullptr) {
+      replica_->RolledBack();
+    }
     MERROW_TRY(ReloadStale());
     return refused.error();
   }

@@ -46,7 +46,7 @@ Status Store::Impl::ApplyAll(std::span<const Write> writes, std::vector<WriteRes
     results->push_back(std::move(result));
     cache_.EvictToBudget();
   }
-  return transaction.Commit();
+  return Commit(transaction);
 }
 
 /// After a rollback: memory must not know more than the disk.
@@ -55,8 +55,22 @@ void Store::Impl::ForgetTransaction() {
     cache_.Erase(name);
   }
   touched_.clear();
+  if (replica_ != nullptr) {
+    replica_->RolledBack();
+  }
   // If the disk cannot even be read, the rows that wait stay noted there for the next open.
   [[maybe_unused]] const Status reloaded = ReloadStale();
+}
+
+Status Store::Impl::CheckKey(std::string_view key) const {
+  const size_t bytes_max = options_.limits.key_bytes_max;
+  if (key.empty() || key.size() > bytes_max || !IsUtf8(key) ||
+      key.find('\0') != std::string_view::npos) {
+    return InvalidArgument("a key must be UTF-8 without zero bytes, from 1 to " +
+                           std::to_string(bytes_max) + " bytes long (" +
+                           std::to_string(key.size()) + ")");
+  }
+  return {};
 }
 
 Result<WriteResult> Store::Impl::ApplyOne(const Write& write) {
@@ -65,11 +79,8 @@ Result<WriteResult> Store::Impl::ApplyOne(const Write& write) {
   if (!name.ok()) {
     return WriteResult(name.error());
   }
-  if (write.key.empty() || write.key.size() > limits.key_bytes_max || !IsUtf8(write.key) ||
-      write.key.find('\0') != std::string_view::npos) {
-    return WriteResult(InvalidArgument("a key must be UTF-8 without zero bytes, from 1 to " +
-                                       std::to_string(limits.key_bytes_max) + " bytes long (" +
-                                       std::to_string(write.key.size()) + ")"));
+  if (const Status valid = CheckKey(write.key); !valid.ok()) {
+    return WriteResult(valid.error());
   }
   if (write.update.size() > limits.update_bytes_max) {
     return WriteResult(LimitReached("an update of " + std::to_string(write.update.size()) +
@@ -81,7 +92,12 @@ Result<WriteResult> Store::Impl::ApplyOne(const Write& write) {
   if (!entry.ok()) {
     return WriteResult(entry.error());
   }
-  return ImportAndSave(*entry, write.update);
+  DocumentOps ops;
+  MERROW_ASSIGN(WriteResult result, ImportAndSave(*entry, write.update, &ops));
+  if (replica_ != nullptr) {
+    replica_->NoteDocument(ops);
+  }
+  return result;
 }
 
 /// Drops a document that may have more in memory than on disk.
@@ -90,7 +106,8 @@ void Store::Impl::Discard(CachedDocument* entry) {
   cache_.Erase(name);
 }
 
-Result<WriteResult> Store::Impl::ImportAndSave(CachedDocument* entry, BytesView update) {
+Result<WriteResult> Store::Impl::ImportAndSave(CachedDocument* entry, BytesView update,
+                                               DocumentOps* ops) {
   VersionVector before = entry->document.version();
   if (before.empty() && StartsTrimmed(update)) {
     Discard(entry);
@@ -123,7 +140,7 @@ Result<WriteResult> Store::Impl::ImportAndSave(CachedDocument* entry, BytesView 
     return nothing_new;
   }
   touched_.push_back(entry->name);
-  return Save(entry, std::move(before), *status);
+  return Save(entry, std::move(before), *status, ops);
 }
 
 Status Store::Impl::CheckSize(const CachedDocument& entry, size_t new_bytes) const {
@@ -140,7 +157,7 @@ Status Store::Impl::CheckSize(const CachedDocument& entry, size_t new_bytes) con
 }
 
 Result<WriteResult> Store::Impl::Save(CachedDocument* entry, VersionVector before,
-                                      const ImportStatus& status) {
+                                      const ImportStatus& status, DocumentOps* ops) {
   auto delta = std::make_shared<const Bytes>(entry->document.ExportUpdates(before));
   const bool created = entry->id == 0;
   if (const Status size = CheckSize(*entry, delta->size()); !size.ok()) {
@@ -165,6 +182,8 @@ Result<WriteResult> Store::Impl::Save(CachedDocument* entry, VersionVector befor
   MERROW_TRY(SaveOps(entry, *delta));
   MERROW_TRY(savepoint.Release());
   entry->unsaved = false;
+  ops->document_id = entry->id;
+  ops->spans = status.success;
   cache_.Grew(*entry, delta->size());
   if (OutgrewBase(*entry)) {
     QueueFold(*entry);

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// SQL writes: statements of somebody else on the writer's connection. What they may do is decided
+// when they are compiled, by SQLite's authorizer; what they may cost, by its progress handler.
+#include <cctype>
+#include <utility>
+
+#include "store/store_impl.h"
+
+namespace merrow::store {
+namespace {
+
+/// Operations of SQLite's machine between looks at the clock.
+constexpr int kOpsPerLook = 10'000;
+
+bool StartsWith(const char* text, std::string_view prefix) {
+  return text != nullptr &&
+         sqlite3_strnicmp(text, prefix.data(), static_cast<int>(prefix.size())) == 0;
+}
+
+/// What a statement may do, and why it may not. Triggers of the schema run under it too.
+struct Rules {
+  const Schema* schema;
+  std::string refusal;
+
+  int Refuse(std::string why) {
+    if (refusal.empty()) {
+      refusal = std::move(why);
+    }
+    return SQLITE_DENY;
+  }
+
+  int Write(const char* table, bool in_trigger) {
+    if (StartsWith(table, "_merrow_") || StartsWith(table, "merrow_") ||
+        StartsWith(table, "sqlite_")) {
+      return Refuse("table " + std::string(table) + " is not for writing");
+    }
+    for (const Table& document_table : schema->tables()) {
+      if (sqlite3_stricmp(document_table.name.c_str(), table) == 0) {
+        return Refuse("table " + std::string(table) + " has CRDT_ columns: " +
+                      (in_trigger ? "a trigger cannot write to it"
+                                  : "its rows are documents, which SQL cannot write yet"));
+      }
+    }
+    return SQLITE_OK;
+  }
+
+  static int Authorize(void* context, int action, const char* first, const char* second,
+                       const char* /*database*/, const char* trigger) {
+    auto& rules = *static_cast<Rules*>(context);
+    switch (action) {
+      case SQLITE_SELECT:
+      case SQLITE_READ:
+      case SQLITE_RECURSIVE:
+        return SQLITE_OK;
+      case SQLITE_INSERT:
+      case SQLITE_UPDATE:
+      case SQLITE_DELETE:
+        return rules.Write(first, trigger != nullptr);
+      case SQLITE_FUNCTION:
+        // The triggers of tracked tables call these; nobody else may.
+        if (trigger == nullptr && StartsWith(second, "merrow_cell_")) {
+          return rules.Refuse(std::string(second) + "() is for Merrow's own triggers");
+        }
+        if (StartsWith(second, "load_extension")) {
+          return rules.Refuse("load_extension() is not allowed");
+        }
+        return SQLITE_OK;
+      case SQLITE_TRANSACTION:
+      case SQLITE_SAVEPOINT:
+        return rules.Refuse("all statements are one transaction already");
+      default:
+        return rules.Refuse(
+            "only SELECT, INSERT, UPDATE, DELETE and REPLACE can be run; tables are made by the "
+            "schema file");
+    }
+  }
+};
+
+/// Gives the connection to somebody else's SQL while it compiles.
+class ForeignSql {
+ public:
+  ForeignSql(sqlite3* db, Rules* rules,
+             int (*own)(void*, int, const char*, const char*, const char*, const char*),
+             void* own_context)
+      : db_(db), own_(own), own_context_(own_context) {
+    sqlite3_set_authorizer(db_, Rules::Authorize, rules);
+  }
+  ~ForeignSql() { sqlite3_set_authorizer(db_, own_, own_context_); }
+  ForeignSql(const ForeignSql&) = delete;
+  ForeignSql& operator=(const ForeignSql&) = delete;
+
+ private:
+  sqlite3* db_;
+  int (*own_)(void*, int, const char*, const char*, const char*, const char*);
+  void* own_context_;
+};
+
+/// Interrupts what runs on a connection at a time.
+class Deadline {
+ public:
+  Deadline(sqlite3* db, const Clock& clock, int64_t ms)
+      : db_(db), clock_(clock), at_micros_(clock.MonotonicMicros() + ms * 1000) {
+    sqlite3_progress_handler(db_, kOpsPerLook, Look, this);
+  }
+  ~Deadline() { sqlite3_progress_handler(db_, 0, nullptr, nullptr); }
+  Deadline(const Deadline&) = delete;
+  Deadline& operator=(const Deadline&) = delete;
+
+ private:
+  static int Look(void* self) {
+    const auto& deadline = *static_cast<const Deadline*>(self);
+    return deadline.clock_.MonotonicMicros() > deadline.at_micros_ ? 1 : 0;
+  }
+
+  sqlite3* db_;
+  const Clock& clock_;
+  const int64_t at_micros_;
+};
+
+struct Finalize {
+  void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+};
+using OwnedStatement = std::unique_ptr<sqlite3_stmt, Finalize>;
+
+int BindValue(sqlite3_stmt* statement, int index, const cells::Value& value) {
+  switch (value.type) {
+    case cells::ValueType::kInteger:
+      return sqlite3_bind_int64(statement, index, value.integer);
+    case cells::ValueType::kReal:
+      return sqlite3_bind_double(statement, index, value.real);
+    case cells::ValueType::kText:
+      return sqlite3_bind_text64(statement, index, value.bytes.data(), value.bytes.size(),
+                                 SQLITE_STATIC, SQLITE_UTF8);
+    case cells::ValueType::kBlob:
+      return sqlite3_bind_blob64(statement, index, value.bytes.data(), value.bytes.size(),
+                                 SQLITE_STATIC);
+    case cells::ValueType::kNull:
+      break;
+  }
+  return sqlite3_bind_null(statement, index);
+}
+
+bool IsBlank(const char* sql) {
+  while (*sql != 0 && (std::isspace(static_cast<unsigned char>(*sql)) != 0 || *sql == ';')) {
+    ++sql;
+  }
+  return *sql == 0;
+}
+
+}  // namespace
+
+Result<Executed> Store::Impl::Execute(std::span<const SqlWrite> statements) {
+  Executed executed;
+  const cells::DbVersion before = replica_ == nullptr ? 0 : replica_->own_version();
+  MERROW_TRY(Transact([&]() -> Status {
+    const Deadline deadline(database_->handle(), *options_.clock,
+                            options_.limits.sql_transaction_ms_max);
+    for (size_t i = 0; i < statements.size(); ++i) {
+      const Result<int64_t> changed = RunSqlWrite(statements[i]);
+      if (!changed.ok()) {
+        return changed.error().Within("statement " + std::to_string(i + 1));
+      }
+      executed.rows_changed.push_back(*changed);
+    }
+    return {};
+  }));
+  ++stats_.sql_transactions;
+  if (replica_ != nullptr && replica_->own_version() != before) {
+    executed.version = replica_->own_version();
+  }
+  return executed;
+}
+
+Result<int64_t> Store::Impl::RunSqlWrite(const SqlWrite& write) {
+  sqlite3* const db = database_->handle();
+  Rules rules{&schema_, {}};
+  sqlite3_stmt* compiled = nullptr;
+  const char* tail = nullptr;
+  int code = SQLITE_OK;
+  {
+    const ForeignSql foreign(db, &rules, AuthorizeTriggers, &schema_);
+    code = sqlite3_prepare_v2(db, write.sql.c_str(), static_cast<int>(write.sql.size()) + 1,
+                              &compiled, &tail);
+  }
+  const OwnedStatement statement(compiled);
+  if (code != SQLITE_OK) {
+    return InvalidArgument(rules.refusal.empty() ? sqlite3_errmsg(db) : rules.refusal);
+  }
+  if (statement == nullptr || !IsBlank(tail)) {
+    return InvalidArgument(statement == nullptr ? "there is no SQL in it"
+                                                : "more than one statement: send each by itself");
+  }
+  if (static_cast<size_t>(sqlite3_bind_parameter_count(statement.get())) != write.values.size()) {
+    return InvalidArgument(
+        "it has " + std::to_string(sqlite3_bind_parameter_count(statement.get())) +
+        " parameters, but there are " + std::to_string(write.values.size()) + " values");
+  }
+  for (size_t i = 0; i < write.values.size(); ++i) {
+    code = BindValue(statement.get(), static_cast<int>(i) + 1, write.values[i]);
+    if (code != SQLITE_OK) {
+      return database_->LastError(code, write.sql);
+    }
+  }
+  const int64_t changes_before = sqlite3_total_changes64(db);
+  do {
+    code = sqlite3_step(statement.get());
+  } while (code == SQLITE_ROW);
+  if (code != SQLITE_DONE) {
+    return database_->LastError(code, write.sql);
+  }
+  const bool is_write = sqlite3_stmt_readonly(statement.get()) == 0;
+  return is_write && sqlite3_total_changes64(db) != changes_before ? sqlite3_changes64(db) : 0;
+}
+
+}  // namespace merrow::store

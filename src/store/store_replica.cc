@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Store's replication: its documents as the replica log sees them, and its transactions in the log.
+#include <utility>
+
+#include "cells/packed_key.h"
+#include "loro/envelope.h"
+#include "store/store_impl.h"
+
+namespace merrow::store {
+
+/// The store's documents, in the open transaction.
+class Store::Impl::Documents final : public ReplicaDocuments {
+ public:
+  explicit Documents(Impl& store) : store_(store) {}
+
+  bool HasTable(std::string_view table) const override {
+    return store_.table_index_.contains(table);
+  }
+
+  Result<Result<Imported>> Import(std::string_view table, BytesView packed_key,
+                                  BytesView blocks) override {
+    const Result<std::string> key = KeyOf(packed_key);
+    if (!key.ok()) {
+      return Result<Imported>(key.error());
+    }
+    MERROW_ASSIGN(const DocumentName name, store_.Resolve(table, *key));
+    if (const Status valid = store_.CheckKey(*key); !valid.ok()) {
+      return Result<Imported>(valid.error());
+    }
+    const Result<CachedDocument*> entry = store_.Load(name, IfAbsent::kCreate);
+    if (!entry.ok()) {
+      return Refusal(entry.error());
+    }
+    Imported imported;
+    const Bytes update = loro::EncodeEnvelope(loro::EncodeMode::kFastUpdates, blocks);
+    MERROW_ASSIGN(WriteResult result, store_.ImportAndSave(*entry, update, &imported.ops));
+    if (const Error* const error = std::get_if<Error>(&result)) {
+      return Refusal(*error);
+    }
+    if (std::holds_alternative<MissingDependencies>(result)) {
+      imported.is_waiting = true;
+    } else if (std::get<Applied>(result).delta != nullptr) {
+      store_.notices_.push_back({std::string(table), *key, std::get<Applied>(std::move(result))});
+    }
+    store_.cache_.EvictToBudget();
+    return Result<Imported>(std::move(imported));
+  }
+
+  void BeginPart() override {
+    touched_before_ = store_.touched_.size();
+    notices_before_ = store_.notices_.size();
+  }
+
+  void UndoPart() override {
+    for (size_t i = touched_before_; i < store_.touched_.size(); ++i) {
+      store_.cache_.Erase(store_.touched_[i]);
+    }
+    store_.touched_.resize(touched_before_);
+    store_.notices_.resize(notices_before_);
+    // If the disk cannot be read, the commit will fail too.
+    [[maybe_unused]] const Status reloaded = store_.ReloadStale();
+  }
+
+  Result<bool> IsReadable(int64_t document_id) override {
+    MERROW_ASSIGN(const std::optional<DocumentName> name, NameOf(document_id));
+    if (!name.has_value()) {
+      return false;
+    }
+    const Result<CachedDocument*> entry = store_.Load(*name, IfAbsent::kFail);
+    if (!entry.ok() && entry.error().code() != ErrorCode::kCorruption) {
+      return entry.error();
+    }
+    return entry.ok();
+  }
+
+  Result<DocumentBlocks> Export(const DocumentOps& ops) override {
+    MERROW_ASSIGN(const std::optional<DocumentName> name, NameOf(ops.document_id));
+    if (!name.has_value()) {
+      return NotFound("there is no document " + std::to_string(ops.document_id));
+    }
+    MERROW_ASSIGN(CachedDocument* const entry, store_.Load(*name, IfAbsent::kFail));
+    const Bytes update = ops.all ? entry->document.ExportUpdates(VersionVector())
+                                 : entry->document.ExportUpdatesInRange(ops.spans);
+    DocumentBlocks blocks;
+    blocks.table = store_.tables_[name->table].table->name;
+    const cells::ValueView key = cells::ValueView::Text(name->key);
+    blocks.key = cells::PackColumns({&key, 1});
+    blocks.blocks = Bytes(BytesView(update).substr(loro::kEnvelopeBytes));
+    store_.cache_.EvictToBudget();
+    return blocks;
+  }
+
+  Status ForEach(const std::function<Status(int64_t, size_t)>& visit) override {
+    // What is quarantined comes last, and as if it was large, so that it does not share a
+    // transaction with others: nobody gets that until the document can be read again.
+    MERROW_ASSIGN(
+        Statement documents,
+        store_.database_->Prepare(
+            "SELECT id, quarantine IS NOT NULL, (SELECT sum(length(bytes)) FROM _merrow_log "
+            "WHERE _merrow_log.id BETWEEN d.id << " +
+            std::to_string(kSeqBits) + " AND (d.id << " + std::to_string(kSeqBits) + ") + " +
+            std::to_string(kSeqMax) + ") FROM _merrow_document d ORDER BY 2, 1"));
+    while (true) {
+      MERROW_ASSIGN(const bool more, documents.Step());
+      if (!more) {
+        return {};
+      }
+      const bool is_quarantined = documents.Int(1) != 0;
+      const auto bytes = is_quarantined ? SIZE_MAX / 2 : static_cast<size_t>(documents.Int(2));
+      MERROW_TRY(visit(documents.Int(0), bytes));
+    }
+  }
+
+ private:
+  /// What is wrong with the document or its row, or (the outer error) with the database.
+  static Result<Result<Imported>> Refusal(const Error& error) {
+    const ErrorCode code = error.code();
+    if (code == ErrorCode::kBusy || code == ErrorCode::kIo || code == ErrorCode::kCancelled) {
+      return error;
+    }
+    return Result<Imported>(error);
+  }
+
+  static Result<std::string> KeyOf(BytesView packed) {
+    MERROW_ASSIGN(const auto values, cells::UnpackColumns(packed));
+    if (values.size() != 1 || values[0].type != cells::ValueType::kText) {
+      return InvalidArgument("the key of a document is one text");
+    }
+    return std::string(values[0].bytes);
+  }
+
+  Result<std::optional<DocumentName>> NameOf(int64_t document_id) {
+    MERROW_ASSIGN(Statement find, store_.database_->Prepare(
+                                      "SELECT table_id, key FROM _merrow_document WHERE id = ?1"));
+    find.BindInt(1, document_id);
+    MERROW_ASSIGN(const bool found, find.Step());
+    if (!found) {
+      return std::optional<DocumentName>();
+    }
+    for (size_t i = 0; i < store_.tables_.size(); ++i) {
+      if (store_.tables_[i].id == find.Int(0)) {
+        return std::optional<DocumentName>({i, std::string(find.Text(1))});
+      }
+    }
+    return std::optional<DocumentName>();
+  }
+
+  Impl& store_;
+  size_t touched_before_ = 0;
+  size_t notices_before_ = 0;
+};
+
+// --- Opening ---
+
+Status Store::Impl::OpenReplica() {
+  MERROW_ASSIGN(const int64_t has_log,
+                database_->QueryInt("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = "
+                                    "'_merrow_source')"));
+  if (!options_.replicate && has_log == 0) {
+    return {};
+  }
+  MERROW_ASSIGN(cells_, CellStore::Attach(database_->handle()));
+  for (const SchemaObject& object : schema_.objects()) {
+    if (object.type == "table" && schema_.Find(object.name) == nullptr) {
+      const Status tracked = TrackTable(object.name);
+      if (!tracked.ok()) {
+        return tracked.error().Within("schema, replication");
+      }
+    }
+  }
+  MERROW_TRY(database_->Execute(
+      "CREATE INDEX IF NOT EXISTS _merrow_document_id ON _merrow_document (id)"));
+  documents_ = std::make_unique<Documents>(*this);
+  ReplicaOptions options;
+  options.clock = options_.clock;
+  options.documents = documents_.get();
+  options.limits = options_.replica_limits;
+  MERROW_ASSIGN(replica_, ReplicaLog::Open(*cells_, options));
+  return {};
+}
+
+/// A table without a PRIMARY KEY stays local.
+Status Store::Impl::TrackTable(const std::string& name) {
+  MERROW_ASSIGN(Statement find_key,
+                database_->Prepare("SELECT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE pk)"));
+  find_key.BindText(1, name);
+  MERROW_ASSIGN([[maybe_unused]] const bool row, find_key.Step());
+  if (find_key.Int(0) == 0) {
+    return {};
+  }
+  MERROW_TRY(cells_->tables().Refresh());
+  const CellTable* const table = cells_->tables().Find(name);
+  if (table != nullptr && table->has_triggers &&
+      table->triggered_columns == table->columns.size()) {
+    return {};
+  }
+  return cells_->Track(name);
+}
+
+// --- Transactions ---
+
+Status Store::Impl::Commit(Transaction& transaction) {
+  if (replica_ == nullptr) {
+    return transaction.Commit();
+  }
+  MERROW_ASSIGN(const std::optional<cells::DbVersion> version, replica_->NoteLocal());
+  MERROW_TRY(transaction.Commit());
+  replica_->Committed();
+  if (version.has_value()) {
+    Publish(*version);
+  }
+  return {};
+}
+
+void Store::Impl::KeepPublished(bool on) {
+  keep_published_ = on;
+  if (!on) {
+    published_.clear();
+  }
+}
+
+/// It is committed: what cannot be read now is pulled by those who lack it.
+void Store::Impl::Publish(cells::DbVersion version) {
+  if (!keep_published_) {
+    return;
+  }
+  Result<ReplicaPage> page = replica_->Read(
+      replica_->own_site(), changeset::VersionRanges({version - 1, version}), SIZE_MAX);
+  if (page.ok()) {
+    std::move(page->changesets.begin(), page->changesets.end(), std::back_inserter(published_));
+  }
+}
+
+Status Store::Impl::Transact(const std::function<Status()>& work) {
+  touched_.clear();
+  notices_.clear();
+  const auto in_transaction = [&]() -> Status {
+    MERROW_ASSIGN(Transaction transaction, Transaction::Begin(database_.get()));
+    MERROW_TRY(work());
+    return Commit(transaction);
+  };
+  Status status = in_transaction();
+  if (!status.ok()) {
+    notices_.clear();
+    ForgetTransaction();
+  }
+  cache_.EvictToBudget();
+  return status;
+}
+
+Result<ChangesetsApplied> Store::Impl::ApplyChangesets(
+    std::span<const IncomingChangeset> changesets) {
+  ChangesetsApplied applied;
+  MERROW_TRY(Transact([&]() -> Status {
+    MERROW_ASSIGN(applied.outcomes, replica().Apply(changesets));
+    return {};
+  }));
+  for (const ReplicaOutcome& outcome : applied.outcomes) {
+    stats_.changesets_applied += outcome.fate == ReplicaFate::kApplied ? 1 : 0;
+    stats_.changesets_refused += outcome.fate == ReplicaFate::kRefused ? 1 : 0;
+  }
+  applied.notices = std::exchange(notices_, {});
+  return applied;
+}
+
+Result<std::vector<DocumentNotice>> Store::Impl::Repair(std::span<const SharedChangeset> rows) {
+  MERROW_TRY(Transact([&] { return replica().Repair(rows); }));
+  return std::exchange(notices_, {});
+}
+
+Result<cells::SiteId> Store::Impl::TakeNewIdentity(cells::DbVersion agreed) {
+  std::optional<cells::SiteId> site;
+  MERROW_TRY(Transact([&]() -> Status {
+    MERROW_ASSIGN(site, replica().TakeNewIdentity(agreed));
+    return {};
+  }));
+  return *site;
+}
+
+Status Store::Impl::ConfirmPeer(const cells::SiteId& peer, const changeset::SiteVersions& has) {
+  if (peer == replica().own_site()) {
+    return InvalidArgument("a site does not confirm to itself");
+  }
+  changeset::SiteVersions& confirmed = confirmed_[peer];
+  for (const auto& [site, ranges] : has) {
+    confirmed[site].Add(ranges);
+  }
+  return {};
+}
+
+}  // namespace merrow::store
