@@ -118,6 +118,21 @@ Result<Bytes> FromBase64(std::string_view text) {
   return bytes;
 }
 
+std::string Clip(std::string_view text) {
+  constexpr size_t kHeadBytes = 80;
+  constexpr size_t kTailBytes = 32;
+  constexpr std::string_view kGap = " ... ";
+  if (text.size() <= kHeadBytes + kGap.size() + kTailBytes) return std::string(text);
+  const auto is_inside = [text](size_t at) {
+    return (static_cast<uint8_t>(text[at]) & 0xC0) == 0x80;
+  };
+  size_t head = kHeadBytes;
+  while (head > 0 && is_inside(head)) --head;
+  size_t tail = text.size() - kTailBytes;
+  while (tail < text.size() && is_inside(tail)) ++tail;
+  return std::string(text.substr(0, head)).append(kGap).append(text.substr(tail));
+}
+
 bool IsUtf8(std::string_view text) {
   size_t i = 0;
   while (i < text.size()) {

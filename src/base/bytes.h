@@ -30,6 +30,10 @@ Result<Bytes> FromHex(std::string_view text);
 std::string ToBase64(BytesView bytes);
 Result<Bytes> FromBase64(std::string_view text);
 
+/// Text from elsewhere as an error message may quote it: what is longer than 120 bytes or so
+/// without its middle. Characters stay whole.
+std::string Clip(std::string_view text);
+
 /// True if `text` is well-formed UTF-8 (no surrogates, nothing overlong, at most U+10FFFF).
 bool IsUtf8(std::string_view text);
 

@@ -80,6 +80,24 @@ TEST(Base64, RoundTripsAndRefuses) {
   EXPECT_FALSE(FromBase64("Zm9*").ok());
 }
 
+TEST(Clip, LeavesOutTheMiddleOfWhatIsLong) {
+  EXPECT_EQ(Clip(""), "");
+  EXPECT_EQ(Clip("short"), "short");
+  const std::string long_text = "head" + std::string(100000, 'x') + "tail";
+  const std::string clipped = Clip(long_text);
+  EXPECT_LT(clipped.size(), 130U);
+  EXPECT_TRUE(clipped.starts_with("headxx") && clipped.ends_with("xxtail"));
+  EXPECT_NE(clipped.find(" ... "), std::string::npos);
+  for (size_t ascii = 0; ascii < 4; ++ascii) {
+    std::string text(ascii, 'a');
+    for (int i = 0; i < 100; ++i) text += "\xF0\x9D\x84\x9E";
+    text += std::string(3 - ascii, 'z');
+    EXPECT_TRUE(IsUtf8(Clip(text)));
+  }
+  // What is not UTF-8 ends, too.
+  EXPECT_LT(Clip(std::string(100000, '\x80')).size(), 130U);
+}
+
 TEST(Utf8, KnowsWhatIsWellFormed) {
   EXPECT_TRUE(IsUtf8("plain, \xc3\xa9, \xe2\x82\xac, \xf0\x9f\x98\x80"));
   EXPECT_FALSE(IsUtf8("\xc0\x80"));          // overlong

@@ -121,11 +121,11 @@ class Sequence {
 
 Result<Sequence> SequenceOf(const State& state, const ContainerId& id) {
   if (!IsSequence(id.kind())) {
-    return InvalidArgument("there are no cursors in " + id.ToString());
+    return InvalidArgument("there are no cursors in " + Clip(id.ToString()));
   }
   const Container* const container = state.Find(id);
   if (container == nullptr && !id.is_root()) {
-    return NotFound("container " + id.ToString() + " does not exist");
+    return NotFound("container " + Clip(id.ToString()) + " does not exist");
   }
   return Sequence(container == nullptr ? nullptr : &container->state);
 }
@@ -157,7 +157,7 @@ Result<uint32_t> PlaceOfDeleted(const DocumentCore& core, const ContainerId& id,
   if (!place.has_value()) place = tracker.EffectPositionOf(element);
   if (place.has_value()) return *place;
   return NotFound("no history tells where " + merrow::loro::ToString(element) + " was in " +
-                  id.ToString());
+                  Clip(id.ToString()));
 }
 
 }  // namespace
@@ -202,7 +202,7 @@ Result<Cursor> Document::CursorAt(const ContainerId& container, size_t position,
   const size_t length = sequence.user_length(unit);
   if (position > length) {
     return InvalidArgument("position " + std::to_string(position) + " is past the end " +
-                           std::to_string(length) + " of " + container.ToString());
+                           std::to_string(length) + " of " + Clip(container.ToString()));
   }
   Cursor cursor{.container = container, .element = std::nullopt, .side = side, .position = 0};
   if (length == 0) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/bytes.h"
 #include "loro/mergeable.h"
 #include "loro/state_diff.h"
 #include "loro/text_attributes.h"
@@ -57,7 +58,7 @@ Status CheckSteps(const ContainerId& id, const Delta& delta, uint64_t length) {
     if (edit.kind == EditKind::kInsert) continue;
     at += edit.length;
     if (at <= length) continue;
-    return InvalidArgument("a delta of " + id.ToString() + " reaches position " +
+    return InvalidArgument("a delta of " + Clip(id.ToString()) + " reaches position " +
                            std::to_string(at) + " of " + std::to_string(length));
   }
   return {};
@@ -72,7 +73,7 @@ class TreeTrial {
     const bool is_create = edit.kind == TreeEdit::Kind::kCreate;
     if (IsShown(edit.node) == is_create) {
       return InvalidArgument(
-          "a delta of " + id_.ToString() +
+          "a delta of " + Clip(id_.ToString()) +
           (is_create ? " creates a node that is there: " : " is about a node that is not there: ") +
           ToString(edit.node));
     }
@@ -83,7 +84,7 @@ class TreeTrial {
     }
     if (edit.parent.has_value()) {
       if (!IsShown(*edit.parent)) {
-        return NotFound("a delta of " + id_.ToString() + " puts a node below " +
+        return NotFound("a delta of " + Clip(id_.ToString()) + " puts a node below " +
                         ToString(*edit.parent) + ", which is not there");
       }
       for (std::optional<Id> above = edit.parent; above.has_value(); above = ParentOf(*above)) {
@@ -93,7 +94,7 @@ class TreeTrial {
       }
     }
     if (edit.index > SiblingCount(edit)) {
-      return InvalidArgument("a delta of " + id_.ToString() + " puts a node at index " +
+      return InvalidArgument("a delta of " + Clip(id_.ToString()) + " puts a node at index " +
                              std::to_string(edit.index) + ", past its siblings");
     }
     if (!is_create) --child_count_[ParentOf(edit.node)];
@@ -168,12 +169,12 @@ class FitCheck {
   Status Check(const ContainerDelta& item) {
     const ContainerId& id = item.container;
     if (!seen_.insert(id).second) {
-      return InvalidArgument("container " + id.ToString() + " is twice in a delta");
+      return InvalidArgument("container " + Clip(id.ToString()) + " is twice in a delta");
     }
     const bool is_new = created_.count(id) > 0;
     const Container* const container = is_new ? nullptr : state_.Find(id);
     if (container == nullptr && !is_new && !id.is_root()) {
-      return NotFound("container " + id.ToString() + " does not exist");
+      return NotFound("container " + Clip(id.ToString()) + " does not exist");
     }
     return std::visit([&](const auto& delta) { return Check(id, container, delta); }, item.delta);
   }
@@ -181,7 +182,7 @@ class FitCheck {
  private:
   Status CheckKind(const ContainerId& id, bool is_right) {
     if (is_right) return {};
-    return InvalidArgument("the delta of " + id.ToString() + " is of another kind");
+    return InvalidArgument("the delta of " + Clip(id.ToString()) + " is of another kind");
   }
 
   Status Check(const ContainerId& id, const Container* container, const TextDelta& delta) {
@@ -255,7 +256,7 @@ class FitCheck {
   Status CheckValue(const Value& value) {
     const auto* child = value.If<ContainerId>();
     if (child == nullptr) return CheckPlain(value);
-    if (!IsKnown(child->kind())) return Unsupported(child->ToString() + " cannot be created");
+    if (!IsKnown(child->kind())) return Unsupported(Clip(child->ToString()) + " cannot be created");
     created_.insert(*child);
     return {};
   }

@@ -50,7 +50,7 @@ uint8_t StyleInfo(StyleExpand expand) {
 
 Error OutOfRange(const ContainerId& id, size_t position, size_t length) {
   return InvalidArgument("position " + std::to_string(position) + " is past the end " +
-                         std::to_string(length) + " of " + id.ToString());
+                         std::to_string(length) + " of " + Clip(id.ToString()));
 }
 
 // One edit. It opens the root that it is about before it is known whether it can be made; if it was
@@ -73,7 +73,7 @@ class LocalEdit {
   template <typename T>
   Result<T*> ForEdit(const ContainerId& id, ContainerKind kind) {
     if (id.kind() != kind) {
-      return InvalidArgument(id.ToString() + " is not a " + ContainerKindName(kind));
+      return InvalidArgument(Clip(id.ToString()) + " is not a " + ContainerKindName(kind));
     }
     MERROW_TRY(core_.CheckMayChange());
     if (core_.view.has_value()) {
@@ -84,11 +84,11 @@ class LocalEdit {
                              std::to_string(kRootNameBytesMax) + " bytes");
     }
     if (!id.is_root() && state.Find(id) == nullptr) {
-      return NotFound("container " + id.ToString() + " does not exist");
+      return NotFound("container " + Clip(id.ToString()) + " does not exist");
     }
     MERROW_TRY(CheckMergeable(id));
     T* const typed = state.OpenAs<T>(id);
-    if (typed == nullptr) return Unsupported(id.ToString() + " cannot be edited");
+    if (typed == nullptr) return Unsupported(Clip(id.ToString()) + " cannot be edited");
     return typed;
   }
 
@@ -96,11 +96,11 @@ class LocalEdit {
   Status CheckMergeable(const ContainerId& id) const {
     if (!id.is_root() || !id.name().starts_with(kMergeableNamePrefix)) return {};
     const std::optional<MergeablePlace> place = PlaceOfMergeable(id);
-    if (!place.has_value()) return InvalidArgument(id.ToString() + " has a reserved name");
+    if (!place.has_value()) return InvalidArgument(Clip(id.ToString()) + " has a reserved name");
     const auto* map = state.Get<MapState>(place->map);
     const Value* slot = map == nullptr ? nullptr : map->Get(place->key);
     if (slot != nullptr && MergeableShownBy(place->map, place->key, *slot) == id) return {};
-    return NotFound("container " + id.ToString() + " is not at its place");
+    return NotFound("container " + Clip(id.ToString()) + " is not at its place");
   }
 
   Status CheckRoom(size_t atoms) const {
@@ -142,11 +142,11 @@ class LocalEdit {
     if (!IsKnown(kind)) return InvalidArgument("no container of " + ContainerKindName(kind));
     const std::optional<ContainerId> child = MergeableChild(id, key, kind);
     if (!child.has_value() || child->name().size() > kRootNameBytesMax) {
-      return InvalidArgument("a mergeable child of " + id.ToString() + " cannot be named");
+      return InvalidArgument("a mergeable child of " + Clip(id.ToString()) + " cannot be named");
     }
     const Value* slot = map->Get(key);
     if (slot != nullptr && !slot->is_null() && !MergeableShownBy(id, key, *slot).has_value()) {
-      return InvalidArgument("key \"" + std::string(key) + "\" of " + id.ToString() +
+      return InvalidArgument("key \"" + Clip(key) + "\" of " + Clip(id.ToString()) +
                              " holds something else");
     }
     MERROW_TRY(MapWrite(id, key, Value(Value::Binary{MergeableMarker(id, key, kind)})));

@@ -193,6 +193,36 @@ TEST(HostileInput, TablesThatExpandAreRefused) {
   EXPECT_EQ(status.error().code(), ErrorCode::kLimit);
 }
 
+// What an error says is short, however long the names that it is about.
+TEST(HostileInput, MessagesAreBounded) {
+  const std::string name(60000, 'n');
+  Document doc(1);
+  const ContainerId map = ContainerId::Root(name, ContainerKind::kMap);
+  ASSERT_TRUE(doc.MapSet(map, "taken", Value(true)).ok());
+  const auto expect_short = [](const auto& result) {
+    ASSERT_FALSE(result.ok());
+    EXPECT_LT(result.error().message().size(), 600U);
+  };
+  expect_short(doc.ListInsert(map, 0, Value(true)));
+  expect_short(doc.TextInsert(ContainerId::Root(name, ContainerKind::kText), 9, "x"));
+  expect_short(doc.MapEnsureMergeable(map, name, ContainerKind::kText));
+  expect_short(doc.CursorAt(map, 0, CursorSide::kLeft));
+  expect_short(ContainerId::Parse(name));
+  Frontiers many;
+  for (PeerId peer = 1; peer < 1000; ++peer) many.push_back({peer << 50, 7});
+  expect_short(doc.Checkout(many));
+  expect_short(doc.Diff(many, {}));
+  expect_short(doc.ImportJson("{\"schema_version\":1,\"start_version\":{\"" + name + "\":1}}"));
+  expect_short(doc.ImportJson(R"({"schema_version":1,"start_version":{},"peers":["7"],"changes":)"
+                              R"([{"id":")" +
+                              name + R"("}]})"));
+  expect_short(doc.ImportJson(R"({"schema_version":1,"start_version":{},"peers":["7"],"changes":)"
+                              R"([{"id":"0@0","timestamp":0,"deps":[],"lamport":0,"msg":null,)"
+                              R"("ops":[{"container":"cid:root-)" +
+                              name + R"(:Map","counter":0,"content":{"type":")" + name +
+                              R"("}}]}]})"));
+}
+
 TEST(HostileInput, LocalValuesAreWhatABlockCanHold) {
   Document doc(1);
   EXPECT_FALSE(doc.MapSet(kMap, "k", Value("\xFF")).ok());

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "base/bytes.h"
 #include "loro/document_core.h"
 #include "loro/envelope.h"
 #include "loro/history.h"
@@ -227,7 +228,7 @@ Result<ImportStatus> DocumentCore::StartFrom(const SnapshotParts& parts, Blocks 
   MERROW_TRY(fresh.Admit(std::move(blocks)));
   if (fresh.has_pending() || !(fresh.version() == parts.version)) {
     return Corruption("a snapshot's changes do not add up to its version " +
-                      parts.version.ToString());
+                      Clip(parts.version.ToString()));
   }
   MERROW_ASSIGN(OpLog::Admission admission, fresh.Admit(std::move(more)));
   MERROW_ASSIGN(State derived, DeriveState(fresh, fresh.graph().heads()));
@@ -293,7 +294,7 @@ Result<ImportStatus> DocumentCore::ImportWhole(
   MERROW_ASSIGN(OpLog::Admission admission, fresh.Admit(std::move(blocks)));
   if (fresh.has_pending() || !(fresh.version() == parts.version)) {
     return Corruption("a snapshot's changes do not add up to its version " +
-                      parts.version.ToString());
+                      Clip(parts.version.ToString()));
   }
   const Lamport lamport_after = fresh.graph().LamportAfter(fresh.graph().frontiers());
   MERROW_ASSIGN(State image, StateFromImage(states, lamport_after == 0 ? 0 : lamport_after - 1));

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "base/bytes.h"
 #include "loro/mergeable.h"
 #include "loro/state_codec.h"
 #include "loro/state_image.h"
@@ -32,7 +33,7 @@ class BaseChecker {
       Status checked = CheckParent(container);
       if (checked.ok()) checked = CheckOps(container.state);
       if (checked.ok()) checked = CheckChildren(container);
-      if (!checked.ok()) return checked.error().Within("state of " + container.id.ToString());
+      if (!checked.ok()) return checked.error().Within("state of " + Clip(container.id.ToString()));
     }
     return CheckForest();
   }
@@ -100,7 +101,7 @@ class BaseChecker {
       const Container* child = state_.Find(id);
       const bool is_own = child != nullptr && child->parent == container.id;
       if (is_own && referred_.insert(id).second) return;
-      status = Corruption("it refers to " + id.ToString() + ", which is not its own");
+      status = Corruption("it refers to " + Clip(id.ToString()) + ", which is not its own");
     });
     return status;
   }
@@ -114,7 +115,8 @@ class BaseChecker {
       while (!at->id.is_root() && grounded.count(at) == 0) {
         path.push_back(at);
         if (path.size() > state_.containers().size()) {
-          return Corruption("state of " + container.id.ToString() + ": its parents form a circle");
+          return Corruption("state of " + Clip(container.id.ToString()) +
+                            ": its parents form a circle");
         }
         at = state_.Find(*at->parent);
       }

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <functional>
 
+#include "base/bytes.h"
+
 namespace merrow::loro {
 namespace {
 
@@ -32,7 +34,7 @@ Result<Id> ParseId(std::string_view text) {
   Id id;
   if (at == std::string_view::npos || !ParseNumber(text.substr(0, at), &id.counter) ||
       !ParseNumber(text.substr(at + 1), &id.peer) || id.counter < 0) {
-    return InvalidArgument("\"" + std::string(text) + "\" is not an id like 12@34");
+    return InvalidArgument("\"" + Clip(text) + "\" is not an id like 12@34");
   }
   return id;
 }
@@ -46,7 +48,7 @@ Result<ContainerKind> ParseContainerKind(std::string_view name) {
   for (size_t i = 0; i < kKindNames.size(); ++i) {
     if (kKindNames[i] == name) return static_cast<ContainerKind>(i);
   }
-  return InvalidArgument("\"" + std::string(name) + "\" is not a container kind");
+  return InvalidArgument("\"" + Clip(name) + "\" is not a container kind");
 }
 
 // Documents of several threads may share a name.
@@ -102,7 +104,7 @@ Result<ContainerId> ContainerId::Parse(std::string_view text) {
                   ParseId(text.substr(kNormalPrefix.size(), colon - kNormalPrefix.size())));
     return Normal(op, kind);
   }
-  return InvalidArgument("\"" + std::string(text) + "\" is not a container id");
+  return InvalidArgument("\"" + Clip(text) + "\" is not a container id");
 }
 
 size_t ContainerIdHash::operator()(const ContainerId& id) const {

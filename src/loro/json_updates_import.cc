@@ -176,7 +176,7 @@ class ChangeReader {
   }
 
   static Error NoSuchOp(const std::string& type) {
-    return InvalidArgument("no op \"" + type + "\" in a container of this kind");
+    return InvalidArgument("no op \"" + Clip(type) + "\" in a container of this kind");
   }
 
   static void SetKind(OpKind kind, OpTag tag, Op* op) {
@@ -465,7 +465,7 @@ class ChangeReader {
         text.remove_prefix(kJsonContainerPrefix.size());
         MERROW_ASSIGN(ContainerId container, names_.ToContainer(text));
         if (container.is_root() || container.op() != id) {
-          return InvalidArgument("container " + container.ToString() +
+          return InvalidArgument("container " + Clip(container.ToString()) +
                                  " is not named after the op that creates it");
         }
         WriteOpValue(arena_, Value(std::move(container)), keys_);

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.h"
 #include "loro/container_id_codec.h"
 #include "loro/json_updates.h"
 #include "merrow/ids.h"
@@ -27,7 +28,7 @@ Result<T> ParseJsonNumber(std::string_view text, const char* what) {
   T number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size()) {
-    return InvalidArgument("\"" + std::string(text) + "\" is not " + what);
+    return InvalidArgument("\"" + Clip(text) + "\" is not " + what);
   }
   return number;
 }
@@ -91,7 +92,7 @@ class JsonFields {
   }
 
   static Error Wrong(const char* name, const std::string& expected) {
-    return InvalidArgument("field \"" + std::string(name) + "\" is not " + expected);
+    return InvalidArgument("field \"" + Clip(name) + "\" is not " + expected);
   }
 
  private:
@@ -127,7 +128,7 @@ class JsonNames {
   Result<IdLp> ToElement(std::string_view text) const {
     const size_t at = text.find('@');
     if (!text.starts_with('L') || at == std::string_view::npos) {
-      return InvalidArgument("\"" + std::string(text) + "\" is not an element id like L12@34");
+      return InvalidArgument("\"" + Clip(text) + "\" is not an element id like L12@34");
     }
     IdLp id;
     MERROW_ASSIGN(id.lamport, ParseJsonNumber<Lamport>(text.substr(1, at - 1), "a lamport"));
@@ -148,7 +149,7 @@ class JsonNames {
       number.remove_suffix(1);
       MERROW_ASSIGN(const auto kind, ParseJsonNumber<uint8_t>(number, "a container kind"));
       if (kind > kContainerKindMax || IsKnown(static_cast<ContainerKind>(kind))) {
-        return InvalidArgument("\"" + std::string(text) + "\" has no unknown kind");
+        return InvalidArgument("\"" + Clip(text) + "\" has no unknown kind");
       }
       MERROW_ASSIGN(id, ContainerId::Parse(std::string(text.substr(0, unknown)) + ":Map"));
       id = id.is_root() ? ContainerId::Root(id.name(), static_cast<ContainerKind>(kind))

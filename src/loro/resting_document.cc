@@ -4,6 +4,7 @@
 #include <deque>
 #include <utility>
 
+#include "base/bytes.h"
 #include "loro/container_id_codec.h"
 #include "loro/envelope.h"
 #include "loro/sequence_merge.h"
@@ -201,7 +202,8 @@ Status RestingDocument::UnpackLog(OpLog* log) const {
   MERROW_TRY(log->Admit(std::move(blocks)));
   if (log->has_pending() || !(log->version() == version_) ||
       log->graph().frontiers() != frontiers_) {
-    return Corruption("a snapshot's changes do not add up to its version " + version_.ToString());
+    return Corruption("a snapshot's changes do not add up to its version " +
+                      Clip(version_.ToString()));
   }
   return {};
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "base/bytes.h"
 #include "loro/change_block.h"
 #include "loro/container_id_codec.h"
 
@@ -161,7 +162,8 @@ Status Decoder::CheckBlocks() const {
     reached.Set(first.peer, block_ends_[i]);
   }
   if (reached != parts_.version) {
-    return Bad("blocks reach " + reached.ToString() + ", not " + parts_.version.ToString());
+    return Bad("blocks reach " + Clip(reached.ToString()) + ", not " +
+               Clip(parts_.version.ToString()));
   }
   return {};
 }

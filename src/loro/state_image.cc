@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
 #include "loro/mergeable.h"
 #include "loro/state_codec.h"
 #include "merrow/check.h"
@@ -203,7 +204,7 @@ class Depths {
 
 Result<Container> ContainerFromImage(const SnapshotParts::State& entry, Lamport lamport_max) {
   const auto within = [&entry](const Error& error) {
-    return error.Within("state of " + entry.container.ToString());
+    return error.Within("state of " + Clip(entry.container.ToString()));
   };
   const Result<StateWrapper> wrapper = DecodeStateWrapper(entry.wrapper);
   if (!wrapper.ok()) return within(wrapper.error());
@@ -219,7 +220,7 @@ Result<State> StateFromImage(const std::vector<SnapshotParts::State>& entries,
   for (const SnapshotParts::State& entry : entries) {
     MERROW_ASSIGN(Container container, ContainerFromImage(entry, lamport_max));
     if (state.Find(container.id) != nullptr) {
-      return Corruption("state of " + container.id.ToString() + " is there twice");
+      return Corruption("state of " + Clip(container.id.ToString()) + " is there twice");
     }
     state.Add(container.id, container.parent).state = std::move(container.state);
   }
