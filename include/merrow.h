@@ -79,10 +79,33 @@ MERROW_API merrow_status merrow_doc_new(uint64_t peer, merrow_doc** doc, merrow_
 MERROW_API void merrow_doc_free(merrow_doc* doc);
 
 MERROW_API uint64_t merrow_doc_peer(const merrow_doc* doc);
+/* Makes later edits `peer`'s. Commits first. */
+MERROW_API merrow_status merrow_doc_set_peer(merrow_doc* doc, uint64_t peer, merrow_error* error);
 /* Atoms in the history. */
 MERROW_API uint64_t merrow_doc_op_count(const merrow_doc* doc);
 /* Bytes of memory that the document holds, about. */
 MERROW_API size_t merrow_doc_memory_bytes(const merrow_doc* doc);
+
+/* Nothing can be imported or edited any more: an import failed and the state before could not be
+ * derived again, or a loaded snapshot turned out to be damaged. Make the document anew. */
+MERROW_API bool merrow_doc_is_broken(const merrow_doc* doc);
+/* Some op waits for ops that it depends on. */
+MERROW_API bool merrow_doc_has_pending(const merrow_doc* doc);
+/* Forgets ops that wait. */
+MERROW_API void merrow_doc_drop_pending(merrow_doc* doc);
+/* The history is trimmed: what is before merrow_doc_shallow_frontiers() is not here, and updates
+ * that depend on it are conflicts. */
+MERROW_API bool merrow_doc_is_shallow(const merrow_doc* doc);
+/* The ops with which the history starts; no ids if nothing is trimmed. */
+MERROW_API merrow_status merrow_doc_shallow_frontiers(const merrow_doc* doc, merrow_bytes* out,
+                                                      merrow_error* error);
+
+/* Packs the document into one buffer until it is used again. Commits first. Nothing if ops wait, an
+ * earlier version is shown, someone is subscribed, or it is shallow or broken. */
+MERROW_API void merrow_doc_rest(merrow_doc* doc);
+MERROW_API bool merrow_doc_is_resting(const merrow_doc* doc);
+/* Decodes all that rests. Corruption if the document is broken. */
+MERROW_API merrow_status merrow_doc_wake(merrow_doc* doc, merrow_error* error);
 
 /* --- Exchange --- */
 
@@ -114,6 +137,12 @@ MERROW_API merrow_status merrow_doc_import_batch(merrow_doc* doc, const void* co
 /* Merges JSON updates, as loro-crdt's exportJsonUpdates() writes them. */
 MERROW_API merrow_status merrow_doc_import_json(merrow_doc* doc, const char* json,
                                                 merrow_import_status* status, merrow_error* error);
+
+/* Takes over a snapshot of merrow_doc_export_snapshot() with its state as it is: for bytes that are
+ * trusted. What is inside is decoded when it is needed first; if it is damaged, the document is
+ * broken from then on, and merrow_doc_wake() tells at once. `doc` must be empty. */
+MERROW_API merrow_status merrow_doc_load(merrow_doc* doc, const void* bytes, size_t size,
+                                         merrow_import_status* status, merrow_error* error);
 
 /* The ops that the version vector `from` lacks, as an update; all of them if `from` is NULL. */
 MERROW_API merrow_status merrow_doc_export_updates(merrow_doc* doc, const void* from,
@@ -354,6 +383,14 @@ MERROW_API size_t merrow_redo_count(const merrow_undo* undo);
 /* `did` gets false if there was nothing left to take back. */
 MERROW_API merrow_status merrow_undo_step(merrow_undo* undo, bool* did, merrow_error* error);
 MERROW_API merrow_status merrow_redo_step(merrow_undo* undo, bool* did, merrow_error* error);
+/* All commits between the two are one step, if no import comes in between. Both commit first. */
+MERROW_API merrow_status merrow_undo_begin_group(merrow_undo* undo, merrow_error* error);
+MERROW_API merrow_status merrow_undo_end_group(merrow_undo* undo, merrow_error* error);
+/* While not recording, commits are treated as if somebody else had made them. Commits first. */
+MERROW_API merrow_status merrow_undo_set_recording(merrow_undo* undo, bool is_recording,
+                                                   merrow_error* error);
+/* Forgets all steps. Commits first. */
+MERROW_API merrow_status merrow_undo_clear(merrow_undo* undo, merrow_error* error);
 
 /* --- Blobs --- */
 

@@ -81,7 +81,57 @@ size_t merrow_doc_memory_bytes(const merrow_doc* doc) {
   return doc == nullptr ? 0 : doc->document.MemoryBytes();
 }
 
+merrow_status merrow_doc_set_peer(merrow_doc* doc, uint64_t peer, merrow_error* error) {
+  return Guard(error, [&]() -> Status {
+    MERROW_TRY(NotNull(doc, "doc"));
+    return doc->document.SetPeer(peer);
+  });
+}
+
+bool merrow_doc_is_broken(const merrow_doc* doc) {
+  return doc != nullptr && doc->document.is_broken();
+}
+bool merrow_doc_has_pending(const merrow_doc* doc) {
+  return doc != nullptr && doc->document.has_pending();
+}
+void merrow_doc_drop_pending(merrow_doc* doc) {
+  if (doc != nullptr) doc->document.DropPending();
+}
+bool merrow_doc_is_shallow(const merrow_doc* doc) {
+  return doc != nullptr && doc->document.is_shallow();
+}
+merrow_status merrow_doc_shallow_frontiers(const merrow_doc* doc, merrow_bytes* out,
+                                           merrow_error* error) {
+  return GiveBytes(doc, out, error, [&]() -> Result<Bytes> {
+    return loro::EncodeFrontiers(doc->document.shallow_frontiers());
+  });
+}
+
+void merrow_doc_rest(merrow_doc* doc) {
+  Guard(nullptr, [&]() -> Status {
+    if (doc != nullptr) doc->document.Rest();
+    return {};
+  });
+}
+bool merrow_doc_is_resting(const merrow_doc* doc) {
+  return doc != nullptr && doc->document.is_resting();
+}
+merrow_status merrow_doc_wake(merrow_doc* doc, merrow_error* error) {
+  return Guard(error, [&]() -> Status {
+    MERROW_TRY(NotNull(doc, "doc"));
+    return doc->document.Wake();
+  });
+}
+
 // --- Exchange ---
+
+merrow_status merrow_doc_load(merrow_doc* doc, const void* bytes, size_t size,
+                              merrow_import_status* status, merrow_error* error) {
+  return GiveStatus(doc, status, error, [&]() -> Result<loro::ImportStatus> {
+    MERROW_ASSIGN(const BytesView snapshot, ToBytes(bytes, size, "bytes"));
+    return doc->document.Load(snapshot);
+  });
+}
 
 merrow_status merrow_doc_import(merrow_doc* doc, const void* bytes, size_t size,
                                 merrow_import_status* status, merrow_error* error) {

@@ -48,6 +48,16 @@ merrow_status TakeStep(merrow_undo* undo, bool* did, merrow_error* error, Step&&
   });
 }
 
+// Runs `change`, which returns nothing.
+template <typename Body>
+merrow_status Change(merrow_undo* undo, merrow_error* error, Body&& change) {
+  return Guard(error, [&]() -> Status {
+    MERROW_TRY(NotNull(undo, "undo"));
+    change(undo->manager);
+    return {};
+  });
+}
+
 }  // namespace
 
 extern "C" {
@@ -133,6 +143,20 @@ merrow_status merrow_undo_step(merrow_undo* undo, bool* did, merrow_error* error
 
 merrow_status merrow_redo_step(merrow_undo* undo, bool* did, merrow_error* error) {
   return TakeStep(undo, did, error, [](loro::UndoManager& manager) { return manager.Redo(); });
+}
+
+merrow_status merrow_undo_begin_group(merrow_undo* undo, merrow_error* error) {
+  return Change(undo, error, [](loro::UndoManager& manager) { manager.BeginGroup(); });
+}
+merrow_status merrow_undo_end_group(merrow_undo* undo, merrow_error* error) {
+  return Change(undo, error, [](loro::UndoManager& manager) { manager.EndGroup(); });
+}
+merrow_status merrow_undo_set_recording(merrow_undo* undo, bool is_recording, merrow_error* error) {
+  return Change(undo, error,
+                [=](loro::UndoManager& manager) { manager.SetRecording(is_recording); });
+}
+merrow_status merrow_undo_clear(merrow_undo* undo, merrow_error* error) {
+  return Change(undo, error, [](loro::UndoManager& manager) { manager.Clear(); });
 }
 
 }  // extern "C"

@@ -5,6 +5,7 @@
 #include <deque>
 #include <utility>
 
+#include "base/bytes.h"
 #include "loro/document_core.h"
 #include "loro/document_impl.h"
 #include "loro/envelope.h"
@@ -18,7 +19,7 @@ namespace merrow::loro {
 Error NotInHistory(const Frontiers& frontiers) {
   std::string text;
   for (const Id& id : frontiers) text += (text.empty() ? "" : ", ") + ToString(id);
-  return NotFound("version {" + text + "} is not in the history");
+  return NotFound("version {" + Clip(text) + "} is not in the history");
 }
 
 Result<State> DocumentCore::StateAt(const Frontiers& version) const {
@@ -74,7 +75,9 @@ Result<Bytes> DocumentCore::ExportUpTo(const Frontiers& version) {
 
 // --- Document ---
 
-bool Document::is_shallow() const { return impl_->log().base() != nullptr; }
+bool Document::is_shallow() const {
+  return impl_->resting() == nullptr && impl_->log().base() != nullptr;
+}
 
 VersionVector Document::shallow_start() const {
   const CausalGraph::Start* start = impl_->log().graph().start();
