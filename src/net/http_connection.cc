@@ -207,12 +207,12 @@ void HttpConnection::Upgrade(HttpRequest request) {
     return;
   }
   ++server_->counters.requests_total;
-  auto session = std::make_shared<WebSocketSession>(
-      server_, stream_.release_socket(), std::get<0>(std::move(decision)), remote_address_);
+  auto session = MakeWebSocketSession(server_, stream_.release_socket(),
+                                      std::get<0>(std::move(decision)), remote_address_);
   server_->Add(session);
   open_ = false;
   server_->Remove(*this);
-  session->Start(parser_->get());
+  session->Accept(parser_->get());
 }
 
 void HttpConnection::Refuse(HttpResponse response) {

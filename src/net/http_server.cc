@@ -98,25 +98,12 @@ Result<std::unique_ptr<HttpServer>> HttpServer::Listen(EventLoop& loop,
                                                        HttpHandler& handler,
                                                        WebSocketHandler* websockets) {
   auto state = std::make_shared<ServerState>(loop, std::move(options), handler, websockets);
-  MERROW_TRY(state->StartListening(address));
-  ListenAddress bound = address;
-  error_code error;
-  bound.port = state->acceptor.local_endpoint(error).port();
-  if (error) {
-    return IoError("cannot tell the port of " + address.ToString() + ": " + error.message());
-  }
+  state->checks_host = address.is_loopback;
+  MERROW_ASSIGN(ListenAddress bound, state->StartListening(address));
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(state), std::move(bound)));
 }
 
-HttpServer::~HttpServer() {
-  state_->stopping = true;
-  state_->on_shutdown_done = nullptr;
-  state_->shutdown_deadline.Cancel();
-  state_->accept_retry.Cancel();
-  error_code ignored;
-  state_->acceptor.close(ignored);
-  state_->CutAll("the server is gone");
-}
+HttpServer::~HttpServer() { state_->End("the server is gone"); }
 
 const NetCounters& HttpServer::counters() const { return state_->counters; }
 

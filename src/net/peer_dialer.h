@@ -27,14 +27,12 @@ namespace merrow::net {
 
 struct PeerDialerOptions {
   /// Sent as `Authorization: Bearer`. Empty: none.
-  std::string token;
+  std::string token = {};
   /// From LoadClientTls. Null: made from the system's authorities when a wss:// URL is dialled.
-  SharedTlsContext tls;
+  SharedTlsContext tls = {};
   /// For looking up, connecting, TLS and upgrade together. With several addresses, each one that
   /// does not answer gets its share of what is left.
   std::chrono::milliseconds dial_timeout{15'000};
-  /// The answer to the upgrade request.
-  size_t header_bytes_max = 8 << 10;
   /// As in PeerListenerOptions.
   size_t kernel_unsent_bytes_max = 256 << 10;
   WebSocketOptions websocket = kPeerWebSocketOptions;

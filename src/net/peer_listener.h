@@ -21,6 +21,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "merrow/result.h"
 #include "net/counters.h"
@@ -42,11 +43,14 @@ inline constexpr WebSocketOptions kPeerWebSocketOptions = {
     .handshake_timeout = std::chrono::milliseconds(10'000),
 };
 
+/// A token is sent in a header, so it is of visible ASCII characters.
+Status CheckPeerToken(std::string_view token);
+
 struct PeerListenerOptions {
   /// Empty: none is asked for.
-  std::string token;
+  std::string token = {};
   /// From LoadServerTls. Null: plain TCP.
-  SharedTlsContext tls;
+  SharedTlsContext tls = {};
   /// Connections at once, those that are still in their handshake included.
   size_t connections_max = 256;
   /// Request line and headers.
@@ -57,7 +61,7 @@ struct PeerListenerOptions {
   std::chrono::milliseconds linger_timeout{2'000};
   WebSocketOptions websocket = kPeerWebSocketOptions;
   /// Gets one line for every refused connection. May be empty.
-  std::function<void(const std::string& line)> log;
+  std::function<void(const std::string& line)> log = {};
 };
 
 struct PeerListenerState;

@@ -14,9 +14,9 @@ namespace merrow::net {
 
 /// Paths; empty where there is none.
 struct TlsFiles {
-  std::string certificate;  // this side's, followed by the intermediate ones if there are any
-  std::string key;          // of `certificate`, not encrypted
-  std::string ca;           // whom to trust
+  std::string certificate = {};  // this side's, followed by the intermediate ones if there are any
+  std::string key = {};          // of `certificate`, not encrypted
+  std::string ca = {};           // whom to trust
 };
 
 /// Private to src/net: owns the OpenSSL context.

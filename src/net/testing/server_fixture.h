@@ -74,7 +74,8 @@ class LoopThread {
   /// Stops the loop, after which its objects may be used from the caller's thread.
   void Join() {
     if (thread_.joinable()) {
-      loop_.Stop();
+      // Posted, since a Stop() before the thread is in Run() would be forgotten.
+      loop_.Post([this] { loop_.Stop(); });
       thread_.join();
     }
   }

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/peer_listener.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "merrow/check.h"
+#include "net/peer_handshake.h"
+#include "net/tls_stream.h"
+
+namespace merrow::net {
+
+Status CheckPeerToken(std::string_view token) {
+  const bool fits =
+      std::all_of(token.begin(), token.end(), [](char c) { return c > 32 && c < 127; });
+  return fits ? Status()
+              : InvalidArgument("the token of peers may hold visible ASCII characters only");
+}
+
+PeerListener::PeerListener(std::shared_ptr<PeerListenerState> state, ListenAddress address)
+    : state_(std::move(state)), address_(std::move(address)) {}
+
+Result<std::unique_ptr<PeerListener>> PeerListener::Listen(EventLoop& loop,
+                                                           const ListenAddress& address,
+                                                           PeerListenerOptions options,
+                                                           WebSocketHandler& handler) {
+  MERROW_TRY(CheckPeerToken(options.token));
+  const bool is_mutual = options.tls != nullptr && options.tls->requires_client_certificate;
+  if (!address.is_loopback && options.token.empty() && !is_mutual) {
+    return InvalidArgument("listening for peers on " + address.ToString() +
+                           ", which others can reach, needs a token or mutual TLS");
+  }
+  auto state = std::make_shared<PeerListenerState>(loop, std::move(options), handler);
+  MERROW_ASSIGN(ListenAddress bound, state->StartListening(address));
+  return std::unique_ptr<PeerListener>(new PeerListener(std::move(state), std::move(bound)));
+}
+
+PeerListener::~PeerListener() { state_->End("the listener is gone"); }
+
+const NetCounters& PeerListener::counters() const { return state_->counters; }
+
+void PeerListener::Shutdown(std::chrono::milliseconds deadline, std::function<void()> on_done) {
+  MERROW_CHECK(!state_->stopping);
+  state_->BeginShutdown(deadline, std::move(on_done));
+}
+
+}  // namespace merrow::net
