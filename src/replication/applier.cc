@@ -137,9 +137,16 @@ void Applier::OnFailed(bool is_current, const std::shared_ptr<Batch>& batch, con
 void Applier::NoteOrigin(const Entry& entry) {
   const Changeset& changeset = *entry.incoming.changeset;
   Origin& origin = origins_[changeset.cells.site];
-  if (changeset.timestamp < origin.timestamp) return;
+  if (changeset.cells.version < origin.version) return;
+  origin.version = changeset.cells.version;
   origin.timestamp = changeset.timestamp;
   origin.delay_ms = std::max<int64_t>(0, core_.now.wall_ms - changeset.timestamp.ms);
+}
+
+bool Applier::Contradicts(const Changeset& changeset) const {
+  const auto at = origins_.find(changeset.cells.site);
+  return at != origins_.end() && at->second.version == changeset.cells.version &&
+         at->second.timestamp != changeset.timestamp;
 }
 
 void Applier::OnOutcome(const Entry& entry, const ApplyOutcome& outcome) {

@@ -46,10 +46,13 @@ class Applier {
   int64_t NextDue() const;
 
   struct Origin {
+    cells::DbVersion version = 0;  // the newest that was applied
     changeset::Timestamp timestamp;
     int64_t delay_ms = 0;
   };
   const std::map<cells::SiteId, Origin>& origins() const { return origins_; }
+  /// Is it another one than what was applied under the same name?
+  bool Contradicts(const Changeset& changeset) const;
   const std::deque<RefusedReport>& refused() const { return refused_; }
 
  private:

@@ -51,7 +51,10 @@ void Handshake::OnHello(Link& link, const HelloMessage& hello) {
   link.clock_ahead_ms = static_cast<int64_t>(static_cast<uint64_t>(hello.wall_ms) -
                                              static_cast<uint64_t>(core_.now.wall_ms));
   for (const auto& [id, other] : core_.links) {
-    if (id == link.id || other->is_closed || other->peer != link.peer) continue;
+    // Another nonce is another process: either the one before, whose link goes down by itself, or
+    // a copy of the database, which is found out when it writes.
+    const bool is_same = other->peer == link.peer && other->handshake.nonce == hello.nonce;
+    if (id == link.id || other->is_closed || !is_same) continue;
     Link& loser = YieldsToOther(link, *other) ? link : *other;
     core_.Close(loser, CloseReason::kDuplicate, "another link to the same site stays");
     if (link.is_closed) return;

@@ -11,8 +11,8 @@
 // identity, and every link starts anew. A copy of the file that runs elsewhere is found out the
 // same way; of the two the one that has less takes the new identity.
 //
-// Of two links to one peer one stays: if both sides dialed, the one that the smaller site dialed;
-// else the newer, because the one before is most likely dead.
+// Of two links to one process one stays: if both sides dialed, the one that the smaller site
+// dialed; else the newer, because the one before is most likely dead.
 //
 // Inside of this layer only.
 

@@ -193,6 +193,12 @@ void Replicator::Impl::OnChangeset(Link& link, const ChangesMessage& message, Ch
   puller.OnPeerHas(link, site, VersionRanges(range), /*by_push=*/true);
   if (link.is_closed) return;
   if (is_known) {
+    if (is_seen && applier.Contradicts(changeset)) {
+      // Two databases publish under one name. Proofs tell the peer if it is one of them.
+      handshake.Doubt(link, "version " + std::to_string(range.until) + " of " + ShortName(site) +
+                                " is there twice, with different content");
+      return;
+    }
     if (!is_answer) spreader.OnDuplicate(link, site);
     return;
   }

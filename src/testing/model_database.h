@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ModelDatabase: a SimDatabase in plain maps, made to be obviously right: every changeset is kept,
+// rows are merged by the rule of cells/merge.h written down once more, documents are real ones.
+
+#pragma once
+
+#include <functional>
+#include <set>
+#include <tuple>
+
+#include "changeset/hybrid_clock.h"
+#include "merrow/document.h"
+#include "testing/sim_database.h"
+
+namespace merrow::testing {
+
+class ModelDatabase final : public SimDatabase {
+ public:
+  /// Time and randomness outlive the database and all its backups.
+  ModelDatabase(std::function<int64_t()> wall_ms, Random& random, bool has_second_schema);
+
+  cells::SiteId site() const override { return site_; }
+  SiteVersions seen() const override { return seen_; }
+  bool has_second_schema() const override { return has_second_schema_; }
+  Result<SharedChangeset> Commit(const Write& write) override;
+  Result<std::vector<ApplyOutcome>> Apply(const std::vector<Incoming>& changesets) override;
+  Result<ReadPage> Read(const cells::SiteId& site, const VersionRanges& wanted,
+                        size_t bytes_target) override;
+  Result<std::vector<VersionProof>> ReadProofs(const cells::SiteId& site) override;
+  Result<std::optional<cells::DbVersion>> CheckProofs(
+      const std::vector<VersionProof>& proofs) override;
+  Result<cells::SiteId> TakeNewIdentity(cells::DbVersion agreed) override;
+  Result<std::vector<uint64_t>> ReadDigest() override;
+  Result<std::vector<RowDigest>> ReadRowDigests(uint32_t bucket) override;
+  Result<std::vector<SharedChangeset>> ReadRows(uint32_t bucket,
+                                                const std::vector<uint64_t>& keys) override;
+  Status Repair(const std::vector<SharedChangeset>& rows) override;
+  void Crash() override;
+  std::unique_ptr<SimDatabase> Backup() override;
+  void TakeSecondSchema() override;
+  void SetStrict(bool strict) override { is_strict_ = strict; }
+  bool LoseRow() override;
+  bool HasRow(const std::string& table, int64_t id) override;
+  bool HasMarker(int64_t document, const std::string& marker) override;
+  std::string Dump() override;
+
+ private:
+  struct Cell {
+    cells::ColVersion col_version = 0;
+    cells::Value value;
+    cells::SiteId author;
+    cells::SiteId publisher;
+    cells::DbVersion version = 0;  // the publisher's
+    cells::Seq seq = 0;
+  };
+  struct Row {
+    cells::CausalLength cl = 0;
+    std::optional<Cell> sentinel;
+    std::map<std::string, Cell> cells;
+  };
+  using RowKey = std::pair<std::string, Bytes>;  // table, packed key
+  using PartsKey = std::tuple<cells::SiteId, cells::DbVersion, cells::DbVersion, uint64_t>;
+
+  bool KnowsTable(const std::string& table) const;
+  bool KnowsColumn(const std::string& table, const std::string& column) const;
+  loro::Document& DocumentAt(const Bytes& key);
+  void WriteRow(const RowWrite& write, Changeset* into, cells::Seq* seq);
+  void MergeRows(const Changeset& changeset);
+  void MergeRow(const Changeset& changeset, const cells::RowChange& change);
+  ApplyOutcome ApplyOne(const Incoming& incoming);
+  ApplyOutcome ApplyWhole(const SharedChangeset& changeset, const Incoming& incoming);
+  bool ImportDocuments(const Changeset& changeset);
+  void AddRowState(const RowKey& key, const Row& row, Changeset* into) const;
+  std::map<uint64_t, std::pair<uint32_t, uint64_t>> HashRows();  // key -> bucket, row
+  uint64_t HashOf(const Row& row) const;
+
+  std::function<int64_t()> wall_ms_;
+  Random& random_;
+  bool has_second_schema_;
+  bool is_strict_ = false;
+
+  cells::SiteId site_;
+  cells::DbVersion counter_ = 0;
+  changeset::HybridClock clock_;
+  SiteVersions seen_;
+  // By site and last version; newest last.
+  std::map<cells::SiteId, std::map<cells::DbVersion, SharedChangeset>> log_;
+  std::map<PartsKey, std::map<uint32_t, Changeset>> parts_;
+  std::map<RowKey, Row> rows_;
+  std::map<Bytes, loro::Document> documents_;
+  loro::PeerId peer_ = 0;  // of this process
+};
+
+/// The packed key of a row.
+Bytes KeyOf(int64_t id);
+
+}  // namespace merrow::testing

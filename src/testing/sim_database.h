@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// SimDatabase: the database of a simulated site, as it lies on its disk. Every call is one
+// transaction: it happened or it did not, and what happened survives a crash of the site.
+// ModelDatabase keeps it in plain maps, StoreDatabase in a real Store.
+//
+// All sites have the same schema, in two releases, of which a site may have only the first:
+//
+//     log  (id, text [, extra])  rows that are written once: none may ever be lost; `extra` is of
+//                                the second release
+//     kv   (id, a, b)            rows that are written, deleted and written again
+//     late (id, text)            of the second release
+//     note (id, items)           document rows, a list of markers
+
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "replication/replica.h"
+
+namespace merrow::testing {
+
+using replication::ApplyOutcome;
+using replication::Changeset;
+using replication::Incoming;
+using replication::ReadPage;
+using replication::RowDigest;
+using replication::SharedChangeset;
+using replication::SiteVersions;
+using replication::VersionProof;
+using replication::VersionRange;
+using replication::VersionRanges;
+
+/// A text that a site refuses while it is told to (SetStrict), as if the row broke one of its
+/// rules.
+inline constexpr std::string_view kPoison = "poison";
+
+struct RowWrite {
+  std::string table;
+  int64_t id = 0;
+  bool is_delete = false;
+  /// Of the columns to write; the others stay, or are NULL in a new row.
+  std::map<std::string, std::string> texts;
+};
+struct DocumentWrite {
+  int64_t id = 0;
+  std::string marker;
+};
+/// One transaction.
+struct Write {
+  std::vector<RowWrite> rows;
+  std::vector<DocumentWrite> documents;
+};
+
+class SimDatabase {
+ public:
+  virtual ~SimDatabase() = default;
+
+  virtual cells::SiteId site() const = 0;
+  virtual SiteVersions seen() const = 0;
+  virtual bool has_second_schema() const = 0;
+
+  /// Null if nothing changed.
+  virtual Result<SharedChangeset> Commit(const Write& write) = 0;
+
+  // As in replication::Replica.
+  virtual Result<std::vector<ApplyOutcome>> Apply(const std::vector<Incoming>& changesets) = 0;
+  virtual Result<ReadPage> Read(const cells::SiteId& site, const VersionRanges& wanted,
+                                size_t bytes_target) = 0;
+  virtual Result<std::vector<VersionProof>> ReadProofs(const cells::SiteId& site) = 0;
+  virtual Result<std::optional<cells::DbVersion>> CheckProofs(
+      const std::vector<VersionProof>& proofs) = 0;
+  virtual Result<cells::SiteId> TakeNewIdentity(cells::DbVersion agreed) = 0;
+  virtual Result<std::vector<uint64_t>> ReadDigest() = 0;
+  virtual Result<std::vector<RowDigest>> ReadRowDigests(uint32_t bucket) = 0;
+  virtual Result<std::vector<SharedChangeset>> ReadRows(uint32_t bucket,
+                                                        const std::vector<uint64_t>& keys) = 0;
+  virtual Status Repair(const std::vector<SharedChangeset>& rows) = 0;
+
+  /// The process died: what is not on disk is gone.
+  virtual void Crash() = 0;
+  virtual std::unique_ptr<SimDatabase> Backup() = 0;
+  virtual void TakeSecondSchema() = 0;
+  virtual void SetStrict(bool strict) = 0;
+  /// Loses a row of `kv` behind everybody's back. False if there is none.
+  virtual bool LoseRow() = 0;
+
+  virtual bool HasRow(const std::string& table, int64_t id) = 0;
+  virtual bool HasMarker(int64_t document, const std::string& marker) = 0;
+  /// All data, not how it came about: equal texts, equal data.
+  virtual std::string Dump() = 0;
+};
+
+}  // namespace merrow::testing

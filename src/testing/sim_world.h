@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// SimWorld: sites that replicate, everything drawn from one seed: how many, how they are linked,
+// what they write, and what goes wrong. First things go wrong for a while; then everything is
+// healed, and all sites have to become equal.
+//
+// What is checked:
+//   - while it runs: a site counts as seen only what its database has committed
+//   - in the end: equal data and digests everywhere, no need left, every link open, nothing
+//     acknowledged lost, invariants of every Replicator
+//   - without restored or damaged databases: equal without a single repair by digests
+
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "replication/replicator.h"
+#include "testing/sim_network.h"
+#include "testing/sim_replica.h"
+
+namespace merrow::testing {
+
+/// What happened, over all sites and seeds: the simulation is worth something only if all of it
+/// did.
+struct SimTotals {
+  replication::Counters counters;
+  uint64_t crashes = 0;
+  uint64_t restores = 0;
+  uint64_t copies = 0;  // of another site's database
+  uint64_t identity_changes = 0;
+  uint64_t partitions = 0;
+  uint64_t broken_links = 0;
+  uint64_t silent_links = 0;
+  uint64_t duplicate_links = 0;
+  uint64_t clock_jumps = 0;
+  uint64_t schema_changes = 0;
+  uint64_t lost_rows = 0;
+  uint64_t poisoned = 0;
+  uint64_t writes = 0;
+  uint64_t lost_unseen = 0;  // commits that went with a restored database and that nobody had
+  uint64_t real_stores = 0;
+  SimTraffic traffic;
+  int64_t heal_ms_max = 0;
+};
+
+/// Makes the database of a site.
+using DatabaseFactory = std::function<std::unique_ptr<SimDatabase>(
+    std::function<int64_t()> wall_ms, SeededRandom& random, bool has_second_schema)>;
+
+struct SimPlan {
+  uint64_t seed = 0;
+  bool traces = false;
+  DatabaseFactory make_database;
+};
+
+class SimWorld {
+ public:
+  explicit SimWorld(const SimPlan& plan);
+  ~SimWorld();
+
+  /// Runs all of it. Nothing if all is well; else what is wrong.
+  std::optional<std::string> Run();
+  void AddTo(SimTotals* totals) const;
+
+ private:
+  struct Site;
+  struct Edge;
+  class Events;
+  struct Faults {
+    bool crashes = false;
+    bool restores = false;
+    bool partitions = false;
+    bool breaks = false;
+    bool silence = false;
+    bool clock_jumps = false;
+    bool lost_rows = false;
+    bool poison = false;
+    bool late_schema = false;
+  };
+  /// A commit that somebody was told of.
+  struct Acknowledged {
+    int64_t id = 0;  // of a row of log
+    int64_t document = -1;
+    std::string marker;
+    cells::SiteId site;
+    cells::DbVersion version = 0;
+  };
+
+  void DrawPlan();
+  void DrawTopology();
+  void DrawOptions();
+  void AddEdge(size_t from, size_t to);
+  void Start(Site& site);
+  void Stop(Site& site, bool crash);
+  void Tick(Site& site, uint64_t life);
+  void Dial(size_t edge, uint64_t number);
+  void DialLater(size_t edge, int64_t delay_ms);
+  void OnDown(size_t edge, int side, const SimConnection* connection);
+  bool AreApart(size_t a, size_t b) const;
+  void WriteSomething(Site& site);
+  Write DrawWrite(Site& site);
+  void Misfortune();
+  void CrashSite(Site& site);
+  /// From `from`'s backup, which is a copy of another site's database if that is another site.
+  void RestoreSite(Site& site, const Site& from);
+  bool IsAnywhere(const Acknowledged& commit) const;
+  static bool Has(SimDatabase& database, const Acknowledged& commit);
+  void Heal();
+  /// Nothing if they are; else what differs.
+  std::optional<std::string> WhyNotEqual();
+  std::optional<std::string> CheckSeen();
+  std::optional<std::string> CheckLost();
+  void Trace(const std::string& text) const;
+  Site& AnySite();
+
+  const SimPlan plan_;
+  SeededRandom random_;
+  SimLoop loop_;
+  replication::Options options_;
+  SimDiskFaults disk_;
+  SimWire wire_;
+  Faults faults_;
+  std::vector<std::unique_ptr<Site>> sites_;
+  std::vector<std::unique_ptr<Edge>> edges_;
+  struct Wired {
+    std::shared_ptr<SimConnection> connection;
+    size_t sites[2];
+  };
+  std::vector<Wired> wired_;  // all that some end still knows
+  std::vector<int> side_of_;  // in a partition
+  bool is_parted_ = false;
+  bool is_healed_ = false;
+  std::vector<Acknowledged> acknowledged_;
+  int64_t next_id_ = 1;
+  SimTotals totals_;
+};
+
+}  // namespace merrow::testing
