@@ -271,9 +271,13 @@ void ClockBlockWriter::Add(const ClockRun& run) {
 }
 
 size_t BlockBytes(const ClockRun& run) {
-  constexpr size_t kRunBytes = 20;
   constexpr size_t kHeadBytes = 4;
-  return run.key.stored.size() + kHeadBytes + (run.clock.empty() ? kRunBytes : run.clock.size());
+  constexpr size_t kRunBytes = 20;
+  constexpr size_t kFreshBytes = 8;
+  if (!run.clock.empty()) {
+    return kHeadBytes + run.key.stored.size() + run.clock.size();
+  }
+  return kHeadBytes + run.key.stored.size() + (run.key.stored.empty() ? kRunBytes : kFreshBytes);
 }
 
 }  // namespace merrow::cells

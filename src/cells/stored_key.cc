@@ -64,12 +64,16 @@ void AppendStoredKey(BytesView packed, Bytes& out) {
   out.append(packed);
 }
 
+bool IsStoredKey(BytesView stored) {
+  return stored.empty() || stored[0] != '\0' || stored.size() == 1 + kUuidBytes;
+}
+
 Status AppendPackedKey(BytesView stored, Bytes& out) {
   if (stored.empty() || stored[0] != '\0') {
     out.append(stored);
     return {};
   }
-  if (stored.size() != 1 + kUuidBytes) {
+  if (!IsStoredKey(stored)) {
     return Corruption("stored key: a UUID of " + std::to_string(stored.size() - 1) + " bytes");
   }
   constexpr char kHex[] = "0123456789abcdef";

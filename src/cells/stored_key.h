@@ -20,6 +20,9 @@ namespace merrow::cells {
 /// Appends the stored form of `packed` to `out`.
 void AppendStoredKey(BytesView packed, Bytes& out);
 
+/// False if `stored` is damaged so that it stands for no packed key. Numbers have none: "" is fine.
+bool IsStoredKey(BytesView stored);
+
 /// Appends the packed key that `stored` stands for. Corruption if there is none.
 Status AppendPackedKey(BytesView stored, Bytes& out);
 

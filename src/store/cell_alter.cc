@@ -122,43 +122,49 @@ Status CellStore::Reconcile(CellTable& table) {
 /// Live clocks of rows that are gone: they were not deleted, they are no longer part of the table.
 Status CellStore::DropVanished(CellTable& table) {
   MERROW_TRY(transaction_.Flush());
-  CellStatement clocks;
-  CellStatement probe;
-  MERROW_TRY(clocks.Prepare(db_, "SELECT key, clock FROM main." + table.ClockTable()));
   std::string condition;
   for (size_t i = 0; i < table.key.size(); ++i) {
     condition +=
         (i == 0 ? "" : " AND ") + SqlName(table.key[i].name) + " = ?" + std::to_string(i + 1);
   }
+  CellStatement probe;
   MERROW_TRY(
       probe.Prepare(db_, "SELECT 1 FROM main." + SqlName(table.name) + " WHERE " + condition));
-  cells::RowClock clock;
-  while (true) {
-    MERROW_ASSIGN(const bool more, clocks.Step());
-    if (!more) {
-      return {};
-    }
-    MERROW_TRY(clock.DecodeFrom(clocks.Column(1).bytes));
-    if (!cells::IsAlive(clock.cl())) {
-      continue;
+  const auto drop_if_gone = [&](const cells::ClockKey& key) -> Status {
+    Bytes packed;
+    std::vector<cells::ValueView> values = {cells::ValueView::Integer(key.number)};
+    if (!table.int_key) {
+      MERROW_TRY(cells::AppendPackedKey(key.stored, packed));
+      MERROW_ASSIGN(values, cells::UnpackColumns(packed));
     }
     probe.Reset();
-    std::vector<cells::ValueView> values = {clocks.Column(0)};
-    RowKey key{table.id, values[0].integer, {}};
-    if (!table.int_key) {
-      key = {table.id, 0, values[0].bytes};
-      MERROW_ASSIGN(values, cells::UnpackColumns(key.packed));
-    }
     for (size_t i = 0; i < values.size(); ++i) {
       probe.Bind(static_cast<int>(i) + 1, values[i]);
     }
     MERROW_ASSIGN(const bool exists, probe.Step());
     if (!exists) {
-      MERROW_ASSIGN(CellTransaction::Row* const row, transaction_.Find(table, key));
+      MERROW_ASSIGN(CellTransaction::Row* const row, transaction_.FindStored(table, key));
       transaction_.WillChange(*row, std::max<cells::DbVersion>(transaction_.committed(), 1));
       row->clock.Clear();
     }
-  }
+    return {};
+  };
+  CellClocks clocks(db_, table.id, !table.int_key);
+  cells::RowClock clock;
+  return clocks.ForEach(nullptr, nullptr, [&](const cells::ClockRun& run) -> Status {
+    if (!run.is_fresh()) {
+      MERROW_TRY(clock.DecodeFrom(run.clock));
+      if (!cells::IsAlive(clock.cl())) {
+        return {};
+      }
+    }
+    cells::ClockKey key = run.key;
+    for (uint64_t i = 0; i < run.count; ++i) {
+      key.number = run.key.number + static_cast<int64_t>(i);
+      MERROW_TRY(drop_if_gone(key));
+    }
+    return {};
+  });
 }
 
 }  // namespace merrow::store

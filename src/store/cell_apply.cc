@@ -251,6 +251,7 @@ Status CellStore::Merge(CellTable& table, const RowKey& key,
     transaction_.WillChange(*now, transaction_.version());
     now->clock = std::move(merged);
   }
+  transaction_.rows_merged += outcome_.action == cells::RowAction::kNone ? 0 : 1;
   transaction_.rows_impacted +=
       outcome_.impacted + (*merge_equal_values_ != 0 ? outcome_.clock_only : 0);
   return {};

@@ -165,12 +165,17 @@ int Connect(sqlite3* db, void* store, int, const char* const*, sqlite3_vtab** ta
   return SQLITE_OK;
 }
 
-/// SQLite disconnects virtual tables before it looks for statements that would forbid closing, so
-/// this is where the store lets go of its own.
 int Disconnect(sqlite3_vtab* table) {
-  StoreOf(table).FinalizeStatements();
   delete static_cast<TxnTable*>(table);
   return SQLITE_OK;
+}
+
+/// SQLite disconnects virtual tables before it looks for statements that would forbid closing, so
+/// this is where the store lets go of its own. A table that one of them uses stays connected;
+/// merrow_cell_close is used by none.
+int DisconnectClose(sqlite3_vtab* table) {
+  StoreOf(table).FinalizeStatements();
+  return Disconnect(table);
 }
 
 int BestIndex(sqlite3_vtab*, sqlite3_index_info* info) {
@@ -299,7 +304,25 @@ sqlite3_module MakeModule() {
   return module;
 }
 
+sqlite3_module MakeCloseModule() {
+  sqlite3_module module = {};
+  module.iVersion = 1;
+  module.xConnect = Connect;
+  module.xBestIndex = BestIndex;
+  module.xDisconnect = DisconnectClose;
+  module.xDestroy = DisconnectClose;
+  module.xOpen = Open;
+  module.xClose = Close;
+  module.xFilter = Filter;
+  module.xNext = Next;
+  module.xEof = Eof;
+  module.xColumn = Column;
+  module.xRowid = Rowid;
+  return module;
+}
+
 const sqlite3_module kModule = MakeModule();
+const sqlite3_module kCloseModule = MakeCloseModule();
 
 void DeleteStore(void* store) { delete static_cast<CellStore*>(store); }
 
@@ -311,6 +334,10 @@ Result<CellStore*> CellStore::Attach(sqlite3* db) {
   int code = sqlite3_create_module_v2(db, "merrow_cell_txn", &kModule, store, DeleteStore);
   if (code != SQLITE_OK) {
     return SqlError(db, code, "registering merrow_cell_txn");
+  }
+  code = sqlite3_create_module_v2(db, "merrow_cell_close", &kCloseModule, store, nullptr);
+  if (code != SQLITE_OK) {
+    return SqlError(db, code, "registering merrow_cell_close");
   }
   constexpr int kFlags = SQLITE_UTF8 | SQLITE_INNOCUOUS;
   struct {
@@ -328,9 +355,9 @@ Result<CellStore*> CellStore::Attach(sqlite3* db) {
       return SqlError(db, code, std::string("registering ") + function.name);
     }
   }
-  // Connects the table, so that it is disconnected when the connection is closed. A database that
+  // Connects that table, so that it is disconnected when the connection is closed. A database that
   // cannot be read now gives no statement to let go of either.
-  sqlite3_exec(db, "SELECT 1 FROM merrow_cell_txn", nullptr, nullptr, nullptr);
+  sqlite3_exec(db, "SELECT 1 FROM merrow_cell_close", nullptr, nullptr, nullptr);
   return store;
 }
 

@@ -68,28 +68,25 @@ Result<int64_t> CellStore::CollectTombstones() {
   MERROW_TRY(Join());
   MERROW_TRY(transaction_.Flush());
   for (const std::shared_ptr<CellTable>& table : tables_.tables()) {
-    CellStatement scan;
-    MERROW_TRY(scan.Prepare(db_, "SELECT key, clock FROM main." + table->ClockTable()));
+    CellClocks clocks(db_, table->id, !table->int_key);
     cells::CausalLength floor = table->life_floor;
-    while (true) {
-      MERROW_ASSIGN(const bool more, scan.Step());
-      if (!more) {
-        break;
+    const auto collect = [&](const cells::ClockRun& run) -> Status {
+      if (run.is_fresh()) {
+        return {};
       }
-      MERROW_TRY(clock.DecodeFrom(scan.Column(1).bytes));
+      MERROW_TRY(clock.DecodeFrom(run.clock));
       if (cells::IsAlive(clock.cl()) || clock.cl() == 0 ||
           clock.sentinel()->stamp.db_version > confirmed) {
-        continue;
+        return {};
       }
       floor = std::max(floor, clock.cl());
-      const cells::ValueView key = scan.Column(0);
-      MERROW_ASSIGN(CellTransaction::Row* const row,
-                    transaction_.Find(*table, {table->id, key.integer, key.bytes}));
+      MERROW_ASSIGN(CellTransaction::Row* const row, transaction_.FindStored(*table, run.key));
       transaction_.WillChange(*row, transaction_.version());
       row->clock.Clear();
       ++collected;
-    }
-    scan.Finalize();
+      return {};
+    };
+    MERROW_TRY(clocks.ForEach(nullptr, nullptr, collect));
     if (floor != table->life_floor) {
       MERROW_TRY(
           RunSql(db_, "UPDATE main._merrow_cell_table SET life_floor = " + std::to_string(floor) +

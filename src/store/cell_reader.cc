@@ -2,9 +2,11 @@
 #include "store/cell_reader.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "cells/packed_key.h"
+#include "merrow/check.h"
 #include "store/cell_tx_rows.h"
 
 namespace merrow::store {
@@ -59,7 +61,9 @@ Status CellReader::LoadTransaction() {
     at_ = 0;
     key_row_ = UINT32_MAX;
     for (const auto& source : sources_) {
+      source->clocks.Forget();
       source->loaded_row = UINT32_MAX;
+      source->walking = false;
     }
     MERROW_TRY(read_tx_.Prepare(
         store_.db(), "SELECT id FROM main._merrow_tx WHERE id >= ?1 ORDER BY id LIMIT 1"));
@@ -76,11 +80,7 @@ Status CellReader::LoadTransaction() {
       return {};
     }
     next_version_ = version + 1;
-    std::vector<Row> rows;
-    MERROW_TRY(ReadKeys(version, rows));
-    for (const Row& row : rows) {
-      MERROW_TRY(AddEvents(row, version));
-    }
+    MERROW_TRY(ReadTransaction(version));
     const auto by_seq = [](const Event& a, const Event& b) { return a.stamp.seq < b.stamp.seq; };
     if (!std::is_sorted(events_.begin(), events_.end(), by_seq)) {
       std::stable_sort(events_.begin(), events_.end(), by_seq);
@@ -91,50 +91,50 @@ Status CellReader::LoadTransaction() {
   }
 }
 
-Status CellReader::ReadKeys(cells::DbVersion version, std::vector<Row>& rows) {
-  CellStatement parts;
-  MERROW_TRY(parts.Prepare(
+Status CellReader::ReadTransaction(cells::DbVersion version) {
+  MERROW_TRY(read_parts_.Prepare(
       store_.db(), "SELECT rows FROM main._merrow_tx WHERE id BETWEEN ?1 AND ?2 ORDER BY id"));
-  parts.BindInt(1, version << kPartBits);
-  parts.BindInt(2, ((version + 1) << kPartBits) - 1);
+  const ResetAtEnd reset(read_parts_);
+  read_parts_.BindInt(1, version << kPartBits);
+  read_parts_.BindInt(2, ((version + 1) << kPartBits) - 1);
   int64_t parts_count = 0;
   int64_t last_table = -1;
-  uint32_t last_source = kUnknownTable;
+  uint32_t source = kUnknownTable;
+  const auto read_range = [&](const TxRange& range) -> Status {
+    if (range.table_id != last_table) {
+      MERROW_ASSIGN(source, SourceOf(range.table_id));
+      last_table = range.table_id;
+    }
+    // The other kind of key is from before the table's key was changed.
+    if (source == kUnknownTable || range.stored_keys == sources_[source]->table->int_key) {
+      return {};
+    }
+    CellClocks& clocks = sources_[source]->clocks;
+    if (!range.is_one_key()) {
+      return clocks.ForEach(&range.first, &range.last, [&](const cells::ClockRun& run) {
+        return AddRun(source, run, version);
+      });
+    }
+    MERROW_ASSIGN(const cells::ClockRun* const run, clocks.Find(range.first));
+    if (run == nullptr) {
+      return {};
+    }
+    cells::ClockRun one = *run;
+    one.count = 1;
+    return AddRun(source, one, version);
+  };
   while (true) {
-    MERROW_ASSIGN(const bool more, parts.Step());
+    MERROW_ASSIGN(const bool more, read_parts_.Step());
     if (!more) {
       break;
     }
     ++parts_count;
-    MERROW_TRY(ForEachTxKey(parts.Column(0).bytes, [&](const TxKey& key) -> Status {
-      if (key.table_id != last_table) {
-        MERROW_ASSIGN(last_source, SourceOf(key.table_id));
-        last_table = key.table_id;
-      }
-      if (last_source != kUnknownTable) {
-        rows.push_back({sources_[last_source]->table.get(), last_source, key.number, keys_.size(),
-                        key.packed.size(), 0});
-        keys_.append(key.packed);
-      }
-      return {};
-    }));
+    MERROW_TRY(ForEachTxRange(read_parts_.Column(0).bytes, read_range));
   }
-  if (parts_count < 2) {
-    return {};
+  if (parts_count > 1) {
+    // A row that was touched before and after a flush is in two parts.
+    DropRepeatedRows();
   }
-  // A row that was touched before and after a flush is in two parts.
-  std::sort(rows.begin(), rows.end(), [this](const Row& a, const Row& b) {
-    if (a.source != b.source || a.number != b.number) {
-      return a.source != b.source ? a.source < b.source : a.number < b.number;
-    }
-    return packed(a) < packed(b);
-  });
-  rows.erase(std::unique(rows.begin(), rows.end(),
-                         [this](const Row& a, const Row& b) {
-                           return a.source == b.source && a.number == b.number &&
-                                  packed(a) == packed(b);
-                         }),
-             rows.end());
   return {};
 }
 
@@ -153,57 +153,109 @@ Result<uint32_t> CellReader::SourceOf(int64_t table_id) {
     }
     auto source = std::make_unique<Source>();
     source->table = table;
-    MERROW_TRY(source->read_clock.Prepare(
-        store_.db(), "SELECT clock FROM main." + table->ClockTable() + " WHERE key = ?1"));
+    source->clocks = CellClocks(store_.db(), table->id, !table->int_key);
     sources_.push_back(std::move(source));
     return static_cast<uint32_t>(sources_.size() - 1);
   }
   return kUnknownTable;  // untracked since
 }
 
-void CellReader::AddEvent(const Event& event) {
-  if (filter_.only_site.has_value() && event.stamp.site != *filter_.only_site) {
-    return;
-  }
-  if (filter_.except_site.has_value() && event.stamp.site == *filter_.except_site) {
-    return;
-  }
-  events_.push_back(event);
+bool CellReader::IsWanted(cells::SiteOrdinal site) const {
+  return !(filter_.only_site.has_value() && site != *filter_.only_site) &&
+         !(filter_.except_site.has_value() && site == *filter_.except_site);
 }
 
-Status CellReader::AddEvents(const Row& row, cells::DbVersion version) {
-  Source& source = *sources_[row.source];
-  const ResetAtEnd reset(source.read_clock);
-  if (row.table->int_key) {
-    source.read_clock.BindInt(1, row.number);
-  } else {
-    source.read_clock.Bind(1, cells::ValueView::Blob(packed(row)));
+Status CellReader::AddRun(uint32_t source, const cells::ClockRun& run, cells::DbVersion version) {
+  Row row{source, keys_.size(), run.key.stored.size(), run.key.number, 1};
+  if (!cells::IsStoredKey(run.key.stored)) {
+    return Corruption("a stored key of a row of table " + sources_[source]->table->name);
   }
-  MERROW_ASSIGN(const bool known, source.read_clock.Step());
-  if (!known) {
+  if (!run.is_fresh()) {
+    Status decoded = clock_.DecodeFrom(run.clock);
+    if (!decoded.ok()) {
+      return decoded.error().Within("clock of a row of table " + sources_[source]->table->name);
+    }
+    row.cl = clock_.cl();
+    const size_t events = events_.size();
+    MERROW_TRY(AddClock(clock_, row, version));
+    if (events_.size() > events) {
+      rows_.push_back(row);
+      keys_.append(run.key.stored);
+    }
     return {};
   }
-  Status decoded = clock_.DecodeFrom(source.read_clock.Column(0).bytes);
-  if (!decoded.ok()) {
-    return decoded.error().Within("clock of a row of table " + row.table->name);
+  if (!IsWanted(run.fresh.site)) {
+    return {};
   }
-  const auto index = static_cast<uint32_t>(rows_.size());
-  const size_t events = events_.size();
-  if (clock_.sentinel() && clock_.sentinel()->stamp.db_version == version) {
-    AddEvent({clock_.sentinel()->stamp, clock_.sentinel()->cl, kSentinel, index});
+  uint64_t begin = 0;
+  uint64_t end = run.count;
+  if (run.version_step == 0) {
+    end = run.fresh.version == version ? end : 0;
+  } else {
+    // Each row is of a transaction of its own.
+    const int64_t steps = (version - run.fresh.version) / run.version_step;
+    const bool is_in = steps >= 0 && static_cast<uint64_t>(steps) < run.count &&
+                       run.fresh.version + steps * run.version_step == version;
+    begin = is_in ? static_cast<uint64_t>(steps) : 0;
+    end = is_in ? begin + 1 : 0;
   }
-  for (const cells::CellClock& cell : clock_.cells()) {
-    // A dropped column has no value to show any more.
-    if (cell.stamp.db_version == version &&
-        (row.table->dense || row.table->IndexOf(cell.column) != CellTable::npos)) {
-      AddEvent({cell.stamp, cell.col_version, cell.column, index});
-    }
-  }
-  if (events_.size() > events) {
+  for (uint64_t i = begin; i < end; ++i) {
+    cells::FreshClock fresh = run.fresh;
+    fresh.version = version;
+    fresh.seq += static_cast<int64_t>(i) * run.seq_step;
+    row.number = run.key.number + static_cast<int64_t>(i);
+    AddFresh(fresh, row);
     rows_.push_back(row);
-    rows_.back().cl = clock_.cl();
+  }
+  if (end > begin) {
+    keys_.append(run.key.stored);
   }
   return {};
+}
+
+void CellReader::AddFresh(const cells::FreshClock& fresh, const Row& row) {
+  const CellTable& table = *sources_[row.source]->table;
+  const auto index = static_cast<uint32_t>(rows_.size());
+  for (cells::ColumnId column = 0; column < fresh.columns; ++column) {
+    // A dropped column has no value to show any more.
+    if (table.HasColumn(column)) {
+      events_.push_back({{fresh.version, fresh.seq + column, fresh.site}, 1, column, index});
+    }
+  }
+}
+
+Status CellReader::AddClock(const cells::RowClock& clock, const Row& row,
+                            cells::DbVersion version) {
+  const CellTable& table = *sources_[row.source]->table;
+  const auto index = static_cast<uint32_t>(rows_.size());
+  if (clock.sentinel() && clock.sentinel()->stamp.db_version == version &&
+      IsWanted(clock.sentinel()->stamp.site)) {
+    events_.push_back({clock.sentinel()->stamp, clock.sentinel()->cl, kSentinel, index});
+  }
+  for (const cells::CellClock& cell : clock.cells()) {
+    if (cell.stamp.db_version == version && IsWanted(cell.stamp.site) &&
+        table.HasColumn(cell.column)) {
+      events_.push_back({cell.stamp, cell.col_version, cell.column, index});
+    }
+  }
+  return {};
+}
+
+void CellReader::DropRepeatedRows() {
+  std::vector<uint32_t> order;
+  for (uint32_t i = 0; i < rows_.size(); ++i) {
+    order.push_back(i);
+  }
+  const auto key = [this](uint32_t i) {
+    return std::tuple(rows_[i].source, rows_[i].number, stored(rows_[i]));
+  };
+  std::stable_sort(order.begin(), order.end(),
+                   [&](uint32_t a, uint32_t b) { return key(a) < key(b); });
+  std::vector<bool> repeated(rows_.size());
+  for (size_t i = 1; i < order.size(); ++i) {
+    repeated[order[i]] = key(order[i - 1]) == key(order[i]);
+  }
+  std::erase_if(events_, [&](const Event& event) { return repeated[event.row]; });
 }
 
 const CellColumn& CellReader::column() const {
@@ -212,43 +264,77 @@ const CellColumn& CellReader::column() const {
 
 BytesView CellReader::key() {
   const Row& row = current_row();
-  if (!row.table->int_key) {
-    return packed(row);
-  }
   if (key_row_ != events_[at_].row) {
-    const cells::ValueView number = cells::ValueView::Integer(row.number);
-    key_buffer_ = cells::PackColumns({&number, 1});
+    key_buffer_.clear();
+    if (table().int_key) {
+      const cells::ValueView number = cells::ValueView::Integer(row.number);
+      key_buffer_ = cells::PackColumns({&number, 1});
+    } else {
+      // AddRun made sure that this works.
+      MERROW_CHECK(cells::AppendPackedKey(stored(row), key_buffer_).ok());
+    }
     key_row_ = events_[at_].row;
   }
   return key_buffer_;
 }
 
+Status CellReader::PrepareRow(Source& source) {
+  if (source.read_row.prepared()) {
+    return {};
+  }
+  const CellTable& table = *source.table;
+  std::string sql = "SELECT " + Columns(table.columns);
+  if (table.int_key) {
+    const std::string key = SqlName(table.key[0].name);
+    sql += ", " + key + " FROM main." + SqlName(table.name) + " WHERE " + key + " >= ?1 ORDER BY " +
+           key;
+  } else {
+    sql += " FROM main." + SqlName(table.name) + " WHERE ";
+    for (size_t i = 0; i < table.key.size(); ++i) {
+      sql += (i == 0 ? "" : " AND ") + SqlName(table.key[i].name) + " = ?" + std::to_string(i + 1);
+    }
+  }
+  return source.read_row.Prepare(store_.db(), sql);
+}
+
+/// Rows of a transaction are neighbours most of the time: one step instead of one search. A row is
+/// always read now, never ahead of its time.
+Status CellReader::WalkTo(Source& source, int64_t number) {
+  constexpr int kStepsMax = 3;
+  const int key_at = std::max(1, static_cast<int>(source.table->columns.size()));
+  const bool is_ahead = source.walking && source.at < number;
+  const auto step = [&]() -> Status {
+    MERROW_ASSIGN(source.walking, source.read_row.Step());
+    source.at = source.walking ? source.read_row.Int(key_at) : 0;
+    return {};
+  };
+  for (int i = 0; i < kStepsMax && is_ahead && source.walking && source.at < number; ++i) {
+    MERROW_TRY(step());
+  }
+  if (!is_ahead || !source.walking || source.at < number) {
+    source.read_row.Reset();
+    source.read_row.BindInt(1, number);
+    MERROW_TRY(step());
+  }
+  source.found = source.walking && source.at == number;
+  source.walking = source.found;
+  return {};
+}
+
 Status CellReader::LoadRow(uint32_t row_index) {
   const Row& row = rows_[row_index];
   Source& source = *sources_[row.source];
-  const CellTable& table = *source.table;
-  std::string condition;
-  if (!source.read_row.prepared()) {
-    for (size_t i = 0; i < table.key.size(); ++i) {
-      condition +=
-          (i == 0 ? "" : " AND ") + SqlName(table.key[i].name) + " = ?" + std::to_string(i + 1);
-    }
-    MERROW_TRY(source.read_row.Prepare(store_.db(), "SELECT " + Columns(table.columns) +
-                                                        " FROM main." + SqlName(table.name) +
-                                                        " WHERE " + condition));
+  MERROW_TRY(PrepareRow(source));
+  source.loaded_row = row_index;
+  if (source.table->int_key) {
+    return WalkTo(source, row.number);
   }
   source.read_row.Reset();
-  std::vector<cells::ValueView> values;
-  if (table.int_key) {
-    source.read_row.BindInt(1, row.number);
-  } else {
-    MERROW_ASSIGN(values, cells::UnpackColumns(packed(row)));
-    for (size_t i = 0; i < values.size(); ++i) {
-      source.read_row.Bind(static_cast<int>(i) + 1, values[i]);
-    }
+  MERROW_ASSIGN(const std::vector<cells::ValueView> values, cells::UnpackColumns(key()));
+  for (size_t i = 0; i < values.size(); ++i) {
+    source.read_row.Bind(static_cast<int>(i) + 1, values[i]);
   }
   MERROW_ASSIGN(source.found, source.read_row.Step());
-  source.loaded_row = row_index;
   return {};
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Reads changes out of the clocks: all events with a db_version in a range, in the order of
-// (db_version, seq), as crsql_changes shows them. One transaction at a time: its keys come from
-// _merrow_tx, the clock of each row says which of its cells are still of that transaction, and the
-// row itself is read once for all its cells.
+// (db_version, seq), as crsql_changes shows them. One transaction at a time: where to look comes
+// from _merrow_tx, the clock of each row says which of its cells are still of that transaction, and
+// the row itself is read once for all its cells.
 //
 // What SQLite's caller pushes down (a range of versions, a site, a table) is decided from the
 // clocks alone; a row that was not asked for is never read.
@@ -43,14 +43,14 @@ class CellReader {
   Status Next();
 
   // The change at hand. REQUIRES: !done()
-  const CellTable& table() const { return *current_row().table; }
+  const CellTable& table() const { return *sources_[current_row().source]->table; }
   const cells::Stamp& stamp() const { return events_[at_].stamp; }
   bool is_sentinel() const { return events_[at_].column == kSentinel; }
   /// REQUIRES: !is_sentinel()
   const CellColumn& column() const;
   cells::ColVersion col_version() const { return events_[at_].col_version; }
   cells::CausalLength cl() const { return current_row().cl; }
-  /// Packed.
+  /// Packed. Valid until Next().
   BytesView key();
   /// Null for sentinels, and for rows that are gone unrecorded. Valid until Next().
   Result<cells::ValueView> value();
@@ -60,15 +60,18 @@ class CellReader {
 
   struct Source {
     std::shared_ptr<CellTable> table;
-    CellStatement read_clock, read_row;
+    CellClocks clocks;
+    CellStatement read_row;
     uint32_t loaded_row = UINT32_MAX;  // whose values read_row holds
     bool found = false;
+    /// read_row walks through a table with an INTEGER PRIMARY KEY, and is here.
+    bool walking = false;
+    int64_t at = 0;
   };
   struct Row {
-    CellTable* table;
     uint32_t source;
+    size_t stored_at, stored_bytes;  // in keys_
     int64_t number;
-    size_t packed_at, packed_bytes;  // in keys_
     cells::CausalLength cl;
   };
   struct Event {
@@ -81,20 +84,25 @@ class CellReader {
   const Row& current_row() const { return rows_[events_[at_].row]; }
   /// Reads transactions until one has an event, or the end.
   Status LoadTransaction();
-  Status ReadKeys(cells::DbVersion version, std::vector<Row>& rows);
-  Status AddEvents(const Row& row, cells::DbVersion version);
-  void AddEvent(const Event& event);
-  BytesView packed(const Row& row) const {
-    return BytesView(keys_).substr(row.packed_at, row.packed_bytes);
+  Status ReadTransaction(cells::DbVersion version);
+  Status AddRun(uint32_t source, const cells::ClockRun& run, cells::DbVersion version);
+  Status AddClock(const cells::RowClock& clock, const Row& row, cells::DbVersion version);
+  void AddFresh(const cells::FreshClock& fresh, const Row& row);
+  bool IsWanted(cells::SiteOrdinal site) const;
+  void DropRepeatedRows();
+  BytesView stored(const Row& row) const {
+    return BytesView(keys_).substr(row.stored_at, row.stored_bytes);
   }
   Result<uint32_t> SourceOf(int64_t table_id);
   Status LoadRow(uint32_t row_index);
+  Status WalkTo(Source& source, int64_t number);
+  Status PrepareRow(Source& source);
 
   CellStore& store_;
   ChangeFilter filter_;
   bool done_ = true;
   cells::DbVersion next_version_ = 0;  // versions below it were read
-  CellStatement read_tx_;
+  CellStatement read_tx_, read_parts_;
   std::vector<std::unique_ptr<Source>> sources_;
   cells::RowClock clock_;
 

@@ -89,6 +89,32 @@ Result<cells::DbVersion> CellStore::NextDbVersion() {
   return version + 1;
 }
 
+Status CellStore::ForEachClock(
+    const CellTable& table,
+    const std::function<void(const cells::ClockKey&, const cells::RowClock&)>& each) {
+  if (transaction_.active()) {
+    MERROW_TRY(transaction_.Flush());
+  }
+  CellClocks clocks(db_, table.id, !table.int_key);
+  cells::RowClock clock;
+  return clocks.ForEach(nullptr, nullptr, [&](const cells::ClockRun& run) -> Status {
+    if (!run.is_fresh()) {
+      MERROW_TRY(clock.DecodeFrom(run.clock));
+      each(run.key, clock);
+      return {};
+    }
+    cells::ClockRun rows = run;
+    while (true) {
+      clock.SetFresh(rows.fresh);
+      each(rows.key, clock);
+      if (rows.count == 1) {
+        return {};
+      }
+      rows.Drop(1);
+    }
+  });
+}
+
 // --- Sites.
 
 Status CellStore::LoadSites() {

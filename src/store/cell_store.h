@@ -24,6 +24,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -115,6 +116,13 @@ class CellStore {
   Status ForgetPeer(const cells::SiteId& site);
   /// Drops the tombstones that every known site has confirmed; how many.
   Result<int64_t> CollectTombstones();
+
+  /// Calls `each` with the key and clock of every row that has one, tombstones included, in key
+  /// order. Writes of the open transaction are flushed first. `each` may change clocks through
+  /// transaction().
+  Status ForEachClock(
+      const CellTable& table,
+      const std::function<void(const cells::ClockKey&, const cells::RowClock&)>& each);
 
   // --- Sites and versions.
 

@@ -30,7 +30,7 @@ class Connection {
     EXPECT_TRUE(store_->Track("foo").ok());
   }
   ~Connection() {
-    store_->FinalizeStatements();
+    // The store lets go of its statements by itself.
     EXPECT_EQ(sqlite3_close(db_), SQLITE_OK);
   }
   Connection(const Connection&) = delete;

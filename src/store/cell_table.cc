@@ -139,8 +139,8 @@ std::string CellTable::KeySignature() const {
 }
 
 void CellTable::FinalizeStatements() {
-  for (CellStatement* statement :
-       {&read_clock, &write_clock, &drop_clock, &max_key, &read_row, &delete_row, &make_row}) {
+  clocks.FinalizeStatements();
+  for (CellStatement* statement : {&read_row, &delete_row, &make_row}) {
     statement->Finalize();
   }
   for (CellColumn& column : columns) {
@@ -286,6 +286,7 @@ Status CellTables::LoadTable(CellTable& table) {
   for (const CellColumn& cell : table.columns) {
     table.column_ids.push_back(cell.id);
   }
+  table.clocks = CellClocks(db_, table.id, !table.int_key);
   table.dense = table.columns.empty() || table.columns.back().id == table.columns.size() - 1;
   return {};
 }
@@ -444,10 +445,7 @@ Result<CellTable*> CellTables::Track(std::string_view name) {
     table->FinalizeStatements();
     MERROW_TRY(RunSql(db_, "DROP TABLE IF EXISTS main." + table->ClockTable()));
   }
-  MERROW_TRY(RunSql(
-      db_, "CREATE TABLE IF NOT EXISTS main." + table->ClockTable() +
-               (table->int_key ? " (key INTEGER PRIMARY KEY, clock BLOB NOT NULL)"
-                               : " (key BLOB PRIMARY KEY, clock BLOB NOT NULL) WITHOUT ROWID")));
+  MERROW_TRY(RunSql(db_, CellClocks::CreateSql(table->id, !table->int_key)));
   MERROW_TRY(NumberColumns(*table));
   MERROW_TRY(DropTriggers(*table));
   MERROW_TRY(CreateTriggers(*table));

@@ -7,8 +7,8 @@
 //
 //   _merrow_cell_table  (id INTEGER PRIMARY KEY, name)
 //   _merrow_cell_column (table_id, id, name), PRIMARY KEY (table_id, id); name is NULL once dropped
-//   _merrow_clock_<id>  (key, clock): one packed RowClock per row. `key` is the rowid itself for a
-//                       table with an INTEGER PRIMARY KEY, else the packed key as a BLOB.
+//   _merrow_clock_<id>  the clocks of its rows (cell_clocks.h). Their keys are the rowids for a
+//                       table with an INTEGER PRIMARY KEY, else stored keys.
 //   triggers _merrow_<id>_insert, _update and _delete on the table
 //
 // A table renamed by ALTER TABLE keeps its triggers, so the name is looked up by them.
@@ -25,6 +25,7 @@
 #include "cells/row_clock.h"
 #include "cells/value.h"
 #include "merrow/result.h"
+#include "store/cell_clocks.h"
 #include "store/cell_statement.h"
 
 namespace merrow::store {
@@ -60,15 +61,18 @@ struct CellTable {
   bool dense = false;
 
   // Prepared when first needed; columns of the rows in the order of `columns`.
-  CellStatement read_clock, write_clock, drop_clock, max_key;
+  CellClocks clocks;
   CellStatement read_row, delete_row, make_row;
   std::map<std::string, CellStatement> write_cells;  // by the column ids written
 
   /// Index into `columns`, or npos.
   size_t FindColumn(std::string_view column) const;
   size_t IndexOf(cells::ColumnId column) const;
+  bool HasColumn(cells::ColumnId column) const {
+    return dense ? column < columns.size() : IndexOf(column) != npos;
+  }
   bool IsKey(std::string_view column) const;
-  std::string ClockTable() const { return "_merrow_clock_" + std::to_string(id); }
+  std::string ClockTable() const { return CellClocks::TableName(id); }
   void FinalizeStatements();
   /// Names the key's columns and how they are stored.
   std::string KeySignature() const;

@@ -21,35 +21,25 @@ constexpr size_t kIndexSizeKept = 1024;
 constexpr int kPartBits = 20;
 constexpr int64_t kPartsMax = int64_t{1} << kPartBits;
 
-uint64_t HashOf(const RowKey& key) {
-  uint64_t hash = static_cast<uint64_t>(key.number) ^ (static_cast<uint64_t>(key.table_id) << 48);
-  if (!key.packed.empty()) {
-    hash ^= std::hash<std::string_view>()(key.packed);
+/// A range of keys must be worth being looked through, by so many keys and one in so many.
+constexpr size_t kRangeKeysMin = 64;
+constexpr uint64_t kRangeSparsenessMax = 4;
+
+uint64_t HashOf(const StoredRowKey& key) {
+  uint64_t hash =
+      static_cast<uint64_t>(key.key.number) ^ (static_cast<uint64_t>(key.table_id) << 48);
+  if (!key.key.stored.empty()) {
+    hash ^= std::hash<std::string_view>()(key.key.stored);
   }
   hash *= 0x9E3779B97F4A7C15U;
   return hash ^ (hash >> 29);
 }
 
-bool SameKey(const RowKey& a, const RowKey& b) {
-  return a.number == b.number && a.table_id == b.table_id && a.packed == b.packed;
-}
-
-bool KeyLess(const RowKey& a, const RowKey& b) {
-  if (a.table_id != b.table_id) {
-    return a.table_id < b.table_id;
-  }
-  return a.number != b.number ? a.number < b.number : a.packed < b.packed;
-}
-
-cells::ValueView KeyValue(const CellTable& table, const RowKey& key) {
-  return table.int_key ? cells::ValueView::Integer(key.number) : cells::ValueView::Blob(key.packed);
-}
-
 void Materialize(CellTransaction::Row& row) {
-  for (uint32_t column = 0; column < row.fresh_columns; ++column) {
-    row.clock.SetCell({column, 1, {row.fresh_version, row.fresh_seq + column, 0}});
+  if (row.fresh.columns > 0) {
+    row.clock.SetFresh(row.fresh);
+    row.fresh = {};
   }
-  row.fresh_columns = 0;
 }
 
 }  // namespace
@@ -62,12 +52,14 @@ void CellTransaction::Begin(cells::DbVersion committed) {
   next_seq_ = 0;
   next_part_ = 0;
   rows_impacted = 0;
+  rows_merged = 0;
 }
 
 void CellTransaction::End() {
   Clear();
   active_ = false;
   rows_impacted = 0;
+  rows_merged = 0;
 }
 
 void CellTransaction::Clear() {
@@ -86,24 +78,28 @@ void CellTransaction::Clear() {
   savepoints_.clear();
   ForgetRows();
   arena_.clear();
+  for (const std::shared_ptr<CellTable>& table : tables_.tables()) {
+    table->clocks.Forget();
+  }
 }
 
 void CellTransaction::ForgetRows() {
-  if (!rows_.empty()) {
-    rows_.clear();
+  rows_.clear();
+  if (indexed_ > 0) {
     if (index_.size() > kIndexSizeKept) {
       index_ = {};
     }
     std::fill(index_.begin(), index_.end(), uint64_t{0});
+    indexed_ = 0;
   }
   dirty_.clear();
-  last_keys_.clear();
 }
 
 void CellTransaction::Savepoint(int number) {
   Release(number);
   savepoints_.push_back({number, events_.size(), processed_, touched_.size(), touched_flushed_,
-                         journal_.size(), flushes_, next_seq_, version_, rows_impacted});
+                         journal_.size(), flushes_, next_seq_, version_, rows_impacted,
+                         rows_merged});
 }
 
 void CellTransaction::Release(int number) {
@@ -139,7 +135,10 @@ void CellTransaction::RollbackTo(int number) {
   next_seq_ = mark.next_seq;
   version_ = mark.version;
   rows_impacted = mark.rows_impacted;
-  last_keys_.clear();
+  rows_merged = mark.rows_merged;
+  for (const std::shared_ptr<CellTable>& table : tables_.tables()) {
+    table->clocks.Forget();
+  }
   if (flushes_ == mark.flushes) {
     return;
   }
@@ -151,27 +150,42 @@ void CellTransaction::RollbackTo(int number) {
   }
 }
 
-RowKey CellTransaction::Keep(const RowKey& key) {
+/// The key in a form and place in which it lasts as long as the transaction.
+cells::ClockKey CellTransaction::Keep(const RowKey& key) {
   if (key.packed.empty()) {
+    return {key.number, {}};
+  }
+  stored_.clear();
+  cells::AppendStoredKey(key.packed, stored_);
+  return KeepStored({0, stored_});
+}
+
+cells::ClockKey CellTransaction::KeepStored(const cells::ClockKey& key) {
+  if (key.stored.empty()) {
     return key;
   }
-  if (arena_.empty() || arena_.back().capacity() - arena_.back().size() < key.packed.size()) {
+  const size_t bytes = key.stored.size();
+  if (arena_.empty() || arena_.back().capacity() - arena_.back().size() < bytes) {
     const size_t block_bytes = kArenaBlockBytes << std::min(arena_.size(), kArenaDoublingsMax);
-    arena_.emplace_back().reserve(std::max(block_bytes, key.packed.size()));
+    arena_.emplace_back().reserve(std::max(block_bytes, bytes));
   }
   Bytes& block = arena_.back();
   const size_t at = block.size();
-  block.append(key.packed);
-  return {key.table_id, key.number, BytesView(block).substr(at)};
+  block.append(key.stored);
+  return {0, BytesView(block).substr(at)};
 }
 
 void CellTransaction::AddEvent(Kind kind, const RowKey& key) {
-  events_.push_back({Keep(key), version_, 0, 0, kind});
+  events_.push_back({{key.table_id, Keep(key)}, version_, 0, 0, kNoRow, kind});
 }
 
 void CellTransaction::AddUpdate(const RowKey& key, std::span<const cells::ColumnId> changed) {
-  events_.push_back(
-      {Keep(key), version_, changed_.size(), static_cast<uint32_t>(changed.size()), Kind::kUpdate});
+  events_.push_back({{key.table_id, Keep(key)},
+                     version_,
+                     changed_.size(),
+                     static_cast<uint32_t>(changed.size()),
+                     kNoRow,
+                     Kind::kUpdate});
   changed_.insert(changed_.end(), changed.begin(), changed.end());
 }
 
@@ -182,99 +196,86 @@ void CellTransaction::AddMove(const RowKey& from, const RowKey& to) {
 
 // --- The rows of this transaction.
 
-uint64_t* CellTransaction::Slot(const RowKey& key, uint64_t hash) {
+uint64_t* CellTransaction::Slot(const StoredRowKey& key, uint64_t hash) {
   const size_t mask = index_.size() - 1;
   for (size_t slot = static_cast<size_t>(hash) & mask;; slot = (slot + 1) & mask) {
     const uint64_t entry = index_[slot];
-    // The upper half tells nearly all other rows apart, so their keys need not be looked at.
-    const bool may_be = (entry ^ hash) >> 32 == 0;
-    if (entry == 0 || (may_be && SameKey(rows_[static_cast<uint32_t>(entry) - 1].key, key))) {
+    if (entry == 0) {
       return &index_[slot];
+    }
+    // The upper half tells nearly all other rows apart, so their keys need not be looked at.
+    if ((entry ^ hash) >> 32 == 0) {
+      const StoredRowKey& other = rows_[static_cast<uint32_t>(entry) - 1].key;
+      if (other.table_id == key.table_id && other.key == key.key) {
+        return &index_[slot];
+      }
     }
   }
 }
 
-void CellTransaction::GrowIndex(size_t rows) {
-  size_t size = kIndexSizeMin;
-  while (size < rows * 2) {
+/// Brings all rows into the index, with room for one more.
+void CellTransaction::IndexRows() {
+  size_t size = std::max(kIndexSizeMin, index_.size());
+  while (size < (rows_.size() + 1) * 2) {
     size *= 2;
   }
-  if (size <= index_.size()) {
-    return;
+  if (size > index_.size()) {
+    index_.assign(size, uint64_t{0});
+    indexed_ = 0;
   }
-  index_.assign(size, uint64_t{0});
-  for (const Row& row : rows_) {
+  for (; indexed_ < rows_.size(); ++indexed_) {
+    const Row& row = rows_[indexed_];
     const uint64_t hash = HashOf(row.key);
     *Slot(row.key, hash) = (hash >> 32 << 32) | (row.index + 1);
   }
 }
 
-Result<bool> CellTransaction::IsBeyondLast(CellTable& table, const RowKey& key) {
-  const auto found = std::find_if(last_keys_.begin(), last_keys_.end(),
-                                  [&](const LastKey& last) { return last.table_id == table.id; });
-  if (found != last_keys_.end()) {
-    return !found->any || (table.int_key ? key.number > found->number : key.packed > found->packed);
+/// REQUIRES: there is no such row
+Result<CellTransaction::Row*> CellTransaction::AddRow(CellTable& table, const StoredRowKey& key) {
+  MERROW_ASSIGN(const cells::ClockRun* const known, table.clocks.Find(key.key));
+  cells::RowClock clock;
+  if (known != nullptr && !known->is_fresh()) {
+    Status status = clock.DecodeFrom(known->clock);
+    if (!status.ok()) {
+      return status.error().Within("clock of a row of table " + table.name);
+    }
   }
-  if (!table.max_key.prepared()) {
-    MERROW_TRY(table.max_key.Prepare(
-        db_, "SELECT key FROM main." + table.ClockTable() + " ORDER BY key DESC LIMIT 1"));
+  Row& row = rows_.emplace_back();
+  row.index = static_cast<uint32_t>(rows_.size() - 1);
+  row.key = key;
+  row.clock = std::move(clock);
+  if (known != nullptr) {
+    row.fresh = known->fresh;
   }
-  const ResetAtEnd reset(table.max_key);
-  MERROW_ASSIGN(const bool any, table.max_key.Step());
-  LastKey last{table.id, any, 0, {}};
-  if (any) {
-    const cells::ValueView value = table.max_key.Column(0);
-    last.number = value.integer;
-    last.packed = Bytes(value.bytes);
-  }
-  last_keys_.push_back(std::move(last));
-  return IsBeyondLast(table, key);
+  return &row;
 }
 
-Status CellTransaction::ReadClock(CellTable& table, Row& row) {
-  MERROW_ASSIGN(const bool is_new, IsBeyondLast(table, row.key));
-  if (is_new) {
-    return {};
-  }
-  if (!table.read_clock.prepared()) {
-    MERROW_TRY(table.read_clock.Prepare(
-        db_, "SELECT clock FROM main." + table.ClockTable() + " WHERE key = ?1"));
-  }
-  const ResetAtEnd reset(table.read_clock);
-  table.read_clock.Bind(1, KeyValue(table, row.key));
-  MERROW_ASSIGN(const bool known, table.read_clock.Step());
-  if (!known) {
-    return {};
-  }
-  Status status = row.clock.DecodeFrom(table.read_clock.Column(0).bytes);
-  if (!status.ok()) {
-    return status.error().Within("clock of a row of table " + table.name);
-  }
-  return {};
-}
-
-Result<CellTransaction::Row*> CellTransaction::Load(CellTable& table, const RowKey& key) {
-  GrowIndex(rows_.size() + 1);
+Result<CellTransaction::Row*> CellTransaction::Load(CellTable& table, const StoredRowKey& key) {
+  IndexRows();
   const uint64_t hash = HashOf(key);
   uint64_t* const slot = Slot(key, hash);
   if (*slot != 0) {
     return &rows_[static_cast<uint32_t>(*slot) - 1];
   }
-  Row& row = rows_.emplace_back();
-  row.index = static_cast<uint32_t>(rows_.size() - 1);
-  row.key = key;
-  Status status = ReadClock(table, row);
-  if (!status.ok()) {
-    rows_.pop_back();
-    return status.error();
-  }
-  *slot = (hash >> 32 << 32) | (row.index + 1);
-  return &row;
+  MERROW_ASSIGN(Row* const row, AddRow(table, {key.table_id, KeepStored(key.key)}));
+  *slot = (hash >> 32 << 32) | (row->index + 1);
+  ++indexed_;
+  return row;
 }
 
 Result<CellTransaction::Row*> CellTransaction::Find(CellTable& table, const RowKey& key) {
+  if (key.packed.empty()) {
+    return FindStored(table, {key.number, {}});
+  }
+  stored_.clear();
+  cells::AppendStoredKey(key.packed, stored_);
+  return FindStored(table, {0, stored_});
+}
+
+Result<CellTransaction::Row*> CellTransaction::FindStored(CellTable& table,
+                                                          const cells::ClockKey& key) {
   MERROW_TRY(Process());
-  MERROW_ASSIGN(Row* const row, Load(table, Keep(key)));
+  MERROW_ASSIGN(Row* const row, Load(table, {table.id, key}));
   Materialize(*row);
   return row;
 }
@@ -287,13 +288,73 @@ void CellTransaction::WillChange(Row& row, cells::DbVersion version) {
     row.dirty = true;
     dirty_.push_back(row.index);
   }
-  touched_.push_back({row.index, version});
+  if (row.touched != version) {
+    row.touched = version;
+    touched_.push_back({row.index, version});
+  }
 }
 
 // --- Working off events.
 
+CellTransaction::Order CellTransaction::OrderOf(const StoredRowKey& key, uint32_t index) {
+  if (key.key.stored.empty()) {
+    return {key.table_id, static_cast<uint64_t>(key.key.number) ^ (uint64_t{1} << 63), index};
+  }
+  uint64_t head = 0;
+  for (size_t i = 0; i < sizeof(head); ++i) {
+    head =
+        head << 8 | (i < key.key.stored.size() ? static_cast<unsigned char>(key.key.stored[i]) : 0);
+  }
+  return {key.table_id, head, index};
+}
+
+template <typename KeyAt>
+void CellTransaction::SortByKey(std::vector<Order>& order, KeyAt key_at) {
+  const auto less = [&key_at](const Order& a, const Order& b) {
+    if (a.table_id != b.table_id) {
+      return a.table_id < b.table_id;
+    }
+    return a.head != b.head ? a.head < b.head : key_at(a.index) < key_at(b.index);
+  };
+  if (!std::is_sorted(order.begin(), order.end(), less)) {
+    std::sort(order.begin(), order.end(), less);
+  }
+}
+
+Status CellTransaction::LoadEventRows() {
+  order_.clear();
+  for (size_t at = processed_; at < events_.size(); ++at) {
+    if (events_[at].row == kNoRow) {
+      order_.push_back(OrderOf(events_[at].key, static_cast<uint32_t>(at)));
+    }
+  }
+  SortByKey(order_, [this](uint32_t at) { return events_[at].key.key; });
+  // Rows that are new all, one after the other, need not be looked up.
+  const bool all_new = rows_.empty();
+  CellTable* table = nullptr;
+  Row* row = nullptr;
+  for (const Order& one : order_) {
+    Event& event = events_[one.index];
+    if (table == nullptr || table->id != event.key.table_id) {
+      table = tables_.FindId(event.key.table_id);
+      row = nullptr;
+    }
+    if (table == nullptr) {
+      continue;
+    }
+    if (row == nullptr || !(row->key.key == event.key.key)) {
+      MERROW_ASSIGN(row, all_new ? AddRow(*table, event.key) : Load(*table, event.key));
+    }
+    event.row = row->index;
+  }
+  return {};
+}
+
 Status CellTransaction::Process() {
-  GrowIndex(rows_.size() + events_.size() - processed_);
+  if (processed_ == events_.size()) {
+    return {};
+  }
+  MERROW_TRY(LoadEventRows());
   while (processed_ < events_.size()) {
     MERROW_TRY(ProcessEvent(processed_));
     ++processed_;
@@ -303,15 +364,13 @@ Status CellTransaction::Process() {
 
 Status CellTransaction::ProcessInsert(CellTable& table, Row& row, cells::DbVersion version) {
   WillChange(row, version);
-  const bool is_unknown = row.clock.empty() && row.fresh_columns == 0;
+  const bool is_unknown = row.clock.empty() && row.fresh.columns == 0;
   if (is_unknown && table.life_floor > 0) {
     // Another site may still have a tombstone that was dropped here.
     row.clock.SetSentinel({table.life_floor, {version, next_seq_, 0}});
   } else if (is_unknown && table.dense && !table.columns.empty()) {
-    row.fresh_columns = static_cast<uint32_t>(table.columns.size());
-    row.fresh_version = version;
-    row.fresh_seq = next_seq_;
-    next_seq_ += row.fresh_columns;
+    row.fresh = {static_cast<uint32_t>(table.columns.size()), 0, version, next_seq_};
+    next_seq_ += row.fresh.columns;
     return {};
   }
   Materialize(row);
@@ -322,14 +381,14 @@ Status CellTransaction::ProcessInsert(CellTable& table, Row& row, cells::DbVersi
 }
 
 Status CellTransaction::ProcessEvent(size_t at) {
-  const Event event = events_[at];
+  const Event& event = events_[at];
   CellTable* const table = tables_.FindId(event.key.table_id);
   // A table that was dropped or untracked since takes its events with it. The old row of a move is
   // handled together with its new one.
-  if (table == nullptr || event.kind == Kind::kMoveFrom) {
+  if (table == nullptr || event.row == kNoRow || event.kind == Kind::kMoveFrom) {
     return {};
   }
-  MERROW_ASSIGN(Row* const row, Load(*table, event.key));
+  Row* const row = &rows_[event.row];
   if (event.kind == Kind::kInsert) {
     return ProcessInsert(*table, *row, event.version);
   }
@@ -345,7 +404,7 @@ Status CellTransaction::ProcessEvent(size_t at) {
       cells::RecordDelete(events, row->clock);
       break;
     case Kind::kMoveTo: {
-      MERROW_ASSIGN(Row* const from, Load(*table, events_[at - 1].key));
+      Row* const from = &rows_[events_[at - 1].row];
       WillChange(*from, event.version);
       Materialize(*from);
       cells::RecordMove(table->column_ids, events, from->clock, row->clock);
@@ -367,8 +426,8 @@ Status CellTransaction::Flush() {
     return {};
   }
   ++flushes_;
-  MERROW_TRY(WriteTxRows());
   MERROW_TRY(WriteClocks());
+  MERROW_TRY(WriteTxRows());
   if (savepoints_.empty()) {
     // Nothing can be undone any more but everything.
     events_.clear();
@@ -383,91 +442,135 @@ Status CellTransaction::Flush() {
 }
 
 Status CellTransaction::WriteClocks() {
-  const auto less = [this](uint32_t a, uint32_t b) { return KeyLess(rows_[a].key, rows_[b].key); };
-  if (!std::is_sorted(dirty_.begin(), dirty_.end(), less)) {
-    std::sort(dirty_.begin(), dirty_.end(), less);
-  }
-  CellTable* table = nullptr;
-  Bytes buffer;
+  ranges_.clear();
+  order_.clear();
   for (const uint32_t index : dirty_) {
-    Row& row = rows_[index];
-    if (table == nullptr || table->id != row.key.table_id) {
-      table = tables_.FindId(row.key.table_id);
+    order_.push_back(OrderOf(rows_[index].key, index));
+  }
+  SortByKey(order_, [this](uint32_t index) { return rows_[index].key.key; });
+  for (size_t begin = 0; begin < order_.size();) {
+    size_t end = begin + 1;
+    while (end < order_.size() && order_[end].table_id == order_[begin].table_id) {
+      ++end;
     }
+    CellTable* const table = tables_.FindId(order_[begin].table_id);
     if (table != nullptr) {
-      MERROW_TRY(WriteClock(*table, row, buffer));
+      MERROW_TRY(WriteTableClocks(*table, std::span(order_).subspan(begin, end - begin)));
     }
-    row.dirty = false;
+    begin = end;
+  }
+  for (const uint32_t index : dirty_) {
+    rows_[index].dirty = false;
   }
   dirty_.clear();
-  last_keys_.clear();
   return {};
 }
 
-Status CellTransaction::WriteClock(CellTable& table, const Row& row, Bytes& buffer) {
-  if (row.clock.empty() && row.fresh_columns == 0) {
-    if (!table.drop_clock.prepared()) {
-      MERROW_TRY(table.drop_clock.Prepare(
-          db_, "DELETE FROM main." + table.ClockTable() + " WHERE key = ?1"));
+Status CellTransaction::WriteTableClocks(CellTable& table, std::span<const Order> rows) {
+  changes_.clear();
+  clocks_.clear();
+  std::vector<size_t> ends;
+  ends.reserve(rows.size());
+  for (const Order& one : rows) {
+    const Row& row = rows_[one.index];
+    changes_.push_back({row.key.key, row.fresh, {}});
+    if (row.fresh.columns == 0 && !row.clock.empty()) {
+      changes_.back().fresh = row.clock.AsFresh();
+      if (changes_.back().fresh.columns == 0) {
+        row.clock.AppendTo(clocks_);
+      }
     }
-    table.drop_clock.Bind(1, KeyValue(table, row.key));
-    return table.drop_clock.Run();
+    ends.push_back(clocks_.size());
   }
-  buffer.clear();
-  if (row.fresh_columns > 0) {
-    cells::RowClock::AppendFresh({row.fresh_columns, 0, row.fresh_version, row.fresh_seq}, buffer);
-  } else {
-    row.clock.AppendTo(buffer);
+  for (size_t i = 0, begin = 0; i < ends.size(); begin = ends[i++]) {
+    changes_[i].clock = BytesView(clocks_).substr(begin, ends[i] - begin);
   }
-  if (!table.write_clock.prepared()) {
-    MERROW_TRY(table.write_clock.Prepare(db_, "INSERT OR REPLACE INTO main." + table.ClockTable() +
-                                                  " (key, clock) VALUES (?1, ?2)"));
+  std::vector<ClockSpan> spans;
+  MERROW_TRY(table.clocks.Write(changes_, table.int_key ? nullptr : &spans));
+  for (const ClockSpan& span : spans) {
+    ranges_.push_back(
+        {table.id, changes_[span.begin].key.stored, changes_[span.end - 1].key.stored, span.rows});
   }
-  table.write_clock.Bind(1, KeyValue(table, row.key));
-  table.write_clock.Bind(2, cells::ValueView::Blob(buffer));
-  return table.write_clock.Run();
+  return {};
+}
+
+void CellTransaction::AppendStoredGroups(int64_t table_id, const std::vector<BytesView>& keys,
+                                         Bytes& out) {
+  std::vector<BytesView> single;
+  size_t begin = 0;
+  for (const Range& range : ranges_) {
+    if (range.table_id != table_id) {
+      continue;
+    }
+    size_t end = begin;
+    while (end < keys.size() && keys[end] <= range.last) {
+      ++end;
+    }
+    const size_t count = end - begin;
+    if (count >= kRangeKeysMin && count * kRangeSparsenessMax >= range.rows &&
+        keys[begin] >= range.first) {
+      AppendTxRange(table_id, keys[begin], keys[end - 1], out);
+    } else {
+      single.insert(single.end(), keys.begin() + static_cast<std::ptrdiff_t>(begin),
+                    keys.begin() + static_cast<std::ptrdiff_t>(end));
+    }
+    begin = end;
+  }
+  single.insert(single.end(), keys.begin() + static_cast<std::ptrdiff_t>(begin), keys.end());
+  if (!single.empty()) {
+    AppendTxStoredKeys(table_id, single, out);
+  }
+}
+
+/// `rows`: of one table, by key.
+void CellTransaction::AppendTxGroup(std::span<const Order> rows, Bytes& out) {
+  const int64_t table_id = rows[0].table_id;
+  const CellTable* const table = tables_.FindId(table_id);
+  if (table == nullptr) {
+    return;
+  }
+  if (table->int_key) {
+    std::vector<int64_t> numbers;
+    numbers.reserve(rows.size());
+    for (const Order& one : rows) {
+      numbers.push_back(rows_[one.index].key.key.number);
+    }
+    AppendTxIntKeys(table_id, numbers, out);
+    return;
+  }
+  std::vector<BytesView> keys;
+  keys.reserve(rows.size());
+  for (const Order& one : rows) {
+    keys.push_back(rows_[one.index].key.key.stored);
+  }
+  AppendStoredGroups(table_id, keys, out);
 }
 
 Status CellTransaction::WriteTxRows() {
   std::vector<Touched> touched(touched_.begin() + static_cast<std::ptrdiff_t>(touched_flushed_),
                                touched_.end());
-  const auto less = [this](const Touched& a, const Touched& b) {
-    return a.version != b.version ? a.version < b.version
-                                  : KeyLess(rows_[a.row].key, rows_[b.row].key);
-  };
-  if (!std::is_sorted(touched.begin(), touched.end(), less)) {
-    std::sort(touched.begin(), touched.end(), less);
+  const auto older = [](const Touched& a, const Touched& b) { return a.version < b.version; };
+  if (!std::is_sorted(touched.begin(), touched.end(), older)) {
+    std::stable_sort(touched.begin(), touched.end(), older);
   }
   Bytes bytes;
-  std::vector<int64_t> numbers;
-  std::vector<BytesView> packed;
   for (size_t i = 0; i < touched.size();) {
     const cells::DbVersion version = touched[i].version;
+    order_.clear();
+    for (; i < touched.size() && touched[i].version == version; ++i) {
+      order_.push_back(OrderOf(rows_[touched[i].row].key, touched[i].row));
+    }
+    SortByKey(order_, [this](uint32_t index) { return rows_[index].key.key; });
+    const auto same = [](const Order& a, const Order& b) { return a.index == b.index; };
+    order_.erase(std::unique(order_.begin(), order_.end(), same), order_.end());
     bytes.clear();
-    while (i < touched.size() && touched[i].version == version) {
-      const int64_t table_id = rows_[touched[i].row].key.table_id;
-      const CellTable* const table = tables_.FindId(table_id);
-      numbers.clear();
-      packed.clear();
-      for (uint32_t last = UINT32_MAX; i < touched.size() && touched[i].version == version &&
-                                       rows_[touched[i].row].key.table_id == table_id;
-           ++i) {
-        const RowKey& key = rows_[touched[i].row].key;
-        if (touched[i].row == last || table == nullptr) {
-          continue;
-        }
-        last = touched[i].row;
-        if (table->int_key) {
-          numbers.push_back(key.number);
-        } else {
-          packed.push_back(key.packed);
-        }
+    for (size_t begin = 0; begin < order_.size();) {
+      size_t end = begin + 1;
+      while (end < order_.size() && order_[end].table_id == order_[begin].table_id) {
+        ++end;
       }
-      if (!numbers.empty()) {
-        AppendTxIntKeys(table_id, numbers, bytes);
-      } else if (!packed.empty()) {
-        AppendTxPackedKeys(table_id, packed, bytes);
-      }
+      AppendTxGroup(std::span(order_).subspan(begin, end - begin), bytes);
+      begin = end;
     }
     MERROW_TRY(WriteTxRow(version, bytes));
   }

@@ -10,11 +10,14 @@
 //     touched    which rows, under which db_version; [0, touched_flushed_) are in _merrow_tx
 //     already journal    clocks as they were before each change, while a savepoint is open
 //
+// Events are worked off in the order in which they happened, but clocks are read, and written, in
+// key order, so that neighbours cost one lookup together (cell_clocks.h).
+//
 // Rolling back to a savepoint is exact: SQLite undoes what was flushed since; here the four lists
 // are cut to their lengths at that time, clocks are put back from the journal, events that were
 // only worked off since count as new again, and if a flush was undone every row counts as unsaved.
 //
-// Memory grows with the rows that a transaction touches, about 150 bytes each. Without an open
+// Memory grows with the rows that a transaction touches, about 300 bytes each. Without an open
 // savepoint the lists are emptied at kEventsMax.
 
 #pragma once
@@ -27,7 +30,9 @@
 
 #include "cells/local_write.h"
 #include "cells/row_clock.h"
+#include "cells/stored_key.h"
 #include "store/cell_table.h"
+#include "store/cell_tx_rows.h"
 
 namespace merrow::store {
 
@@ -36,6 +41,12 @@ struct RowKey {
   int64_t table_id = 0;
   int64_t number = 0;
   BytesView packed;
+};
+
+/// The same as clocks keep it.
+struct StoredRowKey {
+  int64_t table_id = 0;
+  cells::ClockKey key;
 };
 
 class CellTransaction {
@@ -69,15 +80,16 @@ class CellTransaction {
   struct Row {
     uint32_t index = 0;
     bool dirty = false;
-    uint32_t fresh_columns = 0;  // not 0: `clock` stands for so many columns just inserted
-    RowKey key;
-    cells::DbVersion fresh_version = 0;
-    cells::Seq fresh_seq = 0;
+    /// What it was last noted in `touched` for.
+    cells::DbVersion touched = -1;
+    StoredRowKey key;
+    cells::FreshClock fresh;  // unless columns is 0, this is the clock and `clock` is empty
     cells::RowClock clock;
   };
 
-  /// The row with its clock, all events so far worked in. Valid until Flush(), Clear() or End().
+  /// The row with its clock in `clock`, all events so far worked in. Valid until Flush() or End().
   Result<Row*> Find(CellTable& table, const RowKey& key);
+  Result<Row*> FindStored(CellTable& table, const cells::ClockKey& key);
   /// REQUIRES: called before `row.clock` is changed, at each change.
   void WillChange(Row& row, cells::DbVersion version);
 
@@ -92,16 +104,21 @@ class CellTransaction {
 
   /// crsql_rows_impacted() of this transaction.
   int64_t rows_impacted = 0;
+  /// Merges that wrote or deleted a row.
+  int64_t rows_merged = 0;
 
  private:
   static constexpr size_t kEventsMax = 1 << 20;
 
+  static constexpr uint32_t kNoRow = UINT32_MAX;
+
   enum class Kind : uint8_t { kInsert, kUpdate, kDelete, kMoveFrom, kMoveTo };
   struct Event {
-    RowKey key;
+    StoredRowKey key;
     cells::DbVersion version;
     size_t changed_at;  // in changed_
     uint32_t changed_count;
+    uint32_t row;  // kNoRow until its clock was read
     Kind kind;
   };
   struct Touched {
@@ -114,32 +131,38 @@ class CellTransaction {
     uint64_t flushes;
     cells::Seq next_seq;
     cells::DbVersion version;
-    int64_t rows_impacted;
+    int64_t rows_impacted, rows_merged;
   };
-  /// The largest key that has a clock, to know that a larger one is new without looking it up.
-  struct LastKey {
+  /// For sorting by key: nearly always the table and the head of the key tell.
+  struct Order {
     int64_t table_id;
-    bool any;
-    int64_t number;
-    Bytes packed;
+    uint64_t head;
+    uint32_t index;
   };
 
   void AddEvent(Kind kind, const RowKey& key);
-  RowKey Keep(const RowKey& key);
+  cells::ClockKey Keep(const RowKey& key);
+  cells::ClockKey KeepStored(const cells::ClockKey& key);
+  static Order OrderOf(const StoredRowKey& key, uint32_t index);
+  template <typename KeyAt>
+  static void SortByKey(std::vector<Order>& order, KeyAt key_at);
 
   Status Process();
+  /// Gives each new event its row.
+  Status LoadEventRows();
   Status ProcessEvent(size_t at);
   Status ProcessInsert(CellTable& table, Row& row, cells::DbVersion version);
-  Result<Row*> Load(CellTable& table, const RowKey& key);
-  Status ReadClock(CellTable& table, Row& row);
-  Result<bool> IsBeyondLast(CellTable& table, const RowKey& key);
+  Result<Row*> Load(CellTable& table, const StoredRowKey& key);
+  Result<Row*> AddRow(CellTable& table, const StoredRowKey& key);
 
-  uint64_t* Slot(const RowKey& key, uint64_t hash);
-  void GrowIndex(size_t rows);
+  uint64_t* Slot(const StoredRowKey& key, uint64_t hash);
+  void IndexRows();
 
   Status WriteClocks();
-  Status WriteClock(CellTable& table, const Row& row, Bytes& buffer);
+  Status WriteTableClocks(CellTable& table, std::span<const Order> rows);
   Status WriteTxRows();
+  void AppendTxGroup(std::span<const Order> rows, Bytes& out);
+  void AppendStoredGroups(int64_t table_id, const std::vector<BytesView>& keys, Bytes& out);
   Status WriteTxRow(cells::DbVersion version, BytesView rows);
   void Clear();
   void ForgetRows();
@@ -156,10 +179,13 @@ class CellTransaction {
   std::vector<Event> events_;
   size_t processed_ = 0;
   std::vector<cells::ColumnId> changed_;
-  std::deque<Bytes> arena_;  // packed keys; blocks that never move
+  std::deque<Bytes> arena_;  // stored keys; blocks that never move
+  Bytes stored_;
   std::deque<Row> rows_;
   /// Open addressing over rows_: 0 is free, else the row's index + 1, below the hash's upper half.
+  /// Made when a row is first looked up; the first indexed_ rows are in it.
   std::vector<uint64_t> index_;
+  size_t indexed_ = 0;
   std::vector<uint32_t> dirty_;  // rows to write
   std::vector<Touched> touched_;
   size_t touched_flushed_ = 0;
@@ -167,7 +193,18 @@ class CellTransaction {
   std::vector<Mark> savepoints_;
   uint64_t flushes_ = 0;
   int64_t next_part_ = 0;
-  std::vector<LastKey> last_keys_;
+
+  // Of one flush.
+  std::vector<Order> order_;
+  std::vector<ClockChange> changes_;
+  Bytes clocks_;
+  /// Neighbouring clocks of a table with stored keys that were written together.
+  struct Range {
+    int64_t table_id;
+    BytesView first, last;
+    uint64_t rows;  // with a clock between them, at most
+  };
+  std::vector<Range> ranges_;
 };
 
 }  // namespace merrow::store

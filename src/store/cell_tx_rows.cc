@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/cell_tx_rows.h"
 
+#include <algorithm>
+
 #include "base/bytes.h"
 
 namespace merrow::store {
 namespace {
+
+constexpr int kKindBits = 2;
+constexpr uint64_t kNumbers = 0;
+constexpr uint64_t kKeys = 1;
+constexpr uint64_t kRange = 2;
 
 /// A gap this wide starts a new group, so that a token fits 64 bits.
 constexpr uint64_t kSkippedMax = (uint64_t{1} << 62) - 1;
@@ -13,15 +20,15 @@ uint64_t Gap(int64_t from, int64_t to) {
   return static_cast<uint64_t>(to) - static_cast<uint64_t>(from) - 1;
 }
 
-void AppendHead(int64_t table_id, bool packed, size_t count, ByteWriter& writer) {
-  writer.Uleb(static_cast<uint64_t>(table_id) << 1 | (packed ? 1 : 0));
-  writer.Uleb(count);
+void AppendHead(int64_t table_id, uint64_t kind, ByteWriter& writer) {
+  writer.Uleb(static_cast<uint64_t>(table_id) << kKindBits | kind);
 }
 
 /// Keys [begin, end) of one group.
 void AppendIntGroup(int64_t table_id, const std::vector<int64_t>& keys, size_t begin, size_t end,
                     ByteWriter& writer) {
-  AppendHead(table_id, false, end - begin, writer);
+  AppendHead(table_id, kNumbers, writer);
+  writer.Uleb(end - begin);
   writer.Zigzag(keys[begin]);
   for (size_t i = begin + 1; i < end;) {
     const uint64_t skipped = Gap(keys[i - 1], keys[i]);
@@ -37,25 +44,55 @@ void AppendIntGroup(int64_t table_id, const std::vector<int64_t>& keys, size_t b
   }
 }
 
-Status ReadIntKeys(ByteReader& reader, TxKey& key, uint64_t count,
-                   const std::function<Status(const TxKey&)>& each) {
-  MERROW_ASSIGN(key.number, reader.Zigzag64());
-  MERROW_TRY(each(key));
+using EachRange = std::function<Status(const TxRange&)>;
+
+Status ReadNumbers(ByteReader& reader, TxRange& range, const EachRange& each) {
+  MERROW_ASSIGN(const uint64_t count, reader.Uleb64());
+  if (count == 0) {
+    return reader.Fail("transaction rows: an empty group");
+  }
+  int64_t& first = range.first.number;
+  int64_t& last = range.last.number;
+  MERROW_ASSIGN(first, reader.Zigzag64());
+  last = first;
   for (uint64_t left = count - 1; left > 0;) {
     MERROW_ASSIGN(const uint64_t token, reader.Uleb64());
+    const uint64_t skipped = token >> 1;
     uint64_t run = 0;
     if ((token & 1) != 0) {
       MERROW_ASSIGN(run, reader.Uleb64());
     }
-    if (run >= left || Gap(key.number, INT64_MAX) < (token >> 1) + run) {
+    if (run >= left || last == INT64_MAX || Gap(last, INT64_MAX) < skipped ||
+        Gap(last, INT64_MAX) - skipped < run) {
       return reader.Fail("transaction rows: a run beyond its group");
     }
-    key.number += static_cast<int64_t>(token >> 1);
-    for (uint64_t i = 0; i <= run; ++i) {
-      ++key.number;
-      MERROW_TRY(each(key));
+    if (skipped > 0) {
+      MERROW_TRY(each(range));
+      first = static_cast<int64_t>(static_cast<uint64_t>(last) + skipped + 1);
+      last = first;
+    } else {
+      ++last;
     }
+    last += static_cast<int64_t>(run);
     left -= run + 1;
+  }
+  return each(range);
+}
+
+Status ReadKeys(ByteReader& reader, TxRange& range, const EachRange& each) {
+  MERROW_ASSIGN(const uint64_t count, reader.Uleb64());
+  Bytes key;
+  for (uint64_t i = 0; i < count; ++i) {
+    MERROW_ASSIGN(const uint64_t shared, reader.Uleb64());
+    MERROW_ASSIGN(const BytesView suffix, reader.LengthPrefixed());
+    if (shared > key.size()) {
+      return reader.Fail("transaction rows: a key shares more than there is");
+    }
+    key.resize(static_cast<size_t>(shared));
+    key.append(suffix);
+    range.first.stored = key;
+    range.last.stored = key;
+    MERROW_TRY(each(range));
   }
   return {};
 }
@@ -75,33 +112,48 @@ void AppendTxIntKeys(int64_t table_id, const std::vector<int64_t>& keys, Bytes& 
   out += writer.bytes();
 }
 
-void AppendTxPackedKeys(int64_t table_id, const std::vector<BytesView>& keys, Bytes& out) {
+void AppendTxStoredKeys(int64_t table_id, const std::vector<BytesView>& keys, Bytes& out) {
   ByteWriter writer;
-  AppendHead(table_id, true, keys.size(), writer);
+  AppendHead(table_id, kKeys, writer);
+  writer.Uleb(keys.size());
+  BytesView before;
   for (const BytesView key : keys) {
-    writer.LengthPrefixed(key);
+    const auto common = static_cast<std::ptrdiff_t>(std::min(before.size(), key.size()));
+    const auto shared = static_cast<size_t>(
+        std::mismatch(before.begin(), before.begin() + common, key.begin()).first - before.begin());
+    writer.Uleb(shared);
+    writer.LengthPrefixed(key.substr(shared));
+    before = key;
   }
   out += writer.bytes();
 }
 
-Status ForEachTxKey(BytesView rows, const std::function<Status(const TxKey&)>& each) {
+void AppendTxRange(int64_t table_id, BytesView first, BytesView last, Bytes& out) {
+  ByteWriter writer;
+  AppendHead(table_id, kRange, writer);
+  writer.LengthPrefixed(first);
+  writer.LengthPrefixed(last);
+  out += writer.bytes();
+}
+
+Status ForEachTxRange(BytesView rows, const std::function<Status(const TxRange&)>& each) {
   ByteReader reader(rows);
   while (!reader.empty()) {
-    TxKey key;
+    TxRange range;
     MERROW_ASSIGN(const uint64_t head, reader.Uleb64());
-    MERROW_ASSIGN(const uint64_t count, reader.Uleb64());
-    key.table_id = static_cast<int64_t>(head >> 1);
-    key.is_packed = (head & 1) != 0;
-    if (count == 0) {
-      return reader.Fail("transaction rows: an empty group");
-    }
-    if (!key.is_packed) {
-      MERROW_TRY(ReadIntKeys(reader, key, count, each));
-      continue;
-    }
-    for (uint64_t i = 0; i < count; ++i) {
-      MERROW_ASSIGN(key.packed, reader.LengthPrefixed());
-      MERROW_TRY(each(key));
+    range.table_id = static_cast<int64_t>(head >> kKindBits);
+    const uint64_t kind = head & ((1 << kKindBits) - 1);
+    range.stored_keys = kind != kNumbers;
+    if (kind == kNumbers) {
+      MERROW_TRY(ReadNumbers(reader, range, each));
+    } else if (kind == kKeys) {
+      MERROW_TRY(ReadKeys(reader, range, each));
+    } else if (kind == kRange) {
+      MERROW_ASSIGN(range.first.stored, reader.LengthPrefixed());
+      MERROW_ASSIGN(range.last.stored, reader.LengthPrefixed());
+      MERROW_TRY(each(range));
+    } else {
+      return reader.Fail("transaction rows: unknown group");
     }
   }
   return {};

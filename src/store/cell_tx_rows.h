@@ -3,13 +3,16 @@
 // Which rows a transaction touched, as one blob of _merrow_tx (docs/format.md). DO NOT CHANGE: it
 // is on disk. A sequence of groups, all numbers unsigned LEB128:
 //
-//     group      [table id << 1 | packed] [number of keys] keys
-//     packed     per key [length] [bytes], rising
-//     not        [first key, zigzag], then for the others, rising, tokens
+//     group      [table id << 2 | kind] and
+//     0 numbers  [number of keys] [first key, zigzag], then for the others, rising, tokens
 //                [skipped << 1 | run] and, if run, [n]
+//     1 keys     [number of keys], then per stored key, rising, [shared] [length] [suffix]
+//     2 range    [length] [first stored key] [length] [last stored key]
 //
 // A token means the key `skipped` + 1 above the one before it; a run, that the n keys after that
-// follow without gap. So a bulk load of consecutive keys takes a handful of bytes in all.
+// follow without gap. So a bulk load of consecutive keys takes a handful of bytes in all. `shared`
+// bytes are those of the key before. A range means that all clocks between its ends must be looked
+// at; it is written when at least every fourth of them is of the transaction.
 //
 // A key here only says where to look: what of the row is still of that transaction is in its clock.
 
@@ -17,9 +20,9 @@
 
 #include <cstdint>
 #include <functional>
-#include <string_view>
 #include <vector>
 
+#include "cells/clock_block.h"
 #include "merrow/bytes.h"
 #include "merrow/result.h"
 
@@ -27,16 +30,22 @@ namespace merrow::store {
 
 /// Appends a group. REQUIRES: `keys` rises strictly and is not empty.
 void AppendTxIntKeys(int64_t table_id, const std::vector<int64_t>& keys, Bytes& out);
-void AppendTxPackedKeys(int64_t table_id, const std::vector<BytesView>& keys, Bytes& out);
+void AppendTxStoredKeys(int64_t table_id, const std::vector<BytesView>& keys, Bytes& out);
+/// REQUIRES: first <= last
+void AppendTxRange(int64_t table_id, BytesView first, BytesView last, Bytes& out);
 
-struct TxKey {
+/// Rows to look at: all with a clock from `first` to `last`, both included.
+struct TxRange {
   int64_t table_id = 0;
-  bool is_packed = false;
-  int64_t number = 0;
-  BytesView packed;  // into the blob
+  bool stored_keys = false;  // else numbers
+  cells::ClockKey first;
+  cells::ClockKey last;
+
+  bool is_one_key() const { return first == last; }
 };
 
-/// Calls `each` for every key. Corruption stops it, and so does an error of `each`.
-Status ForEachTxKey(BytesView rows, const std::function<Status(const TxKey&)>& each);
+/// Calls `each` for every range or key, whose bytes are valid during the call. Corruption stops it,
+/// and so does an error of `each`.
+Status ForEachTxRange(BytesView rows, const std::function<Status(const TxRange&)>& each);
 
 }  // namespace merrow::store

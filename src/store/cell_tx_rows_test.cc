@@ -13,17 +13,34 @@
 namespace merrow::store {
 namespace {
 
+constexpr uint64_t kKeysInTestMax = 1000000;
+
 Result<std::vector<int64_t>> ReadNumbers(BytesView rows) {
   std::vector<int64_t> numbers;
-  MERROW_TRY(ForEachTxKey(rows, [&](const TxKey& key) -> Status {
+  MERROW_TRY(ForEachTxRange(rows, [&](const TxRange& range) -> Status {
     // Damage may announce more keys than anybody can list.
-    if (numbers.size() > 1000000) {
+    const uint64_t more =
+        static_cast<uint64_t>(range.last.number) - static_cast<uint64_t>(range.first.number);
+    EXPECT_LE(range.first.number, range.last.number);
+    if (more > kKeysInTestMax || numbers.size() > kKeysInTestMax) {
       return LimitReached("too many keys");
     }
-    numbers.push_back(key.number);
+    for (uint64_t i = 0; i <= more; ++i) {
+      numbers.push_back(range.first.number + static_cast<int64_t>(i));
+    }
     return {};
   }));
   return numbers;
+}
+
+std::string ReadStored(BytesView rows) {
+  std::string text;
+  const Status status = ForEachTxRange(rows, [&](const TxRange& range) -> Status {
+    text += std::string(range.first.stored) +
+            (range.is_one_key() ? ";" : "-" + std::string(range.last.stored) + ";");
+    return {};
+  });
+  return status.ok() ? text : status.error().message();
 }
 
 TEST(TxRows, GoldenBytes) {
@@ -33,15 +50,23 @@ TEST(TxRows, GoldenBytes) {
   }
   Bytes bytes;
   AppendTxIntKeys(1, keys, bytes);
-  EXPECT_EQ(ToHex(bytes), "02a08d0602019e8d06");
+  EXPECT_EQ(ToHex(bytes), "04a08d0602019e8d06");
   EXPECT_EQ(ReadNumbers(bytes).value(), keys);
 
   bytes.clear();
-  AppendTxPackedKeys(2, {"ab", "c"}, bytes);
+  AppendTxStoredKeys(2, {"ab", "ac", "d"}, bytes);
   EXPECT_EQ(ToHex(bytes),
-            "0502"
-            "026162"
-            "0163");
+            "0903"
+            "00026162"
+            "010163"
+            "000164");
+  EXPECT_EQ(ReadStored(bytes), "ab;ac;d;");
+  AppendTxRange(2, "e", "xy", bytes);
+  EXPECT_EQ(ToHex(bytes).substr(24),
+            "0a"
+            "0165"
+            "027879");
+  EXPECT_EQ(ReadStored(bytes), "ab;ac;d;e-xy;");
 }
 
 TEST(TxRows, RoundTrips) {
@@ -68,7 +93,8 @@ TEST(TxRows, DamageIsRefusedOrRead) {
   for (int i = 0; i < 5000; ++i) {
     Bytes bytes;
     AppendTxIntKeys(7, {1, 2, 3, 500, 501}, bytes);
-    AppendTxPackedKeys(8, {"ab", "c"}, bytes);
+    AppendTxStoredKeys(8, {"ab", "c"}, bytes);
+    AppendTxRange(8, "d", "e", bytes);
     bytes.resize(1 + random.Below(bytes.size()));
     bytes[random.Below(bytes.size())] = static_cast<char>(random.Below(256));
     const auto numbers = ReadNumbers(bytes);

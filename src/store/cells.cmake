@@ -7,6 +7,7 @@ set(MERROW_CELL_SOURCES
     cell_alter.cc
     cell_apply.cc
     cell_capture.cc
+    cell_clocks.cc
     cell_collect.cc
     cell_reader.cc
     cell_statement.cc

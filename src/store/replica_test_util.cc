@@ -174,20 +174,20 @@ std::string ReplicaSite::DumpClocks() {
   const auto name = [&](cells::SiteOrdinal site) { return ToHex(cells_->SiteOf(site)->view()); };
   for (const auto& table : cells_->tables().tables()) {
     std::string& text = texts[table->name];
-    CellStatement clocks;
-    Expect(clocks.Prepare(db_, "SELECT key, clock FROM " + table->ClockTable() + " ORDER BY key"));
-    while (*clocks.Step()) {
-      const auto row = cells::RowClock::Decode(clocks.Column(1).bytes);
-      text += table->name + " " + cells::Describe(clocks.Column(0));
-      if (row->sentinel().has_value()) {
-        text += " cl" + std::to_string(row->cl()) + "@" + name(row->sentinel()->stamp.site);
+    const auto add_row = [&](const cells::ClockKey& key, const cells::RowClock& row) {
+      text += table->name + " " +
+              cells::Describe(table->int_key ? cells::ValueView::Integer(key.number)
+                                             : cells::ValueView::Blob(key.stored));
+      if (row.sentinel().has_value()) {
+        text += " cl" + std::to_string(row.cl()) + "@" + name(row.sentinel()->stamp.site);
       }
-      for (const cells::CellClock& cell : row->cells()) {
+      for (const cells::CellClock& cell : row.cells()) {
         text += " " + std::to_string(cell.column) + ":" + std::to_string(cell.col_version) + "@" +
                 name(cell.stamp.site);
       }
       text += "\n";
-    }
+    };
+    Expect(cells_->ForEachClock(*table, add_row));
   }
   std::string all;
   for (const auto& [table, text] : texts) {
