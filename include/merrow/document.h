@@ -167,6 +167,10 @@ class Document {
   Bytes ExportSnapshot();
   /// A FastUpdates blob with exactly the ops of `spans`, as far as they are here. Commits first.
   Bytes ExportUpdatesInRange(std::span<const IdSpan> spans);
+  /// Merges neighbouring small blocks of ops, so that what is exported gets shorter: a thousand
+  /// keystrokes that came one by one become a few blocks. Nothing else changes. Commits first.
+  /// Cost: that of the history.
+  void Compact();
   /// A FastSnapshot blob whose history starts at `at` or, if that is not critical (some later op
   /// does not follow it), at the latest critical version before; but never inside a mark. What is
   /// older is not in it, and neither are containers that nothing refers to any more.

@@ -57,6 +57,11 @@ Bytes Document::ExportSnapshot() {
   return loaded.empty() ? impl_->core().ExportSnapshot() : Bytes(loaded);
 }
 
+void Document::Compact() {
+  // A snapshot at rest is compact.
+  if (impl_->loaded_snapshot().empty()) impl_->core().Compact();
+}
+
 bool Document::has_pending() const {
   return impl_->resting() == nullptr && impl_->log().has_pending();
 }

@@ -47,6 +47,7 @@ class DocumentCore {
   Bytes ExportUpdates(const VersionVector& from);
   Bytes ExportSnapshot();
   Bytes ExportUpdatesInRange(std::span<const IdSpan> spans);
+  void Compact();
   Result<Bytes> ExportShallowSnapshot(const Frontiers& at);
 
   /// The state at a version. Not found if one of `version` is not in the history. REQUIRES: the

@@ -92,6 +92,11 @@ Bytes DocumentCore::ExportUpdatesInRange(std::span<const IdSpan> spans) {
   return writer.Finish();
 }
 
+void DocumentCore::Compact() {
+  Commit();
+  log.Compact();
+}
+
 Bytes DocumentCore::ExportSnapshot() {
   Commit();
   log.Compact();
