@@ -81,9 +81,14 @@ void Store::Impl::Close() {
   }
   // What fails here is noted in _merrow_stale and done at the next open.
   [[maybe_unused]] const Status flushed = FlushProjections();
+  CloseConnection();
+}
+
+void Store::Impl::CloseConnection() {
   replica_.reset();
   if (cells_ != nullptr) {
     cells_->FinalizeStatements();
+    cells_ = nullptr;
   }
   database_.reset();
 }

@@ -82,6 +82,7 @@ class Store::Impl {
       : options_(options), cache_(options.document_memory_bytes_max) {
     MERROW_CHECK(options_.clock != nullptr);
   }
+  ~Impl() { CloseConnection(); }
 
   Status Open();
   void Close();
@@ -153,6 +154,7 @@ class Store::Impl {
   Result<int64_t> RunSqlWrite(const SqlWrite& write);
 
   // --- Replication ---
+  void CloseConnection();
   class Documents;
   friend class Documents;
   /// In the transaction of Open().

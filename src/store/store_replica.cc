@@ -8,6 +8,12 @@
 #include "store/store_impl.h"
 
 namespace merrow::store {
+namespace {
+
+/// An export of more blocks is made again from a compact history.
+constexpr size_t kBlocksMax = 8;
+
+}  // namespace
 
 /// The store's documents, in the open transaction.
 class Store::Impl::Documents final : public ReplicaDocuments {
@@ -80,8 +86,11 @@ class Store::Impl::Documents final : public ReplicaDocuments {
       return NotFound("there is no document " + std::to_string(ops.document_id));
     }
     MERROW_ASSIGN(CachedDocument* const entry, store_.Load(*name, IfAbsent::kFail));
-    const Bytes update = ops.all ? entry->document.ExportUpdates(VersionVector())
-                                 : entry->document.ExportUpdatesInRange(ops.spans);
+    Bytes update = ExportOps(ops, entry->document);
+    if (CountBlocks(update) > kBlocksMax) {
+      entry->document.Compact();
+      update = ExportOps(ops, entry->document);
+    }
     DocumentBlocks blocks;
     blocks.table = store_.tables_[name->table].table->name;
     const cells::ValueView key = cells::ValueView::Text(name->key);
@@ -128,6 +137,23 @@ class Store::Impl::Documents final : public ReplicaDocuments {
       return InvalidArgument("the key of a document is one text");
     }
     return std::string(values[0].bytes);
+  }
+
+  static Bytes ExportOps(const DocumentOps& ops, Document& document) {
+    return ops.all ? document.ExportUpdates(VersionVector())
+                   : document.ExportUpdatesInRange(ops.spans);
+  }
+
+  static size_t CountBlocks(BytesView update) {
+    size_t blocks = 0;
+    // Our own export: it cannot fail.
+    const Status counted =
+        loro::ForEachBlock(update.substr(loro::kEnvelopeBytes), [&](BytesView) -> Status {
+          ++blocks;
+          return {};
+        });
+    MERROW_CHECK(counted.ok());
+    return blocks;
   }
 
   Result<std::optional<DocumentName>> NameOf(int64_t document_id) {

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Replication of a whole store: documents and column rows of one transaction, SQL writes, notices
+// for live clients, files that are switched over.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "store/store_test_util.h"
+
+namespace merrow::store {
+namespace {
+
+using changeset::VersionRange;
+using changeset::VersionRanges;
+
+constexpr char kSchema[] = R"sql(
+CREATE TABLE note (
+  id    TEXT PRIMARY KEY NOT NULL,
+  title TEXT,
+  body  CRDT_TEXT
+);
+CREATE TABLE item (id INTEGER PRIMARY KEY NOT NULL, name TEXT, size INTEGER CHECK (size < 100));
+CREATE TABLE scratch (a, b);
+)sql";
+
+class Replica : public StoreFixture {
+ public:
+  explicit Replica(const char* schema = kSchema, bool replicate = true)
+      : StoreFixture(DirKind::kMemory) {
+    options.schema_sql = schema;
+    options.replicate = replicate;
+    Open();
+  }
+
+  Executed Run(std::string sql, std::vector<cells::Value> values = {}) {
+    const SqlWrite write{std::move(sql), std::move(values)};
+    return Must((**this).Execute({&write, 1}));
+  }
+  Error RunError(std::string sql) {
+    const SqlWrite write{std::move(sql), {}};
+    const auto result = (**this).Execute({&write, 1});
+    EXPECT_FALSE(result.ok());
+    return result.error();
+  }
+
+  ChangesetsApplied Apply(const std::vector<SharedChangeset>& changesets) {
+    std::vector<IncomingChangeset> incoming;
+    for (const SharedChangeset& changeset : changesets) {
+      incoming.push_back({changeset, 0});
+    }
+    return Must((*this)->ApplyChangesets(incoming));
+  }
+  using StoreFixture::Apply;
+
+  std::vector<DocumentNotice> PullFrom(Replica& from, size_t bytes_target = 1 << 20) {
+    std::vector<DocumentNotice> notices;
+    for (const auto& [site, lacking] : changeset::Difference(from->seen(), (*this)->seen())) {
+      VersionRanges wanted = lacking;
+      std::vector<SharedChangeset> all;
+      while (true) {
+        ReplicaPage page = Must(from->ReadChangesets(site, wanted, bytes_target));
+        all.insert(all.end(), page.changesets.begin(), page.changesets.end());
+        wanted.Remove(page.settled);
+        if (!page.more) {
+          break;
+        }
+      }
+      ChangesetsApplied applied = Apply(all);
+      for (const ReplicaOutcome& outcome : applied.outcomes) {
+        EXPECT_EQ(outcome.fate, ReplicaFate::kApplied)
+            << (outcome.error.has_value() ? outcome.error->ToString() : "");
+      }
+      std::move(applied.notices.begin(), applied.notices.end(), std::back_inserter(notices));
+    }
+    return notices;
+  }
+
+  std::string Dump() {
+    Must((*this)->FlushProjections());
+    return Sql("SELECT * FROM note ORDER BY id") + "\n" + Sql("SELECT * FROM item ORDER BY id");
+  }
+};
+
+TEST(ReplicaStore, SqlWritesAreTransactions) {
+  Replica a;
+  const std::vector<SqlWrite> writes = {
+      {"INSERT INTO item VALUES (?1, ?2, ?3), (?4, 'y', 7)",
+       {cells::Value::Integer(1), cells::Value::Text("x"), cells::Value::Integer(5),
+        cells::Value::Integer(2)}},
+      {"UPDATE item SET size = size + 1", {}},
+      {"SELECT * FROM item", {}},
+      {"INSERT INTO scratch VALUES (1, 2)", {}},
+  };
+  const Executed executed = Must(a->Execute(writes));
+  EXPECT_THAT(executed.rows_changed, testing::ElementsAre(2, 2, 0, 1));
+  EXPECT_EQ(executed.version, 1);
+  EXPECT_EQ(a->own_version(), 1);
+  EXPECT_EQ(a.Run("INSERT INTO scratch VALUES (3, 4)").version, 0) << "it does not replicate";
+  EXPECT_EQ(a.Sql("SELECT * FROM item"), "1|x|6\n2|y|8");
+}
+
+TEST(ReplicaStore, SqlWritesAreAllOrNothing) {
+  Replica a;
+  const std::vector<SqlWrite> writes = {{"INSERT INTO item VALUES (1, 'x', 5)", {}},
+                                        {"INSERT INTO item VALUES (2, 'x', 500)", {}}};
+  const auto result = a->Execute(writes);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code(), ErrorCode::kConflict);
+  EXPECT_THAT(result.error().message(), testing::HasSubstr("statement 2"));
+  EXPECT_EQ(a.Sql("SELECT count(*) FROM item"), "0");
+  EXPECT_TRUE(a->seen().empty());
+  EXPECT_EQ(a.Run("INSERT INTO item VALUES (1, 'x', 5)").version, 1);
+}
+
+TEST(ReplicaStore, SqlWritesMayNotDoWhatOthersDo) {
+  Replica a;
+  for (const char* sql :
+       {"INSERT INTO note VALUES ('k', 't', 'b')", "DELETE FROM _merrow_source",
+        "UPDATE _merrow_site SET id = x'00'", "INSERT INTO merrow_cell_txn VALUES (1)", "COMMIT",
+        "SAVEPOINT s", "CREATE TABLE t (x)", "DROP TABLE item", "PRAGMA user_version = 3",
+        "ATTACH 'x' AS y", "SELECT merrow_cell_insert(1, 5)", "SELECT load_extension('x')",
+        "VACUUM", "INSERT INTO item VALUES (1, 'a', 1); DELETE FROM item", "", "-- nothing",
+        "SELEC 1", "INSERT INTO item VALUES (?1, 'x', 1)"}) {
+    const Error error = a.RunError(sql);
+    EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument) << sql << ": " << error.message();
+  }
+  EXPECT_THAT(a.RunError("UPDATE note SET title = 'x'").message(), testing::HasSubstr("CRDT_"));
+  EXPECT_EQ(a->own_version(), 0);
+}
+
+TEST(ReplicaStore, ASlowSqlWriteIsGivenUp) {
+  Replica a;
+  a.Close();
+  const SystemClock clock;
+  a.options.clock = &clock;
+  a.options.limits.sql_transaction_ms_max = 50;
+  a.Open();
+  const Error error = a.RunError(
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+      "INSERT INTO scratch SELECT i, i FROM n WHERE i < 0");
+  EXPECT_EQ(error.code(), ErrorCode::kCancelled) << error.message();
+  EXPECT_EQ(a.Run("INSERT INTO item VALUES (1, 'x', 5)").version, 1);
+}
+
+TEST(ReplicaStore, DocumentsAndRowsArriveTogether) {
+  Replica a, b, c;
+  Editor editor(1);
+  editor.Type("body", 0, "hello");
+  editor.Set("title", loro::Value("first"));
+  a.MustApply("note", "k", editor.Take());
+  a.Run("INSERT INTO item VALUES (1, 'x', 5)");
+  editor.Type("body", 5, " world");
+  a.MustApply("note", "k", editor.Take());
+  EXPECT_EQ(a->own_version(), 3);
+
+  const auto notices = b.PullFrom(a);
+  EXPECT_EQ(b.Dump(), "k|first|hello world\n1|x|5");
+  ASSERT_EQ(notices.size(), 1U);
+  EXPECT_EQ(notices[0].table, "note");
+  EXPECT_EQ(notices[0].key, "k");
+  EXPECT_TRUE(notices[0].applied.created);
+  EXPECT_NE(notices[0].applied.delta, nullptr);
+  EXPECT_EQ(notices[0].applied.after, editor.document().version());
+  EXPECT_EQ(b->seen(), a->seen());
+
+  // On through b, and back.
+  c.PullFrom(b);
+  EXPECT_EQ(c.Dump(), a.Dump());
+  Editor other(2);
+  other.Receive(Must(c->ReadSnapshot("note", "k")).bytes);
+  other.Type("body", 0, "oh, ");
+  c.MustApply("note", "k", other.Take());
+  b.PullFrom(c);
+  a.PullFrom(b);
+  EXPECT_EQ(a.Dump(), "k|first|oh, hello world\n1|x|5");
+  EXPECT_EQ(a->seen(), c->seen());
+}
+
+TEST(ReplicaStore, KeystrokesAreOneChangesetWhenTheyArePulled) {
+  Replica a;
+  Editor editor(1);
+  for (int i = 0; i < 50; ++i) {
+    editor.Type("body", static_cast<size_t>(i), "x");
+    a.MustApply("note", "k", editor.Take());
+  }
+  const ReplicaPage page = Must(a->ReadChangesets(a->own_site(), VersionRanges({0, 50}), 1 << 20));
+  ASSERT_EQ(page.changesets.size(), 1U);
+  ASSERT_EQ(page.changesets[0]->documents.size(), 1U);
+  EXPECT_LT(page.changesets[0]->documents[0].blocks.size(), 400U);
+}
+
+TEST(ReplicaStore, OpsWithoutWhatTheyFollowWait) {
+  Replica a, b;
+  Editor editor(1);
+  for (int i = 0; i < 3; ++i) {
+    editor.Type("body", 0, "x");
+    a.MustApply("note", "k", editor.Take());
+    a.Run("INSERT INTO item VALUES (" + std::to_string(i) + ", 'x', 5)");
+  }
+  const auto read = [&](VersionRange range) {
+    return Must(a->ReadChangesets(a->own_site(), VersionRanges(range), 1 << 20)).changesets.at(0);
+  };
+  // Document and row together or not at all.
+  const ChangesetsApplied late = b.Apply({read({4, 6})});
+  EXPECT_EQ(late.outcomes[0].fate, ReplicaFate::kWaiting);
+  EXPECT_TRUE(late.notices.empty());
+  EXPECT_EQ(b.Sql("SELECT count(*) FROM item"), "0");
+  EXPECT_TRUE(b->seen().empty());
+  // In one batch their order does not matter.
+  const ChangesetsApplied all = b.Apply({read({4, 6}), read({2, 4}), read({0, 2})});
+  for (const ReplicaOutcome& outcome : all.outcomes) {
+    EXPECT_EQ(outcome.fate, ReplicaFate::kApplied);
+  }
+  EXPECT_EQ(all.notices.size(), 3U);
+  EXPECT_EQ(b.Dump(), a.Dump());
+}
+
+TEST(ReplicaStore, WhatWasRefusedLeavesDocumentsAsTheyWere) {
+  Replica a(
+      "CREATE TABLE note (id TEXT PRIMARY KEY NOT NULL, title TEXT, body CRDT_TEXT);"
+      "CREATE TABLE item (id INTEGER PRIMARY KEY NOT NULL, name TEXT, size INTEGER);");
+  Replica b;
+  Editor editor(1);
+  editor.Type("body", 0, "x");
+  a.MustApply("note", "k", editor.Take());
+  b.PullFrom(a);
+  editor.Type("body", 0, "y");
+  a.MustApply("note", "k", editor.Take());
+  a.Run("INSERT INTO item VALUES (1, 'x', 500)");
+  // Both in one changeset, and the row breaks a rule of b.
+  const ReplicaPage page = Must(a->ReadChangesets(a->own_site(), VersionRanges({1, 3}), 1 << 20));
+  ASSERT_EQ(page.changesets.size(), 1U);
+  const ChangesetsApplied applied = b.Apply(page.changesets);
+  EXPECT_EQ(applied.outcomes[0].fate, ReplicaFate::kRefused);
+  EXPECT_TRUE(applied.notices.empty());
+  EXPECT_EQ(b.Dump(), "k|NULL|x\n");
+  // The document alone is fine.
+  b.Apply(Must(a->ReadChangesets(a->own_site(), VersionRanges({1, 2}), 1 << 20)).changesets);
+  EXPECT_EQ(b.Dump(), "k|NULL|yx\n");
+  b->CheckInvariants();
+}
+
+TEST(ReplicaStore, PublishedTransactionsAreThoseThatWereCommitted) {
+  Replica a, b;
+  a.Run("INSERT INTO item VALUES (1, 'x', 5)");
+  a->KeepPublished(true);
+  Editor editor(1);
+  editor.Type("body", 0, "x");
+  a.MustApply("note", "k", editor.Take());
+  EXPECT_EQ(a.RunError("INSERT INTO item VALUES (1, 'x', 5)").code(), ErrorCode::kConflict);
+  a.Run("DELETE FROM item");
+  const std::vector<SharedChangeset> published = a->TakePublished();
+  ASSERT_EQ(published.size(), 2U);
+  EXPECT_EQ(published[0]->cells.version, 2);
+  EXPECT_EQ(published[0]->cells.previous, 1);
+  EXPECT_EQ(published[0]->documents.size(), 1U);
+  EXPECT_EQ(published[1]->cells.rows.size(), 1U);
+  EXPECT_TRUE(a->TakePublished().empty());
+  b.PullFrom(a);
+  EXPECT_TRUE(a->TakePublished().empty()) << "what is merged is not published again";
+}
+
+TEST(ReplicaStore, AnExistingFileCountsAsPublished) {
+  Replica a(kSchema, /*replicate=*/false);
+  Editor editor(1);
+  editor.Type("body", 0, "old");
+  a.MustApply("note", "k", editor.Take());
+  Editor second(2);
+  second.Type("body", 0, "older");
+  a.MustApply("note", "l", second.Take());
+  EXPECT_EQ(a.Sql("SELECT count(*) FROM sqlite_schema WHERE name LIKE '_merrow_s%'"), "1");
+  a.options.replicate = true;
+  a.Reopen();
+  Replica b;
+  b.PullFrom(a);
+  EXPECT_EQ(b.Dump(), a.Dump());
+  // It stays on.
+  a.options.replicate = false;
+  a.Reopen();
+  editor.Type("body", 0, "not so ");
+  a.MustApply("note", "k", editor.Take());
+  b.PullFrom(a);
+  EXPECT_EQ(b.Dump(), "k|NULL|not so old\nl|NULL|older\n");
+}
+
+TEST(ReplicaStore, ASchemaThatArrivesLaterTakesWhatWaited) {
+  Replica a;
+  Replica b("CREATE TABLE item (id INTEGER PRIMARY KEY NOT NULL, name TEXT);");
+  Editor editor(1);
+  editor.Type("body", 0, "text");
+  a.MustApply("note", "k", editor.Take());
+  a.Run("INSERT INTO item VALUES (1, 'x', 5)");
+  b.PullFrom(a);
+  EXPECT_EQ(b.Sql("SELECT * FROM item"), "1|x");
+  EXPECT_EQ(b->seen(), a->seen());
+  b.options.schema_sql =
+      "CREATE TABLE item (id INTEGER PRIMARY KEY NOT NULL, name TEXT, size INTEGER);"
+      "CREATE TABLE note (id TEXT PRIMARY KEY NOT NULL, title TEXT, body CRDT_TEXT);";
+  b.Reopen();
+  EXPECT_EQ(b.Dump(), a.Dump());
+  Replica c;
+  c.PullFrom(b);
+  EXPECT_EQ(c.Dump(), a.Dump());
+}
+
+TEST(ReplicaStore, ATableThatCannotMergeIsRefusedByName) {
+  StoreFixture store(DirKind::kMemory);
+  store.options.schema_sql = "CREATE TABLE t (id INTEGER PRIMARY KEY NOT NULL, v TEXT UNIQUE);";
+  store.options.replicate = true;
+  const Status opened = store.TryOpen();
+  ASSERT_FALSE(opened.ok());
+  EXPECT_THAT(opened.error().message(), testing::HasSubstr("table t"));
+  store.options.replicate = false;
+  store.Open();
+}
+
+}  // namespace
+}  // namespace merrow::store
