@@ -47,7 +47,10 @@ constexpr std::string_view kMergeEqualValues = "merge-equal-values";
 void Track(sqlite3_context* context, int count, sqlite3_value** values) {
   GuardFunction(context, [&]() -> Status {
     MERROW_ASSIGN(const std::string table, TableArgument(count, values));
-    MERROW_TRY(StoreOf(context).Track(table));
+    MERROW_ASSIGN(store::CellSavepoint savepoint,
+                  store::CellSavepoint::Begin(StoreOf(context).db()));
+    MERROW_TRY(CaptureOf(context).Track(table));
+    MERROW_TRY(savepoint.Release());
     SetResult(context, cells::ValueView::Text("OK"));
     return {};
   });
@@ -56,7 +59,10 @@ void Track(sqlite3_context* context, int count, sqlite3_value** values) {
 void Untrack(sqlite3_context* context, int count, sqlite3_value** values) {
   GuardFunction(context, [&]() -> Status {
     MERROW_ASSIGN(const std::string table, TableArgument(count, values));
-    MERROW_TRY(StoreOf(context).Untrack(table));
+    MERROW_ASSIGN(store::CellSavepoint savepoint,
+                  store::CellSavepoint::Begin(StoreOf(context).db()));
+    MERROW_TRY(CaptureOf(context).Untrack(table));
+    MERROW_TRY(savepoint.Release());
     SetResult(context, cells::ValueView::Text("OK"));
     return {};
   });

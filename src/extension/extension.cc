@@ -12,6 +12,7 @@
 // Loading writes nothing to the database; the first table that is tracked does.
 #include "extension/extension.h"
 
+#include "base/clock.h"
 #include "store/cell_guard.h"
 
 SQLITE_EXTENSION_INIT1
@@ -27,9 +28,17 @@ Status Register(sqlite3* db) {
                        sqlite3_libversion());
   }
   MERROW_ASSIGN(store::CellStore* const store, store::CellStore::Attach(db));
+  static SystemClock clock;
+  static SystemRandom random;
+  store::DocumentCaptureOptions options;
+  options.clock = &clock;
+  options.random = &random;
+  MERROW_TRY(store::DocumentCapture::Attach(*store, options));
   MERROW_TRY(RegisterChanges(*store));
   MERROW_TRY(RegisterDatabaseFunctions(*store));
   MERROW_TRY(RegisterSchemaFunctions(*store));
+  MERROW_TRY(RegisterDocuments(*store));
+  MERROW_TRY(RegisterChangesets(*store));
   MERROW_TRY(RegisterOrdering(*store));
   return RegisterPacking(*store);
 }

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "store/cell_store.h"
+#include "store/document_capture.h"
 
 namespace merrow::extension {
 
@@ -26,6 +27,10 @@ Status RegisterChanges(store::CellStore& store);
 Status RegisterDatabaseFunctions(store::CellStore& store);
 /// crsql_begin_alter, crsql_automigrate, merrow_take_over and the like.
 Status RegisterSchemaFunctions(store::CellStore& store);
+/// merrow_document_import and the other functions about a document.
+Status RegisterDocuments(store::CellStore& store);
+/// merrow_changeset, merrow_apply and merrow_versions.
+Status RegisterChangesets(store::CellStore& store);
 /// crsql_fract_as_ordered and crsql_fract_key_between.
 Status RegisterOrdering(store::CellStore& store);
 /// crsql_pack_columns and the table-valued crsql_unpack_columns.
@@ -34,6 +39,11 @@ Status RegisterPacking(store::CellStore& store);
 /// The store of the connection in which `context` runs. REQUIRES: registered by AddFunction
 inline store::CellStore& StoreOf(sqlite3_context* context) {
   return *static_cast<store::CellStore*>(sqlite3_user_data(context));
+}
+
+/// The document tables of that connection. REQUIRES: as above
+inline store::DocumentCapture& CaptureOf(sqlite3_context* context) {
+  return *static_cast<store::DocumentCapture*>(StoreOf(context).listener());
 }
 
 /// The table that `[schema,] table` names, which must be in main.

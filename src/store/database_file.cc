@@ -195,6 +195,20 @@ Status InitializeFormat(Database& database) {
   return database.Execute(kCreateTables);
 }
 
+Status CreateDocumentTables(Database& database) {
+  MERROW_ASSIGN(const int64_t application, database.QueryInt("PRAGMA main.application_id"));
+  MERROW_ASSIGN(const int64_t version, database.QueryInt("PRAGMA main.user_version"));
+  if (application == 0 && version == 0) {
+    return InitializeFormat(database);
+  }
+  if (application == kApplicationId && version > kFormatVersion) {
+    return Unsupported("the database has format " + std::to_string(version) +
+                       ", from a newer Merrow; this one reads up to " +
+                       std::to_string(kFormatVersion));
+  }
+  return database.Execute(kCreateTables);
+}
+
 Result<std::vector<std::string>> ApplySchema(Database& database, const Schema& schema) {
   MERROW_TRY(CheckNoTableDropped(database, schema));
   std::vector<std::string> extended;

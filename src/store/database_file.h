@@ -50,6 +50,10 @@ Result<std::unique_ptr<Database>> OpenDatabaseFile(const std::string& path, int 
 /// In the caller's transaction: marks a new file as Merrow's and creates Merrow's tables in it.
 Status InitializeFormat(Database& database);
 
+/// In the caller's transaction: creates Merrow's tables for documents in somebody else's database.
+/// It is marked as Merrow's too, so that a server can open it, unless its marks are in use.
+Status CreateDocumentTables(Database& database);
+
 /// In the caller's transaction: creates what the schema has and the file has not, and adds columns.
 /// Invalid argument if a table or column was dropped or changed. Gives the names of the document
 /// tables that have new columns.

@@ -6,7 +6,11 @@ set(MERROW_DOCUMENT_SOURCES
     create_table.cc
     database_file.cc
     document_cache.cc
+    document_capture.cc
+    document_capture_exchange.cc
     document_log.cc
+    document_rows.cc
+    document_rows_table.cc
     file_lock.cc
     projection.cc
     row_edit.cc
@@ -18,7 +22,7 @@ set(MERROW_DOCUMENT_SOURCES
 list(TRANSFORM MERROW_DOCUMENT_SOURCES PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 set(MERROW_DOCUMENT_SOURCES ${MERROW_DOCUMENT_SOURCES} CACHE INTERNAL "Document rows, for merrow.so too")
 merrow_library(store_documents SOURCES ${MERROW_DOCUMENT_SOURCES}
-               DEPENDS merrow_store_cells merrow_loro PkgConfig::SQLITE3)
+               DEPENDS merrow_store_replica merrow_store_cells merrow_loro PkgConfig::SQLITE3)
 merrow_test(store_documents_test SOURCES ${CMAKE_CURRENT_LIST_DIR}/row_edit_test.cc
                                          ${CMAKE_CURRENT_LIST_DIR}/row_edit_diff_prop_test.cc
             DEPENDS merrow_store_documents)

@@ -42,10 +42,19 @@ void WriteOwner(int descriptor) {
   }
 }
 
+std::string LockPath(const std::string& database_path) {
+  return RealPath(database_path) + "-merrow-lock";
+}
+
+Error HeldByAnother(const std::string& database_path, int descriptor) {
+  return Busy("another merrow process (" + ReadOwner(descriptor) + ") has " + database_path +
+              " open; one at a time may write it");
+}
+
 }  // namespace
 
 Result<FileLock> FileLock::Acquire(const std::string& database_path) {
-  const std::string path = RealPath(database_path) + "-merrow-lock";
+  const std::string path = LockPath(database_path);
   const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (descriptor < 0) {
     return IoError("cannot open the lock file " + path + ": " + SystemMessage(errno));
@@ -53,13 +62,20 @@ Result<FileLock> FileLock::Acquire(const std::string& database_path) {
   FileLock lock(descriptor);
   if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK) {
-      return Busy("another merrow process (" + ReadOwner(descriptor) + ") has " + database_path +
-                  " open; one at a time may write it");
+      return HeldByAnother(database_path, descriptor);
     }
     return IoError("cannot lock " + path + ": " + SystemMessage(errno));
   }
   WriteOwner(descriptor);
   return lock;
+}
+
+Status FileLock::CheckFree(const std::string& database_path) {
+  const FileLock file(::open(LockPath(database_path).c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.descriptor_ < 0 || ::flock(file.descriptor_, LOCK_SH | LOCK_NB) == 0) {
+    return {};
+  }
+  return HeldByAnother(database_path, file.descriptor_);
 }
 
 FileLock::FileLock(FileLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}

@@ -202,7 +202,8 @@ Result<bool> HasWatchers(Database& database, const std::string& table) {
   MERROW_ASSIGN(
       Statement statement,
       database.Prepare("SELECT type, sql FROM sqlite_schema "
-                       "WHERE tbl_name = ?1 COLLATE NOCASE AND type IN ('table', 'trigger')"));
+                       "WHERE tbl_name = ?1 COLLATE NOCASE AND (type = 'table' OR (type = "
+                       "'trigger' AND name NOT LIKE '\\_merrow\\_%' ESCAPE '\\'))"));
   statement.BindText(1, table);
   while (true) {
     MERROW_ASSIGN(const bool row, statement.Step());

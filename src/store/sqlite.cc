@@ -144,7 +144,7 @@ Result<std::unique_ptr<Database>> Database::Open(const std::string& path, int fl
   sqlite3* handle = nullptr;
   const int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
   // SQLite gives a handle even when it fails, for the message.
-  std::unique_ptr<Database> database(new Database(handle));
+  std::unique_ptr<Database> database(new Database(handle, /*is_ours=*/true));
   if (code != SQLITE_OK) {
     const std::string why = handle == nullptr ? "out of memory" : sqlite3_errmsg(handle);
     return Error(ErrorCodeOfSqlite(code), "cannot open " + path + ": " + why);
@@ -153,12 +153,25 @@ Result<std::unique_ptr<Database>> Database::Open(const std::string& path, int fl
   return database;
 }
 
+std::unique_ptr<Database> Database::Borrow(sqlite3* handle) {
+  return std::unique_ptr<Database>(new Database(handle, /*is_ours=*/false));
+}
+
 Database::~Database() {
-  for (auto& [sql, cached] : cache_) {
-    MERROW_CHECK(!cached->in_use);
-    sqlite3_finalize(cached->handle);
+  FinalizeStatements();
+  MERROW_CHECK(cache_.empty());
+  if (is_ours_) {
+    MERROW_CHECK(sqlite3_close(handle_) == SQLITE_OK);
   }
-  MERROW_CHECK(sqlite3_close(handle_) == SQLITE_OK);
+}
+
+void Database::FinalizeStatements() {
+  std::erase_if(cache_, [](const auto& entry) {
+    if (!entry.second->in_use) {
+      sqlite3_finalize(entry.second->handle);
+    }
+    return !entry.second->in_use;
+  });
 }
 
 Result<sqlite3_stmt*> Database::Compile(std::string_view sql, unsigned flags) {

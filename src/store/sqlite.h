@@ -8,8 +8,6 @@
 
 #pragma once
 
-#include <sqlite3.h>
-
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -18,6 +16,7 @@
 
 #include "base/bytes.h"
 #include "merrow/result.h"
+#include "store/sqlite_api.h"
 
 namespace merrow::store {
 
@@ -72,6 +71,9 @@ class Database {
  public:
   /// `flags` as for sqlite3_open_v2.
   static Result<std::unique_ptr<Database>> Open(const std::string& path, int flags);
+  /// On a connection that belongs to somebody else, who does not close it before this is gone or
+  /// FinalizeStatements() was called.
+  static std::unique_ptr<Database> Borrow(sqlite3* handle);
   ~Database();
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
@@ -82,11 +84,11 @@ class Database {
   Status Execute(const std::string& sql);
   /// The first column of the first row; not found if there is no row.
   Result<int64_t> QueryInt(std::string_view sql);
+  /// Empties the cache. Statements in use stay until they are given back.
+  void FinalizeStatements();
 
   /// False inside a transaction.
   bool autocommit() const { return sqlite3_get_autocommit(handle_) != 0; }
-  /// Rows changed by the last statement.
-  int64_t changes() const { return sqlite3_changes64(handle_); }
   sqlite3* handle() const { return handle_; }
 
   /// What SQLite says about its last failure, as an Error that names `sql`.
@@ -98,10 +100,11 @@ class Database {
     bool in_use = false;
   };
 
-  explicit Database(sqlite3* handle) : handle_(handle) {}
+  Database(sqlite3* handle, bool is_ours) : handle_(handle), is_ours_(is_ours) {}
   Result<sqlite3_stmt*> Compile(std::string_view sql, unsigned flags);
 
   sqlite3* handle_;
+  const bool is_ours_;
   std::unordered_map<std::string, std::unique_ptr<Cached>> cache_;
 };
 

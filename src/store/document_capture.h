@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Document capture: the joint between SQLite and document rows on a connection with a CellStore, in
+// merrow.so and in the `merrow changes` commands. A transaction of theirs:
+//
+//     UPDATE note SET ...
+//       trigger _merrow_document_1_update -> merrow_document_update(1, key)   a key in memory
+//     COMMIT
+//       xSync of merrow_cell_txn -> BeforeCommit                 each key: row against document,
+//                                                                ops into the log (document_rows.h)
+//       replica log, then clocks                                 the same transaction
+//
+// The keys may be more than what was written, because a row that shows its document makes no ops:
+// so they are kept as they are when a savepoint is rolled back.
+//
+// The replica log is kept once the database has its tables, which they get when changesets are
+// asked for or applied for the first time. What was written before counts as transactions of this
+// site.
+
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "store/cell_store.h"
+#include "store/document_rows.h"
+#include "store/file_lock.h"
+#include "store/replica_log.h"
+#include "store/sqlite.h"
+
+namespace merrow::store {
+
+/// Whom triggers of document tables tell that SQL wrote a row.
+class DocumentEvents {
+ public:
+  virtual ~DocumentEvents() = default;
+  /// `key`: of the row as it is now. An error fails the statement.
+  virtual Status RowWritten(int64_t table_id, std::string_view key) = 0;
+  /// Merrow itself is writing: nothing is captured or refused.
+  virtual bool is_writing() const = 0;
+};
+
+/// Registers what the triggers call: merrow_document_insert, _update and _delete. `events` must
+/// outlive the connection.
+Status RegisterDocumentFunctions(sqlite3* db, DocumentEvents* events);
+
+struct DocumentCaptureOptions {
+  /// Must outlive the connection, both.
+  const Clock* clock = nullptr;
+  Random* random = nullptr;
+  /// Transactions are refused as busy while a server has the file.
+  bool heed_server = true;
+  DocumentRowsLimits limits;
+};
+
+class DocumentCapture final : public TransactionListener, public DocumentEvents {
+ public:
+  /// Makes document tables of the store's connection work; the store owns it.
+  static Result<DocumentCapture*> Attach(CellStore& store, const DocumentCaptureOptions& options);
+  ~DocumentCapture() override;
+
+  CellStore& store() { return store_; }
+  DocumentRows& rows() { return rows_; }
+
+  /// Tracks a table of either kind. In the caller's savepoint.
+  Status Track(const std::string& table);
+  Status Untrack(const std::string& table);
+
+  /// Makes rows() what the database is, with what SQL wrote in this transaction.
+  Status Settle();
+  /// In the caller's transaction, which is joined: the replica log, made if it is not there.
+  Result<ReplicaLog*> Log();
+
+  // --- Exchange, as changeset files. In the caller's savepoint; all or nothing.
+
+  /// What this database has seen of every site. Invalid argument if the transaction wrote before,
+  /// as with the next one: others must not rely on what may be undone.
+  Result<changeset::SiteVersions> Versions();
+  struct Exported {
+    Bytes file;
+    size_t changesets = 0;
+  };
+  /// What is here and not in `since`.
+  Result<Exported> ExportChanges(const changeset::SiteVersions& since);
+  struct AppliedChanges {
+    size_t changesets = 0;  // that were not known yet
+    size_t known = 0;
+    int64_t rows = 0;  // rows and documents that changed
+  };
+  /// Merges every changeset of the files, in whatever order they depend on each other. Errors name
+  /// the changeset: conflict if one follows ops of a document that are not here.
+  Result<AppliedChanges> ApplyChanges(std::span<const BytesView> files);
+
+  // --- TransactionListener.
+  Status BeforeCommit() override;
+  void Committed() override;
+  void RolledBack() override;
+  void FinalizeStatements() override;
+
+  // --- DocumentEvents.
+  Status RowWritten(int64_t table_id, std::string_view key) override;
+  bool is_writing() const override { return rows_.is_writing(); }
+
+ private:
+  DocumentCapture(CellStore& store, const DocumentCaptureOptions& options);
+
+  Status Refresh();
+  Status CheckNoServer();
+  Status CapturePending();
+  Result<bool> HasLog();
+  Status NoteOps(ReplicaLog& log);
+  Result<ReplicaLog*> LogOfCommitted();
+
+  CellStore& store_;
+  const DocumentCaptureOptions options_;
+  std::unique_ptr<Database> database_;
+  DocumentRows rows_;
+  using Row = std::pair<int64_t, std::string>;  // table id and key
+  std::set<Row> pending_;
+  /// What was captured before the commit, because somebody read documents: a savepoint that is
+  /// rolled back makes it pending again.
+  std::set<Row> captured_;
+  std::unique_ptr<ReplicaLog> log_;
+};
+
+}  // namespace merrow::store

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The tables of document_rows.h: reading what they are, tracking and untracking them.
+#include "store/document_rows_table.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/bytes.h"
+#include "cells/packed_key.h"
+#include "store/cell_statement.h"
+#include "store/database_file.h"
+
+namespace merrow::store {
+namespace {
+
+/// To be raised when row_edit.h makes other ops of a new row than it did. DO NOT CHANGE otherwise:
+/// equal peers must mean equal ops.
+constexpr std::string_view kContentVersion = "merrow row 1";
+
+std::string Trigger(int64_t table_id, std::string_view event) {
+  return QuoteIdentifier("_merrow_document_" + std::to_string(table_id) + "_" + std::string(event));
+}
+
+}  // namespace
+
+bool SameTableName(std::string_view a, std::string_view b) {
+  return a.size() == b.size() &&
+         sqlite3_strnicmp(a.data(), b.data(), static_cast<int>(a.size())) == 0;
+}
+
+Status CheckDocumentKey(std::string_view key, size_t bytes_max) {
+  if (key.empty() || key.size() > bytes_max || !IsUtf8(key) ||
+      key.find('\0') != std::string_view::npos) {
+    return InvalidArgument("a key must be UTF-8 without zero bytes, from 1 to " +
+                           std::to_string(bytes_max) + " bytes long (" +
+                           std::to_string(key.size()) + ")");
+  }
+  return {};
+}
+
+loro::PeerId ContentPeer(const Table& table, std::span<const cells::ValueView> row) {
+  Bytes content(kContentVersion);
+  cells::AppendPackedColumn(cells::ValueView::Text(table.name), content);
+  for (size_t i = 0; i < row.size(); ++i) {
+    cells::AppendPackedColumn(cells::ValueView::Text(table.columns[i].name), content);
+    cells::AppendPackedColumn(row[i], content);
+  }
+  const uint64_t hash = XXH3_64bits(content.data(), content.size());
+  return hash == loro::kNoPeer ? 0 : hash;
+}
+
+// --- Reading.
+
+Status DocumentRows::LoadTables() {
+  tables_.clear();
+  MERROW_ASSIGN(const int64_t exists,
+                database_.QueryInt("SELECT count(*) FROM main.sqlite_schema WHERE type = 'table' "
+                                   "AND name IN ('_merrow_table', '_merrow_document')"));
+  if (exists != 2) {
+    return {};
+  }
+  std::vector<std::string> definitions;
+  {
+    MERROW_ASSIGN(Statement statement,
+                  database_.Prepare("SELECT t.id, t.name, s.sql FROM main._merrow_table t LEFT "
+                                    "JOIN main.sqlite_schema s ON s.type = 'table' AND s.name = "
+                                    "t.name COLLATE NOCASE ORDER BY t.id"));
+    while (true) {
+      MERROW_ASSIGN(const bool row, statement.Step());
+      if (!row) break;
+      auto table = std::make_unique<TableState>();
+      table->id = statement.Int(0);
+      table->name = statement.Text(1);
+      definitions.emplace_back(statement.Text(2));
+      tables_.push_back(std::move(table));
+    }
+  }
+  for (size_t i = 0; i < tables_.size(); ++i) {
+    TableState& table = *tables_[i];
+    table.usable = definitions[i].empty()
+                       ? Status(NotFound("document table " + table.name + " is not there"))
+                       : LoadTable(definitions[i], &table);
+  }
+  return {};
+}
+
+Status DocumentRows::LoadTable(const std::string& sql, TableState* table) {
+  MERROW_ASSIGN(const Schema schema, Schema::Parse(sql));
+  if (schema.tables().size() != 1) {
+    return InvalidArgument("table " + table->name + " has no CRDT_ column any more");
+  }
+  table->table = std::make_unique<const Table>(schema.tables()[0]);
+  table->name = table->table->name;
+  const std::string key = QuoteIdentifier(table->table->key().name);
+  const std::string from = " FROM main." + QuoteIdentifier(table->name) + " WHERE " + key;
+  std::vector<cells::Value> defaults;
+  std::string columns;
+  for (const Column& column : table->table->columns) {
+    columns += (columns.empty() ? "" : ", ") + QuoteIdentifier(column.name);
+    if (column.default_sql.empty()) {
+      defaults.emplace_back();
+      continue;
+    }
+    MERROW_ASSIGN(Statement value, database_.Prepare("SELECT " + column.default_sql));
+    MERROW_TRY(value.Step());
+    defaults.emplace_back(ColumnValue(value.handle(), 0));
+  }
+  table->read_sql = "SELECT " + columns + from + " = ?1";
+  table->page_sql =
+      "SELECT " + key + from + " > ?1 ORDER BY 1 LIMIT " + std::to_string(kDocumentKeysPerPage);
+  MERROW_ASSIGN(table->projection, Projection::Make(database_, *table->table));
+  table->editor.emplace(*table->table, std::move(defaults));
+  return {};
+}
+
+Result<bool> DocumentRows::HasCrdtColumns(const std::string& table) {
+  MERROW_ASSIGN(Statement statement,
+                database_.Prepare("SELECT EXISTS (SELECT 1 FROM pragma_table_xinfo(?1, 'main') "
+                                  "WHERE type LIKE 'CRDT\\_%' ESCAPE '\\')"));
+  statement.BindText(1, table);
+  MERROW_ASSIGN(const bool row, statement.Step());
+  return row && statement.Int(0) != 0;
+}
+
+// --- Tracking.
+
+Status DocumentRows::CreateTables() {
+  MERROW_ASSIGN(const int64_t exists,
+                database_.QueryInt("SELECT count(*) FROM main.sqlite_schema WHERE type = 'table' "
+                                   "AND name = '_merrow_document'"));
+  if (exists != 0) {
+    return {};
+  }
+  return CreateDocumentTables(database_);
+}
+
+Status DocumentRows::CreateTriggers(const TableState& table) {
+  const std::string id = std::to_string(table.id);
+  const std::string key = QuoteIdentifier(table.table->key().name);
+  const struct {
+    const char* event;
+    const char* when;
+    std::string arguments;
+  } triggers[] = {{"insert", "AFTER INSERT", "NEW." + key},
+                  {"update", "AFTER UPDATE", "NEW." + key + ", OLD." + key},
+                  {"delete", "BEFORE DELETE", "OLD." + key}};
+  for (const auto& trigger : triggers) {
+    const std::string name = Trigger(table.id, trigger.event);
+    MERROW_TRY(database_.Execute("DROP TRIGGER IF EXISTS main." + name + "; CREATE TRIGGER main." +
+                                 name + " " + trigger.when + " ON " + QuoteIdentifier(table.name) +
+                                 " BEGIN SELECT merrow_document_" + trigger.event + "(" + id +
+                                 ", " + trigger.arguments + "); END"));
+  }
+  return {};
+}
+
+Status DocumentRows::Track(const std::string& name) {
+  MERROW_TRY(CreateTables());
+  MERROW_TRY(Refresh());
+  const bool was_tracked = FindTable(name).has_value();
+  if (!was_tracked) {
+    MERROW_ASSIGN(Statement insert,
+                  database_.Prepare("INSERT INTO main._merrow_table (name) SELECT name FROM "
+                                    "main.sqlite_schema WHERE type = 'table' AND name = ?1 "
+                                    "COLLATE NOCASE"));
+    insert.BindText(1, name);
+    MERROW_TRY(insert.Run());
+    schema_version_ = -1;
+    MERROW_TRY(Refresh());
+  }
+  const std::optional<size_t> found = FindTable(name);
+  if (!found.has_value()) {
+    return NotFound("there is no table " + name);
+  }
+  const TableState& table = *tables_[*found];
+  MERROW_TRY(table.usable);
+  MERROW_TRY(CreateTriggers(table));
+  MERROW_TRY(Refresh());
+  if (was_tracked) {
+    return ProjectAll(*found);
+  }
+  MERROW_ASSIGN(
+      const int64_t bad_keys,
+      database_.QueryInt("SELECT EXISTS (SELECT 1 FROM main." + QuoteIdentifier(name) +
+                         " WHERE typeof(" + QuoteIdentifier(tables_[*found]->table->key().name) +
+                         ") <> 'text')"));
+  if (bad_keys != 0) {
+    return InvalidArgument("table " + name + ": the key of every row must be text");
+  }
+  return CaptureAll(*found);
+}
+
+Status DocumentRows::Untrack(const std::string& name) {
+  const std::optional<size_t> found = FindTable(name);
+  if (!found.has_value()) {
+    return NotFound("table " + name + " is not tracked");
+  }
+  const int64_t table_id = tables_[*found]->id;
+  const std::string id = std::to_string(table_id);
+  std::string sql;
+  for (const char* event : {"insert", "update", "delete"}) {
+    sql += "DROP TRIGGER IF EXISTS main." + Trigger(table_id, event) + ";";
+  }
+  const std::string documents =
+      "(SELECT id FROM main._merrow_document WHERE table_id = " + id + ")";
+  sql += "DELETE FROM main._merrow_log WHERE id >> 24 IN " + documents +
+         "; DELETE FROM main._merrow_stale WHERE table_id = " + id +
+         "; DELETE FROM main._merrow_document WHERE table_id = " + id +
+         "; DELETE FROM main._merrow_table WHERE id = " + id;
+  MERROW_TRY(database_.Execute(sql));
+  ResetMemory();
+  MERROW_TRY(Refresh());
+  return {};
+}
+
+}  // namespace merrow::store

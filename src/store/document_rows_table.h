@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What document_rows.h knows of a document table.
+
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "store/document_rows.h"
+
+namespace merrow::store {
+
+/// Documents that one page of a scan over a whole table takes.
+inline constexpr int64_t kDocumentKeysPerPage = 256;
+
+struct DocumentRows::TableState {
+  int64_t id = 0;  // in _merrow_table
+  std::string name;
+  /// Why nothing can be done with the table, if so; then there is no more than the above.
+  Status usable;
+  std::unique_ptr<const Table> table;
+  std::optional<Projection> projection;
+  std::optional<RowEditor> editor;
+  std::string read_sql;  // all columns of a row
+  std::string page_sql;  // keys after one, in order
+};
+
+/// Names of tables do not differ by the case of ASCII letters.
+bool SameTableName(std::string_view a, std::string_view b);
+
+/// Invalid argument unless it is one that a document can have.
+Status CheckDocumentKey(std::string_view key, size_t bytes_max);
+
+/// The peer of a document that is made of a row from before its table was tracked. Rows that are
+/// the same make the same ops, so that copies of a database that were tracked apart from each other
+/// can merge without having everything twice.
+loro::PeerId ContentPeer(const Table& table, std::span<const cells::ValueView> row);
+
+}  // namespace merrow::store
