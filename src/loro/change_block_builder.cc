@@ -2,22 +2,14 @@
 //
 // Building of change blocks (layout: change_block.cc).
 //
-// While ops are added, keys and peers are interned in the order in which Loro's writer registers
-// them, and payloads that hold values are written with their final key indexes. What Loro registers
-// after all ops (names and peers of containers, peers of dependencies) and what depends on all ops
-// (tree positions are sorted) is settled by Encode, in copies, so that the builder can go on.
-//
-// Invariants:
-//   (1) Payloads stand end to end in arena_, in the order of their ops; so the last op's payload,
-//       if it has one, can grow in place.
-//   (2) Every change has at least one op. One that was begun and has none is kept aside.
+// Ops are merged into runs as they come; a change that was begun and has no op yet is kept aside.
 
 #include <algorithm>
 #include <limits>
 #include <optional>
 
 #include "loro/change_block.h"
-#include "loro/columns.h"
+#include "loro/change_block_encoder.h"
 #include "loro/op_tag.h"
 #include "loro/utf8.h"
 #include "loro/value_codec.h"
@@ -31,81 +23,6 @@ constexpr size_t kOpBytes = 6;
 constexpr size_t kChangeBytes = 8;
 constexpr size_t kContainerBytes = 5;
 constexpr size_t kBlockBytes = 40;
-
-size_t Hash(PeerId peer) { return static_cast<size_t>(peer * 0x9E3779B97F4A7C15U >> 20); }
-size_t Hash(std::string_view text) { return std::hash<std::string_view>()(text); }
-size_t Hash(const ContainerId& id) { return ContainerIdHash()(id); }
-
-/// Distinct values in the order in which they came. Few values are searched one by one, more
-/// through an open-addressing index.
-template <typename T, typename View>
-class Interned {
- public:
-  const std::vector<T>& values() const { return values_; }
-
-  std::optional<uint32_t> Find(const View& value) const {
-    if (slots_.empty()) {
-      for (size_t i = values_.size(); i-- > 0;) {
-        if (values_[i] == value) return static_cast<uint32_t>(i);
-      }
-      return std::nullopt;
-    }
-    const uint32_t entry = slots_[SlotOf(value)];
-    if (entry == 0) return std::nullopt;
-    return entry - 1;
-  }
-
-  uint32_t Intern(const View& value) {
-    if (const std::optional<uint32_t> found = Find(value)) return *found;
-    values_.emplace_back(value);
-    if (values_.size() > kSearchedMax && values_.size() * 2 > slots_.size()) {
-      Rehash();
-    } else if (!slots_.empty()) {
-      slots_[SlotOf(value)] = static_cast<uint32_t>(values_.size());
-    }
-    return static_cast<uint32_t>(values_.size() - 1);
-  }
-
- private:
-  static constexpr size_t kSearchedMax = 8;
-
-  /// The slot that holds `value`, or the empty one where it would go.
-  size_t SlotOf(const View& value) const {
-    const size_t mask = slots_.size() - 1;
-    size_t slot = Hash(value) & mask;
-    while (slots_[slot] != 0 && !(values_[slots_[slot] - 1] == value)) slot = (slot + 1) & mask;
-    return slot;
-  }
-  void Rehash() {
-    slots_.assign(std::max(slots_.size() * 2, kSearchedMax * 4), 0);
-    for (size_t i = 0; i < values_.size(); ++i) {
-      slots_[SlotOf(values_[i])] = static_cast<uint32_t>(i + 1);
-    }
-  }
-
-  std::vector<T> values_;
-  std::vector<uint32_t> slots_;  // index + 1, or 0; a power of two of them
-};
-
-using Peers = Interned<PeerId, PeerId>;
-using Containers = Interned<ContainerId, ContainerId>;
-using Positions = Interned<Bytes, BytesView>;
-
-class Keys final : public KeyInterner {
- public:
-  uint32_t Intern(std::string_view key) override {
-    const size_t count = table_.values().size();
-    const uint32_t index = table_.Intern(key);
-    if (table_.values().size() > count) bytes_ += key.size() + 1;
-    return index;
-  }
-  const std::vector<std::string>& values() const { return table_.values(); }
-  size_t bytes() const { return bytes_; }
-
- private:
-  Interned<std::string, std::string_view> table_;
-  size_t bytes_ = 0;
-};
 
 bool IsBackward(const Op& op) { return op.signed_length < 0; }
 
@@ -160,34 +77,10 @@ std::span<const Op> OpsOf(std::span<const Op> ops, Counter from, Counter to) {
   return {begin, end};
 }
 
-void AppendPeers(ByteWriter& writer, const std::vector<PeerId>& peers) {
-  writer.Uleb(peers.size());
-  for (const PeerId peer : peers) writer.U64Le(peer);
-}
-
 }  // namespace
 
-struct ChangeBlockBuilder::Impl {
-  struct BuiltOp {
-    Op op;  // payload unset
-    size_t payload_at = 0;
-    size_t payload_bytes = 0;
-  };
-  struct BuiltChange {
-    Change change;  // message unset
-    std::string message;
-  };
-
-  explicit Impl(PeerId block_peer) : peer(block_peer) { peers.Intern(block_peer); }
-
-  PeerId peer;
-  Peers peers;
-  Keys keys;
-  Containers containers;
-  Positions positions;
-  std::vector<BuiltChange> changes;
-  std::vector<BuiltOp> ops;
-  ByteWriter arena;
+struct ChangeBlockBuilder::Impl : ChangeBlockParts {
+  using ChangeBlockParts::ChangeBlockParts;
 
   std::optional<BuiltChange> begun;  // a change without ops yet
   size_t other_bytes = kBlockBytes;  // for the estimate
@@ -197,9 +90,6 @@ struct ChangeBlockBuilder::Impl {
   uint64_t LamportEnd() const {
     const Change& last = changes.back().change;
     return uint64_t{last.lamport} + last.length;
-  }
-  BytesView Payload(const BuiltOp& built) const {
-    return BytesView(arena.bytes()).substr(built.payload_at, built.payload_bytes);
   }
 
   void Begin(BuiltChange change) {
@@ -402,236 +292,6 @@ struct ChangeBlockBuilder::Impl {
       position_bytes += position.size();
     }
     return index;
-  }
-
-  // --- Encoding ---
-
-  struct EncodedOps {
-    Bytes columns;
-    Bytes deletes;
-    Bytes payloads;
-  };
-
-  static uint32_t IndexOf(const Peers& table, PeerId value) { return table.Find(value).value(); }
-
-  /// Writes an op's payload behind what is there.
-  void EncodePayload(const BuiltOp& built, const std::vector<uint32_t>& position_ranks,
-                     ByteWriter& out) const {
-    const Op& op = built.op;
-    const BytesView payload = Payload(built);
-    switch (op.kind) {
-      case OpKind::kTextInsert:
-        out.LengthPrefixed(payload);
-        break;
-      case OpKind::kListInsert:
-        out.U8(kListValueTag);
-        out.Uleb(op.length);
-        out.Append(payload);
-        break;
-      case OpKind::kTextMarkStart:
-        out.U8(op.mark_info);
-        out.Uleb(op.mark_length);
-        out.Uleb(op.mark_key);
-        out.Append(payload);
-        break;
-      case OpKind::kMove:
-        out.Uleb(op.from);
-        [[fallthrough]];
-      case OpKind::kSet:
-        out.Uleb(IndexOf(peers, op.element.peer));
-        out.Uleb(op.element.lamport);
-        out.Append(payload);
-        break;
-      case OpKind::kTreeMove: {
-        const bool is_delete = op.parent_kind == TreeParent::kDeleted;
-        out.Uleb(IndexOf(peers, op.target.peer));
-        out.Uleb(static_cast<uint32_t>(op.target.counter));
-        out.Uleb(is_delete ? 0 : position_ranks[op.position]);
-        out.U8(op.parent_kind == TreeParent::kRoot ? 1 : 0);
-        if (op.parent_kind != TreeParent::kRoot) {
-          out.Uleb(IndexOf(peers, op.parent.peer));
-          out.Uleb(static_cast<uint32_t>(op.parent.counter));
-        }
-        break;
-      }
-      case OpKind::kMapSet:
-      case OpKind::kCounterAdd:
-      case OpKind::kUnknown:
-        out.Append(payload);
-        break;
-      case OpKind::kTextMarkEnd:
-      case OpKind::kDelete:
-      case OpKind::kMapDelete:
-        break;
-    }
-  }
-
-  EncodedOps EncodeOps(const std::vector<uint32_t>& position_ranks) const {
-    DeltaRleEncoder<uint32_t> container_column;
-    DeltaRleEncoder<int32_t> prop_column;
-    AnyRleEncoder<uint8_t> tag_column;
-    AnyRleEncoder<uint32_t> length_column;
-    DeltaRleEncoder<uint64_t> delete_peers;
-    DeltaRleEncoder<int32_t> delete_counters;
-    DeltaRleEncoder<int64_t> delete_lengths;
-    ByteWriter payloads;
-    bool has_deletes = false;
-    for (const BuiltOp& built : ops) {
-      const Op& op = built.op;
-      container_column.Append(op.container);
-      prop_column.Append(op.prop);
-      tag_column.Append(op.raw_tag);
-      length_column.Append(op.length);
-      if (op.kind == OpKind::kDelete) {
-        has_deletes = true;
-        delete_peers.Append(IndexOf(peers, op.target.peer));
-        delete_counters.Append(op.target.counter);
-        delete_lengths.Append(op.signed_length);
-      }
-      EncodePayload(built, position_ranks, payloads);
-    }
-    const Bytes columns[] = {container_column.Finish(), prop_column.Finish(), tag_column.Finish(),
-                             length_column.Finish()};
-    EncodedOps encoded;
-    encoded.columns = EncodeVectorSection(columns);
-    if (has_deletes) {
-      const Bytes delete_columns[] = {delete_peers.Finish(), delete_counters.Finish(),
-                                      delete_lengths.Finish()};
-      encoded.deletes = EncodeVectorSection(delete_columns);
-    }
-    encoded.payloads = payloads.Release();
-    return encoded;
-  }
-
-  /// A section that is a struct of one field, a vector in columns.
-  static Bytes EncodeVectorSection(std::span<const Bytes> columns) {
-    ByteWriter writer;
-    writer.Uleb(1);
-    WriteColumns(writer, columns);
-    return writer.Release();
-  }
-
-  /// Gives the section, and each position's index in it.
-  Bytes EncodePositions(std::vector<uint32_t>* ranks) const {
-    const std::vector<Bytes>& values = positions.values();
-    if (values.empty()) return {};
-    std::vector<uint32_t> order(values.size());
-    for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
-    // char_traits<char> compares as unsigned bytes, which is the order wanted.
-    std::sort(order.begin(), order.end(),
-              [&values](uint32_t a, uint32_t b) { return values[a] < values[b]; });
-    ranks->resize(values.size());
-    AnyRleEncoder<uint64_t> prefixes;
-    ByteWriter rests;
-    rests.Uleb(values.size());
-    BytesView previous;
-    for (uint32_t rank = 0; rank < order.size(); ++rank) {
-      const BytesView position = values[order[rank]];
-      (*ranks)[order[rank]] = rank;
-      const auto prefix = static_cast<size_t>(
-          std::mismatch(previous.begin(), previous.end(), position.begin(), position.end()).first -
-          previous.begin());
-      prefixes.Append(prefix);
-      rests.LengthPrefixed(position.substr(prefix));
-      previous = position;
-    }
-    const Bytes columns[] = {prefixes.Finish(), rests.Release()};
-    return EncodeVectorSection(columns);
-  }
-
-  Bytes EncodeContainers(Peers& all_peers, Keys& all_keys) const {
-    ByteWriter writer;
-    writer.Uleb(containers.values().size());
-    for (const ContainerId& id : containers.values()) {
-      writer.Uleb(4);  // fields of a row
-      writer.U8(id.is_root() ? 1 : 0);
-      writer.U8(static_cast<uint8_t>(id.kind()));
-      writer.Uleb(id.is_root() ? 0 : all_peers.Intern(id.op().peer));
-      writer.Zigzag(id.is_root() ? int64_t{all_keys.Intern(id.name())} : id.op().counter);
-    }
-    return writer.Release();
-  }
-
-  Bytes EncodeHeader(Peers& all_peers) const {
-    ByteWriter lengths;
-    BoolRleEncoder on_self;
-    AnyRleEncoder<uint64_t> dep_counts;
-    AnyRleEncoder<uint32_t> dep_peers;
-    DeltaOfDeltaEncoder dep_counters;
-    DeltaOfDeltaEncoder lamports;
-    for (const BuiltChange& built : changes) {
-      const Change& change = built.change;
-      if (&built != &changes.back()) {
-        lengths.Uleb(change.length);
-        lamports.Append(change.lamport);
-      }
-      bool depends_on_self = false;
-      for (const Id& dep : change.deps) {
-        if (dep.peer == peer) {
-          depends_on_self = true;
-        } else {
-          dep_peers.Append(all_peers.Intern(dep.peer));
-          dep_counters.Append(dep.counter);
-        }
-      }
-      on_self.Append(depends_on_self);
-      dep_counts.Append(change.deps.size() - (depends_on_self ? 1 : 0));
-    }
-    ByteWriter writer;
-    AppendPeers(writer, all_peers.values());
-    writer.Append(lengths.bytes());
-    writer.Append(on_self.Finish());
-    writer.Append(dep_counts.Finish());
-    writer.Append(dep_peers.Finish());
-    writer.Append(dep_counters.Finish());
-    writer.Append(lamports.Finish());
-    return writer.Release();
-  }
-
-  Bytes EncodeMeta() const {
-    DeltaOfDeltaEncoder timestamps;
-    AnyRleEncoder<uint32_t> message_lengths;
-    Bytes messages;
-    for (const BuiltChange& built : changes) {
-      timestamps.Append(built.change.timestamp);
-      message_lengths.Append(static_cast<uint32_t>(built.message.size()));
-      messages += built.message;
-    }
-    return timestamps.Finish() + message_lengths.Finish() + messages;
-  }
-
-  static Bytes EncodeKeys(const Keys& all_keys) {
-    ByteWriter writer;
-    for (const std::string& key : all_keys.values()) writer.LengthPrefixed(key);
-    return writer.Release();
-  }
-
-  Bytes Encode() const {
-    std::vector<uint32_t> position_ranks;
-    const Bytes encoded_positions = EncodePositions(&position_ranks);
-    const EncodedOps encoded_ops = EncodeOps(position_ranks);
-    Peers all_peers = peers;
-    Keys all_keys = keys;
-    const Bytes encoded_containers = EncodeContainers(all_peers, all_keys);
-    const Bytes header = EncodeHeader(all_peers);
-
-    const Change& first = changes.front().change;
-    const Change& last = changes.back().change;
-    ByteWriter writer;
-    writer.Uleb(static_cast<uint32_t>(first.counter));
-    writer.Uleb(static_cast<uint32_t>(last.end() - first.counter));
-    writer.Uleb(first.lamport);
-    writer.Uleb(last.lamport + last.length - first.lamport);
-    writer.Uleb(changes.size());
-    writer.LengthPrefixed(header);
-    writer.LengthPrefixed(EncodeMeta());
-    writer.LengthPrefixed(encoded_containers);
-    writer.LengthPrefixed(EncodeKeys(all_keys));
-    writer.LengthPrefixed(encoded_positions);
-    writer.LengthPrefixed(encoded_ops.columns);
-    writer.LengthPrefixed(encoded_ops.deletes);
-    writer.LengthPrefixed(encoded_ops.payloads);
-    return writer.Release();
   }
 };
 
@@ -838,7 +498,7 @@ void ChangeBlockBuilder::SplitLastChange(Counter at) {
 
 Bytes ChangeBlockBuilder::Encode() const {
   MERROW_CHECK(!empty());
-  return impl_->Encode();
+  return EncodeChangeBlock(*impl_);
 }
 
 ChangeBlock ChangeBlockBuilder::View() const {

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-set(loro_codec_sources change_block.cc change_block_builder.cc columns.cc container_id_codec.cc envelope.cc
-                       value_codec.cc)
+set(loro_codec_sources change_block.cc change_block_builder.cc change_block_encoder.cc columns.cc
+                       container_id_codec.cc envelope.cc value_codec.cc)
 set(loro_codec_tests
     change_block_test.cc
     change_block_test_util.cc
