@@ -86,9 +86,11 @@ bool ReadRun(const char*& at, const char* end, ClockRun& run) {
   run.version_step = FromZigzag(version_step);
   run.seq_step = FromZigzag(seq_step);
   const auto last = static_cast<int64_t>(more);
-  return IsStep(run.version_step) && IsStep(run.seq_step) &&
+  // The seq of the last column.
+  const int64_t seq_max = kCounterMax - static_cast<int64_t>(columns - 1);
+  return IsStep(run.version_step) && IsStep(run.seq_step) && run.fresh.seq <= seq_max &&
          IsIn(run.fresh.version + last * run.version_step, kDbVersionMax) &&
-         IsIn(run.fresh.seq + last * run.seq_step, kCounterMax);
+         IsIn(run.fresh.seq + last * run.seq_step, seq_max);
 }
 
 size_t SharedBytes(BytesView a, BytesView b) {

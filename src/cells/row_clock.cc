@@ -65,7 +65,8 @@ size_t CountGrouped(const std::vector<CellClock>& cells, const CellClock& first)
 /// The group that leaves the fewest cells to list: column 0 as it would have it. Only for rows
 /// without holes, since a group cannot leave a column out.
 std::optional<CellClock> ChooseGroup(const std::vector<CellClock>& cells) {
-  if (cells.size() < 2 || cells.back().column != cells.size() - 1) {
+  if (cells.size() < 2 || cells.size() > kGroupColumnsMax ||
+      cells.back().column != cells.size() - 1) {
     return std::nullopt;
   }
   // The oldest event tends to be the insert; updates come one column at a time.
@@ -107,7 +108,7 @@ void AppendCell(const CellClock& cell, uint64_t skipped, DbVersion base, Bytes& 
 
 Result<CellClock> ReadCell(ByteReader& reader, ColumnId next_column, DbVersion base) {
   MERROW_ASSIGN(const uint64_t head, reader.Uleb64());
-  if (head >> 2 > kColumnIdMax - next_column) {
+  if (next_column > kColumnIdMax || head >> 2 > kColumnIdMax - next_column) {
     return reader.Fail("clock: column is out of range");
   }
   CellClock cell;
@@ -145,6 +146,9 @@ Status ReadGroup(ByteReader& reader, DbVersion base, bool plain, std::vector<Cel
   first.col_version = 1;
   MERROW_ASSIGN(first.stamp.db_version, ReadAgo(reader, base));
   MERROW_ASSIGN(first.stamp.seq, ReadNumber(reader, kCounterMax));
+  if (count > 0 && first.stamp.seq > kCounterMax - static_cast<int64_t>(count - 1)) {
+    return reader.Fail("clock: a group that passes the largest seq");
+  }
   if (!plain) {
     MERROW_ASSIGN(first.col_version, ReadNumber(reader, kCounterMax));
     MERROW_ASSIGN(first.stamp.site, ReadSite(reader));
@@ -279,8 +283,8 @@ FreshClock RowClock::ParseFresh(BytesView packed) {
   const Result<uint64_t> seq = reader.Uleb64();
   const bool is_fresh = version.ok() && columns.ok() && ago.ok() && seq.ok() && reader.empty() &&
                         *ago == 0 && *columns <= kGroupColumnsMax &&
-                        *version <= static_cast<uint64_t>(kDbVersionMax) &&
-                        *seq <= static_cast<uint64_t>(kCounterMax);
+                        *version <= static_cast<uint64_t>(kDbVersionMax) && *columns > 0 &&
+                        *seq <= static_cast<uint64_t>(kCounterMax) - (*columns - 1);
   if (!is_fresh) {
     return {};
   }
@@ -289,8 +293,8 @@ FreshClock RowClock::ParseFresh(BytesView packed) {
 }
 
 FreshClock RowClock::AsFresh() const {
-  if (sentinel_.has_value() || cells_.empty() || cells_[0].column != 0 ||
-      cells_[0].col_version != 1) {
+  if (sentinel_.has_value() || cells_.empty() || cells_.size() > kGroupColumnsMax ||
+      cells_[0].column != 0 || cells_[0].col_version != 1) {
     return {};
   }
   const bool is_fresh = std::all_of(cells_.begin(), cells_.end(), [this](const CellClock& cell) {
