@@ -57,3 +57,28 @@ function(merrow_fuzz name)
   target_link_libraries(${name} PRIVATE merrow_options ${arg_DEPENDS})
   target_link_options(${name} PRIVATE -fsanitize=fuzzer)
 endfunction()
+
+# merrow_fuzz_layer(<layer> TARGETS <name>... SOURCES ... [DEPENDS ...]): what the fuzz targets of a
+# layer share, library <layer>_fuzz_targets, and with MERROW_FUZZ a libFuzzer program for each,
+# <layer>_fuzz_<name>, and <layer>_fuzz_seeds, which writes what they start from. One of the sources
+# defines FuzzTargets (base/fuzz/fuzz_target.h).
+# MERROW_CORPUS_TEST is the source of the test that runs all of them over known inputs.
+set(MERROW_CORPUS_TEST ${CMAKE_SOURCE_DIR}/src/base/fuzz/fuzz_corpus_test.cc)
+function(merrow_fuzz_layer layer)
+  cmake_parse_arguments(arg "" "" "TARGETS;SOURCES;DEPENDS" ${ARGN})
+  set(shared ${CMAKE_SOURCE_DIR}/src/base/fuzz)
+  add_library(${layer}_fuzz_targets STATIC ${arg_SOURCES} ${shared}/heap_meter.cc)
+  target_link_libraries(${layer}_fuzz_targets PUBLIC merrow_options ${arg_DEPENDS})
+  target_compile_definitions(
+    ${layer}_fuzz_targets PUBLIC "MERROW_VECTORS=\"${CMAKE_SOURCE_DIR}/test/vectors\""
+                                 "MERROW_CORPORA=\"${CMAKE_SOURCE_DIR}/test/corpora\"")
+  if(NOT MERROW_FUZZ)
+    return()
+  endif()
+  add_executable(${layer}_fuzz_seeds ${shared}/fuzz_seed_writer.cc)
+  target_link_libraries(${layer}_fuzz_seeds PRIVATE ${layer}_fuzz_targets)
+  foreach(name IN LISTS arg_TARGETS)
+    merrow_fuzz(${layer}_fuzz_${name} SOURCES ${shared}/fuzz_main.cc DEPENDS ${layer}_fuzz_targets)
+    target_compile_definitions(${layer}_fuzz_${name} PRIVATE "MERROW_FUZZ_TARGET=\"${name}\"")
+  endforeach()
+endfunction()
