@@ -115,6 +115,45 @@ void ReplicaBuilder::Add(const changeset::Changeset& other, cells::DbVersion ver
   }
 }
 
+Status ReplicaBuilder::AddRow(const CellTable& table, BytesView key, const cells::RowClock& clock,
+                              const CellStatement* values, CellStore& cells) {
+  if (clock.empty()) {
+    return {};
+  }
+  const auto clock_of = [&](const cells::Stamp& stamp) -> Result<cells::ChangeClock> {
+    MERROW_ASSIGN(const cells::SiteId author, cells.SiteOf(stamp.site));
+    return cells::ChangeClock{1, stamp.seq, AuthorOf(author)};
+  };
+  Table& names = TableOf(table.name);
+  cells::RowChange row;
+  row.table = names.index;
+  row.key = Bytes(key);
+  row.cl = clock.cl();
+  bytes_ += key.size() + kRowBytes;
+  if (clock.sentinel().has_value()) {
+    MERROW_ASSIGN(row.sentinel, clock_of(clock.sentinel()->stamp));
+  }
+  for (const cells::CellClock& cell : clock.cells()) {
+    const size_t index = table.IndexOf(cell.column);
+    if (index == CellTable::npos) {
+      continue;  // dropped
+    }
+    cells::CellChange change;
+    change.column = ColumnOf(names, table.columns[index].name);
+    change.col_version = cell.col_version;
+    if (values != nullptr) {
+      change.value = cells::Value(values->Column(static_cast<int>(index)));
+    }
+    MERROW_ASSIGN(change.clock, clock_of(cell.stamp));
+    bytes_ += change.value.bytes.size() + kCellBytes;
+    row.cells.push_back(std::move(change));
+  }
+  if (row.sentinel.has_value() || !row.cells.empty()) {
+    changeset_.cells.rows.push_back(std::move(row));
+  }
+  return {};
+}
+
 void ReplicaBuilder::AddDocument(const std::string& table, Bytes key, Bytes blocks) {
   bytes_ += key.size() + blocks.size() + kRowBytes;
   changeset_.documents.push_back({TableOf(table).index, std::move(key), std::move(blocks)});

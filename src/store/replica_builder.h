@@ -22,6 +22,10 @@ class ReplicaBuilder {
   Status Add(CellReader& reader, CellStore& cells, cells::DbVersion version);
   /// Adds rows and documents of another changeset as they are, as of `version`.
   void Add(const changeset::Changeset& other, cells::DbVersion version);
+  /// Adds all that is known of a row. `values`: its columns in the order of the table's; null if it
+  /// is gone.
+  Status AddRow(const CellTable& table, BytesView key, const cells::RowClock& clock,
+                const CellStatement* values, CellStore& cells);
   void AddDocument(const std::string& table, Bytes key, Bytes blocks);
 
   /// About how long the changeset is, encoded.

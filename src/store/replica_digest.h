@@ -10,6 +10,9 @@
 // vector. A row's key hash picks its bucket (its lowest 8 bits); a bucket's number is the sum of
 // its rows' hashes, so that rows can come in any order.
 //
+// Tombstones are in the lists of row digests, so that a deleted row and one that lives differ, but
+// not in the buckets' numbers: each site drops them when it can, and that is no divergence.
+//
 // Thread-compatible; Interrupt() from any thread.
 
 #pragma once
