@@ -225,6 +225,17 @@ void Applier::RetryWaiting() {
   const int64_t since_ms = core_.now.steady_ms - waiting_tried_ms_;
   const int64_t wait_ms = has_applied_ ? core_.options.waiting_retry_ms : kWaitingIdleMs;
   if (since_ms < wait_ms) return;
+  // What no peer has any more (the publisher was restored, and it goes by another name now) would
+  // wait for ever. If it comes back it is asked for again.
+  if (!has_applied_) {
+    std::erase_if(waiting_, [this](const Entry& entry) {
+      const Changeset& changeset = *entry.incoming.changeset;
+      const auto& needs = RangesOf(core_.puller->needs(), changeset.cells.site);
+      if (needs.Intersects(RangeOf(changeset))) return false;
+      waiting_bytes_ -= entry.bytes;
+      return true;
+    });
+  }
   has_applied_ = false;
   waiting_tried_ms_ = core_.now.steady_ms;
   bytes_ += std::exchange(waiting_bytes_, 0);
@@ -255,6 +266,7 @@ void Applier::OnTick() {
     applying_.reset();
   }
   RetryWaiting();
+  ComputePending();
 }
 
 int64_t Applier::NextDue() const {

@@ -476,8 +476,8 @@ Result<cells::SiteId> ModelDatabase::TakeNewIdentity(cells::DbVersion agreed) {
 
 uint64_t ModelDatabase::HashOf(const Row& row) const {
   ByteWriter writer;
+  // Who began this life of the row depends on what was heard first, and means nothing.
   writer.Zigzag(row.cl);
-  writer.Append(row.sentinel.has_value() ? row.sentinel->author.view() : BytesView());
   for (const auto& [column, cell] : row.cells) {
     writer.LengthPrefixed(column);
     writer.Zigzag(cell.col_version);
@@ -608,6 +608,24 @@ bool ModelDatabase::HasMarker(int64_t document, const std::string& marker) {
   const auto at = documents_.find(KeyOf(document));
   return at != documents_.end() &&
          at->second.ToJson().find('"' + marker + '"') != std::string::npos;
+}
+
+std::string ModelDatabase::DumpClocks() {
+  std::string text;
+  const auto append = [&text](const std::string& name, const Cell& cell) {
+    text += " " + name + " " + std::to_string(cell.col_version) + " " +
+            cells::Describe(cell.value.view()) + " by " + ToHex(cell.author.view()).substr(0, 8);
+  };
+  for (const auto& [key, row] : rows_) {
+    text += key.first + " " + ToHex(key.second) + " cl " + std::to_string(row.cl);
+    if (row.sentinel.has_value()) append("sentinel", *row.sentinel);
+    for (const auto& [column, cell] : row.cells) append(column, cell);
+    text += "\n";
+  }
+  for (auto& [key, document] : documents_) {
+    text += "note " + ToHex(key) + " " + document.version().ToString() + "\n";
+  }
+  return text;
 }
 
 std::string ModelDatabase::Dump() {

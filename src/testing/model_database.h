@@ -44,6 +44,7 @@ class ModelDatabase final : public SimDatabase {
   bool HasRow(const std::string& table, int64_t id) override;
   bool HasMarker(int64_t document, const std::string& marker) override;
   std::string Dump() override;
+  std::string DumpClocks() override;
 
  private:
   struct Cell {

@@ -96,13 +96,18 @@ void RunSeeds(uint64_t first, uint64_t last) {
     Print(totals, 1);
     return;
   }
+  if (const char* const range = std::getenv("MERROW_SIM_SEEDS"); range != nullptr) {
+    char* end = nullptr;
+    first = std::strtoull(range, &end, 10);
+    last = *end == '-' ? std::strtoull(end + 1, nullptr, 10) : first;
+  }
   for (uint64_t seed = first; seed <= last; ++seed) {
     if (!RunSeed(seed, false, &totals)) break;
   }
   Print(totals, last - first + 1);
 }
 
-TEST(ReplicationSim, AllSitesBecomeEqualAndNothingIsLost) { RunSeeds(1, 100); }
+TEST(ReplicationSim, AllSitesBecomeEqualAndNothingIsLost) { RunSeeds(1, 2000); }
 
 }  // namespace
 }  // namespace merrow::testing

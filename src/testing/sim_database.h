@@ -94,6 +94,8 @@ class SimDatabase {
   virtual bool HasMarker(int64_t document, const std::string& marker) = 0;
   /// All data, not how it came about: equal texts, equal data.
   virtual std::string Dump() = 0;
+  /// What the digests are about, for the one who looks for a difference.
+  virtual std::string DumpClocks() = 0;
 };
 
 }  // namespace merrow::testing

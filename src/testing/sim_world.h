@@ -8,7 +8,8 @@
 //   - while it runs: a site counts as seen only what its database has committed
 //   - in the end: equal data and digests everywhere, no need left, every link open, nothing
 //     acknowledged lost, invariants of every Replicator
-//   - without restored or damaged databases: equal without a single repair by digests
+//   - in most seeds without restored or damaged databases there are no digests: what replication
+//     lost, nothing would cover up
 
 #pragma once
 
