@@ -184,44 +184,42 @@ class ReplicaDigest::Impl {
 
   Result<std::vector<uint64_t>> ReadBuckets() {
     std::vector<uint64_t> buckets(kDigestBuckets);
-    MERROW_TRY(InSnapshot([&]() -> Status {
-      MERROW_TRY(ForEachRow([&](TableRows& rows, uint64_t key_hash, BytesView key,
-                                const cells::RowClock& clock) -> Status {
-        // Tombstones go at different times.
-        if (cells::IsAlive(clock.cl())) {
-          MERROW_ASSIGN(const uint64_t row, rows.RowHash(key, clock));
-          Add({key_hash, row}, buckets);
-        }
-        return {};
-      }));
-      return ForEachDocument([&](const StoredDocument& document) -> Status {
-        MERROW_ASSIGN(const uint64_t row, DocumentHash(document.id));
-        Add({document.key_hash, row}, buckets);
-        return {};
-      });
-    }));
+    const auto add_row = [&](TableRows& rows, uint64_t key_hash, BytesView key,
+                             const cells::RowClock& clock) -> Status {
+      // Tombstones go at different times.
+      if (cells::IsAlive(clock.cl())) {
+        MERROW_ASSIGN(const uint64_t row, rows.RowHash(key, clock));
+        Add({key_hash, row}, buckets);
+      }
+      return {};
+    };
+    const auto add_document = [&](const StoredDocument& document) -> Status {
+      MERROW_ASSIGN(const uint64_t row, DocumentHash(document.id));
+      Add({document.key_hash, row}, buckets);
+      return {};
+    };
+    MERROW_TRY(InSnapshot([&] { return ForEach(add_row, add_document); }));
     return buckets;
   }
 
   Result<std::vector<RowDigest>> ReadRowDigests(uint32_t bucket) {
     std::vector<RowDigest> digests;
-    MERROW_TRY(InSnapshot([&]() -> Status {
-      MERROW_TRY(ForEachRow([&](TableRows& rows, uint64_t key_hash, BytesView key,
-                                const cells::RowClock& clock) -> Status {
-        if (BucketOf(key_hash) == bucket) {
-          MERROW_ASSIGN(const uint64_t row, rows.RowHash(key, clock));
-          digests.push_back({key_hash, row});
-        }
-        return {};
-      }));
-      return ForEachDocument([&](const StoredDocument& document) -> Status {
-        if (BucketOf(document.key_hash) == bucket) {
-          MERROW_ASSIGN(const uint64_t row, DocumentHash(document.id));
-          digests.push_back({document.key_hash, row});
-        }
-        return {};
-      });
-    }));
+    const auto add_row = [&](TableRows& rows, uint64_t key_hash, BytesView key,
+                             const cells::RowClock& clock) -> Status {
+      if (BucketOf(key_hash) == bucket) {
+        MERROW_ASSIGN(const uint64_t row, rows.RowHash(key, clock));
+        digests.push_back({key_hash, row});
+      }
+      return {};
+    };
+    const auto add_document = [&](const StoredDocument& document) -> Status {
+      if (BucketOf(document.key_hash) == bucket) {
+        MERROW_ASSIGN(const uint64_t row, DocumentHash(document.id));
+        digests.push_back({document.key_hash, row});
+      }
+      return {};
+    };
+    MERROW_TRY(InSnapshot([&] { return ForEach(add_row, add_document); }));
     std::sort(digests.begin(), digests.end(),
               [](const RowDigest& a, const RowDigest& b) { return a.key < b.key; });
     return digests;
@@ -235,43 +233,35 @@ class ReplicaDigest::Impl {
         wanted.insert(key);
       }
     }
+    MERROW_ASSIGN(const cells::SiteId own, cells_->OwnSite());
+    ReplicaBuilder builder(own);
     std::vector<SharedChangeset> changesets;
-    MERROW_TRY(InSnapshot([&]() -> Status {
-      MERROW_ASSIGN(const cells::SiteId own, cells_->OwnSite());
-      ReplicaBuilder builder(own);
-      const auto finish = [&] {
-        if (!builder.empty()) {
-          changesets.push_back(
-              std::make_shared<const changeset::Changeset>(builder.Finish({0, 1}, {})));
-          builder = ReplicaBuilder(own);
-        }
-      };
-      MERROW_TRY(ForEachRow([&](TableRows& rows, uint64_t key_hash, BytesView key,
-                                const cells::RowClock& clock) -> Status {
-        if (!wanted.contains(key_hash)) {
-          return {};
-        }
+    const auto finish_above = [&](size_t bytes) {
+      if (!builder.empty() && builder.bytes() >= bytes) {
+        changesets.push_back(
+            std::make_shared<const changeset::Changeset>(builder.Finish({0, 1}, {})));
+        builder = ReplicaBuilder(own);
+      }
+    };
+    const auto add_row = [&](TableRows& rows, uint64_t key_hash, BytesView key,
+                             const cells::RowClock& clock) -> Status {
+      if (wanted.contains(key_hash)) {
         MERROW_ASSIGN(const CellStatement* const values, rows.ReadValues(key));
         MERROW_TRY(builder.AddRow(rows.table(), key, clock, values, *cells_));
-        if (builder.bytes() >= bytes_target) {
-          finish();
-        }
-        return {};
-      }));
-      MERROW_TRY(ForEachDocument([&](const StoredDocument& document) -> Status {
-        if (!wanted.contains(document.key_hash)) {
-          return {};
-        }
+        finish_above(bytes_target);
+      }
+      return {};
+    };
+    const auto add_document = [&](const StoredDocument& document) -> Status {
+      if (wanted.contains(document.key_hash)) {
         MERROW_ASSIGN(Bytes blocks, ReadBlocks(document.id));
         builder.AddDocument(document.table, document.key, std::move(blocks));
-        if (builder.bytes() >= bytes_target) {
-          finish();
-        }
-        return {};
-      }));
-      finish();
+        finish_above(bytes_target);
+      }
       return {};
-    }));
+    };
+    MERROW_TRY(InSnapshot([&] { return ForEach(add_row, add_document); }));
+    finish_above(0);
     return changesets;
   }
 
@@ -283,6 +273,7 @@ class ReplicaDigest::Impl {
  private:
   using VisitRow =
       std::function<Status(TableRows&, uint64_t key_hash, BytesView key, const cells::RowClock&)>;
+  using VisitDocument = std::function<Status(const StoredDocument&)>;
 
   static void Add(const RowDigest& row, std::vector<uint64_t>& buckets) {
     const uint64_t both[] = {row.key, row.row};
@@ -297,21 +288,22 @@ class ReplicaDigest::Impl {
     return status.ok() ? ended : status;
   }
 
-  Status ForEachRow(const VisitRow& visit) {
+  Status ForEach(const VisitRow& visit_row, const VisitDocument& visit_document) {
     MERROW_TRY(cells_->tables().Refresh());
     const std::vector<std::shared_ptr<CellTable>> tables = cells_->tables().tables();
     for (const std::shared_ptr<CellTable>& table : tables) {
       TableRows rows(*cells_, table);
-      MERROW_TRY(rows.ForEach([&](uint64_t key_hash, BytesView key, const cells::RowClock& clock) {
+      const auto visit = [&](uint64_t key_hash, BytesView key, const cells::RowClock& clock) {
         return interrupted_ ? Status(Cancelled("the digest was interrupted"))
-                            : visit(rows, key_hash, key, clock);
-      }));
+                            : visit_row(rows, key_hash, key, clock);
+      };
+      MERROW_TRY(rows.ForEach(visit));
     }
-    return {};
+    return ForEachDocument(visit_document);
   }
 
   /// Documents that cannot be read are left out.
-  Status ForEachDocument(const std::function<Status(const StoredDocument&)>& visit) {
+  Status ForEachDocument(const VisitDocument& visit) {
     MERROW_ASSIGN(
         Statement documents,
         database_->Prepare("SELECT t.name, d.key, d.id FROM _merrow_document d JOIN _merrow_table "
@@ -351,11 +343,12 @@ class ReplicaDigest::Impl {
   /// Of the version vector, which the headers of base and log say.
   Result<uint64_t> DocumentHash(int64_t document_id) {
     loro::VersionVector version;
-    MERROW_TRY(ForEachBlob(document_id, [&](BytesView blob) -> Status {
+    const auto merge = [&](BytesView blob) -> Status {
       MERROW_ASSIGN(const loro::BlobMeta meta, loro::ReadBlobMeta(blob));
       version.Merge(meta.end);
       return {};
-    }));
+    };
+    MERROW_TRY(ForEachBlob(document_id, merge));
     ByteWriter out;
     for (const loro::VersionVector::Entry& entry : version.entries()) {
       out.U64Le(entry.peer);
@@ -366,10 +359,11 @@ class ReplicaDigest::Impl {
 
   Result<Bytes> ReadBlocks(int64_t document_id) {
     loro::Document document(0);
-    MERROW_TRY(ForEachBlob(document_id, [&](BytesView blob) -> Status {
+    const auto import = [&](BytesView blob) -> Status {
       MERROW_TRY(document.Import(blob));
       return {};
-    }));
+    };
+    MERROW_TRY(ForEachBlob(document_id, import));
     document.Compact();
     return Bytes(
         BytesView(document.ExportUpdates(loro::VersionVector())).substr(loro::kEnvelopeBytes));

@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "store/store_test_util.h"
+#include "store/replica_store_test_util.h"
 
 namespace merrow::store {
 namespace {
@@ -13,76 +13,8 @@ namespace {
 using changeset::VersionRange;
 using changeset::VersionRanges;
 
-constexpr char kSchema[] = R"sql(
-CREATE TABLE note (
-  id    TEXT PRIMARY KEY NOT NULL,
-  title TEXT,
-  body  CRDT_TEXT
-);
-CREATE TABLE item (id INTEGER PRIMARY KEY NOT NULL, name TEXT, size INTEGER CHECK (size < 100));
-CREATE TABLE scratch (a, b);
-)sql";
-
-class Replica : public StoreFixture {
- public:
-  explicit Replica(const char* schema = kSchema, bool replicate = true)
-      : StoreFixture(DirKind::kMemory) {
-    options.schema_sql = schema;
-    options.replicate = replicate;
-    Open();
-  }
-
-  Executed Run(std::string sql, std::vector<cells::Value> values = {}) {
-    const SqlWrite write{std::move(sql), std::move(values)};
-    return Must((**this).Execute({&write, 1}));
-  }
-  Error RunError(std::string sql) {
-    const SqlWrite write{std::move(sql), {}};
-    const auto result = (**this).Execute({&write, 1});
-    EXPECT_FALSE(result.ok());
-    return result.error();
-  }
-
-  ChangesetsApplied Apply(const std::vector<SharedChangeset>& changesets) {
-    std::vector<IncomingChangeset> incoming;
-    for (const SharedChangeset& changeset : changesets) {
-      incoming.push_back({changeset, 0});
-    }
-    return Must((*this)->ApplyChangesets(incoming));
-  }
-  using StoreFixture::Apply;
-
-  std::vector<DocumentNotice> PullFrom(Replica& from, size_t bytes_target = 1 << 20) {
-    std::vector<DocumentNotice> notices;
-    for (const auto& [site, lacking] : changeset::Difference(from->seen(), (*this)->seen())) {
-      VersionRanges wanted = lacking;
-      std::vector<SharedChangeset> all;
-      while (true) {
-        ReplicaPage page = Must(from->ReadChangesets(site, wanted, bytes_target));
-        all.insert(all.end(), page.changesets.begin(), page.changesets.end());
-        wanted.Remove(page.settled);
-        if (!page.more) {
-          break;
-        }
-      }
-      ChangesetsApplied applied = Apply(all);
-      for (const ReplicaOutcome& outcome : applied.outcomes) {
-        EXPECT_EQ(outcome.fate, ReplicaFate::kApplied)
-            << (outcome.error.has_value() ? outcome.error->ToString() : "");
-      }
-      std::move(applied.notices.begin(), applied.notices.end(), std::back_inserter(notices));
-    }
-    return notices;
-  }
-
-  std::string Dump() {
-    Must((*this)->FlushProjections());
-    return Sql("SELECT * FROM note ORDER BY id") + "\n" + Sql("SELECT * FROM item ORDER BY id");
-  }
-};
-
 TEST(ReplicaStore, SqlWritesAreTransactions) {
-  Replica a;
+  StoreReplica a;
   const std::vector<SqlWrite> writes = {
       {"INSERT INTO item VALUES (?1, ?2, ?3), (?4, 'y', 7)",
        {cells::Value::Integer(1), cells::Value::Text("x"), cells::Value::Integer(5),
@@ -100,7 +32,7 @@ TEST(ReplicaStore, SqlWritesAreTransactions) {
 }
 
 TEST(ReplicaStore, SqlWritesAreAllOrNothing) {
-  Replica a;
+  StoreReplica a;
   const std::vector<SqlWrite> writes = {{"INSERT INTO item VALUES (1, 'x', 5)", {}},
                                         {"INSERT INTO item VALUES (2, 'x', 500)", {}}};
   const auto result = a->Execute(writes);
@@ -113,7 +45,7 @@ TEST(ReplicaStore, SqlWritesAreAllOrNothing) {
 }
 
 TEST(ReplicaStore, SqlWritesMayNotDoWhatOthersDo) {
-  Replica a;
+  StoreReplica a;
   for (const char* sql :
        {"INSERT INTO note VALUES ('k', 't', 'b')", "DELETE FROM _merrow_source",
         "UPDATE _merrow_site SET id = x'00'", "INSERT INTO merrow_cell_txn VALUES (1)", "COMMIT",
@@ -129,7 +61,7 @@ TEST(ReplicaStore, SqlWritesMayNotDoWhatOthersDo) {
 }
 
 TEST(ReplicaStore, ASlowSqlWriteIsGivenUp) {
-  Replica a;
+  StoreReplica a;
   a.Close();
   const SystemClock clock;
   a.options.clock = &clock;
@@ -143,7 +75,7 @@ TEST(ReplicaStore, ASlowSqlWriteIsGivenUp) {
 }
 
 TEST(ReplicaStore, DocumentsAndRowsArriveTogether) {
-  Replica a, b, c;
+  StoreReplica a, b, c;
   Editor editor(1);
   editor.Type("body", 0, "hello");
   editor.Set("title", loro::Value("first"));
@@ -177,7 +109,7 @@ TEST(ReplicaStore, DocumentsAndRowsArriveTogether) {
 }
 
 TEST(ReplicaStore, KeystrokesAreOneChangesetWhenTheyArePulled) {
-  Replica a;
+  StoreReplica a;
   Editor editor(1);
   for (int i = 0; i < 50; ++i) {
     editor.Type("body", static_cast<size_t>(i), "x");
@@ -190,7 +122,7 @@ TEST(ReplicaStore, KeystrokesAreOneChangesetWhenTheyArePulled) {
 }
 
 TEST(ReplicaStore, OpsWithoutWhatTheyFollowWait) {
-  Replica a, b;
+  StoreReplica a, b;
   Editor editor(1);
   for (int i = 0; i < 3; ++i) {
     editor.Type("body", 0, "x");
@@ -216,10 +148,10 @@ TEST(ReplicaStore, OpsWithoutWhatTheyFollowWait) {
 }
 
 TEST(ReplicaStore, WhatWasRefusedLeavesDocumentsAsTheyWere) {
-  Replica a(
+  StoreReplica a(
       "CREATE TABLE note (id TEXT PRIMARY KEY NOT NULL, title TEXT, body CRDT_TEXT);"
       "CREATE TABLE item (id INTEGER PRIMARY KEY NOT NULL, name TEXT, size INTEGER);");
-  Replica b;
+  StoreReplica b;
   Editor editor(1);
   editor.Type("body", 0, "x");
   a.MustApply("note", "k", editor.Take());
@@ -241,7 +173,7 @@ TEST(ReplicaStore, WhatWasRefusedLeavesDocumentsAsTheyWere) {
 }
 
 TEST(ReplicaStore, PublishedTransactionsAreThoseThatWereCommitted) {
-  Replica a, b;
+  StoreReplica a, b;
   a.Run("INSERT INTO item VALUES (1, 'x', 5)");
   a->KeepPublished(true);
   Editor editor(1);
@@ -261,7 +193,7 @@ TEST(ReplicaStore, PublishedTransactionsAreThoseThatWereCommitted) {
 }
 
 TEST(ReplicaStore, AnExistingFileCountsAsPublished) {
-  Replica a(kSchema, /*replicate=*/false);
+  StoreReplica a(kReplicaStoreSchema, /*replicate=*/false);
   Editor editor(1);
   editor.Type("body", 0, "old");
   a.MustApply("note", "k", editor.Take());
@@ -271,7 +203,7 @@ TEST(ReplicaStore, AnExistingFileCountsAsPublished) {
   EXPECT_EQ(a.Sql("SELECT count(*) FROM sqlite_schema WHERE name LIKE '_merrow_s%'"), "1");
   a.options.replicate = true;
   a.Reopen();
-  Replica b;
+  StoreReplica b;
   b.PullFrom(a);
   EXPECT_EQ(b.Dump(), a.Dump());
   // It stays on.
@@ -284,8 +216,8 @@ TEST(ReplicaStore, AnExistingFileCountsAsPublished) {
 }
 
 TEST(ReplicaStore, ASchemaThatArrivesLaterTakesWhatWaited) {
-  Replica a;
-  Replica b("CREATE TABLE item (id INTEGER PRIMARY KEY NOT NULL, name TEXT);");
+  StoreReplica a;
+  StoreReplica b("CREATE TABLE item (id INTEGER PRIMARY KEY NOT NULL, name TEXT);");
   Editor editor(1);
   editor.Type("body", 0, "text");
   a.MustApply("note", "k", editor.Take());
@@ -298,7 +230,7 @@ TEST(ReplicaStore, ASchemaThatArrivesLaterTakesWhatWaited) {
       "CREATE TABLE note (id TEXT PRIMARY KEY NOT NULL, title TEXT, body CRDT_TEXT);";
   b.Reopen();
   EXPECT_EQ(b.Dump(), a.Dump());
-  Replica c;
+  StoreReplica c;
   c.PullFrom(b);
   EXPECT_EQ(c.Dump(), a.Dump());
 }
