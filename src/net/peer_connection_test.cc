@@ -15,7 +15,9 @@ using std::chrono::milliseconds;
 using testing::Expect;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using testing::RecordingEvents;
 using testing::SilentPort;
+using testing::SocketRecord;
 using testing::TestHttpClient;
 using testing::TestSocket;
 using testing::TestWebSocket;
@@ -241,14 +243,23 @@ TEST_F(PeerConnectionTest, ACancelledDialIsSilent) {
       EXPECT_EQ(dial->socket->connection, nullptr);
     });
   };
-  // While the name is looked up, while connecting, while waiting for the answer.
-  cancel(StartDial("ws://no-such-host.invalid:7000"));
+  // While the name is looked up (before the lookup can fail), connecting, waiting for the answer.
+  Dialer();
+  bool has_failed = false;
+  auto record = std::make_shared<SocketRecord>();
+  thread_.Call([&] {
+    const auto dial = dialer_->Start({.host = "no-such-host.invalid", .port = 7000},
+                                     std::make_unique<RecordingEvents>(record, false),
+                                     [&](const DialFailure&) { has_failed = true; });
+  });
+  EXPECT_TRUE(record->destroyed);
   cancel(StartDial(silent_url));
   cancel(StartDial("wss://127.0.0.1:" + std::to_string(silent.port())));
   const auto waiting = StartDial(silent_url);
   ASSERT_TRUE(thread_.WaitUntil([&] { return dialer_->counters().connections_total > 0; }));
   cancel(waiting);
   EXPECT_TRUE(thread_.WaitUntil([&] { return dialer_->counters().connections_open == 0; }));
+  EXPECT_FALSE(has_failed);
 
   // Once it is open, the handle has no say.
   const auto open = Connect();

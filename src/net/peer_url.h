@@ -19,7 +19,7 @@ inline constexpr std::string_view kReplicationPath = "/v1/replication";
 
 struct PeerUrl {
   bool is_tls = false;
-  std::string host;  // a name or an address, IPv6 without brackets
+  std::string host = {};  // a name or an address, IPv6 without brackets
   uint16_t port = 0;
 
   /// "host:port", IPv6 in brackets.

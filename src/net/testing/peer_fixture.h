@@ -154,7 +154,9 @@ class PeerTest : public ::testing::Test {
   }
   /// The one line that the listener logs, once it is there.
   std::string LogLine() {
-    EXPECT_TRUE(thread_.WaitUntil([&] { return !log_.empty(); }));
+    if (!thread_.WaitUntil([&] { return !log_.empty(); })) {
+      throw std::runtime_error("nothing was logged");
+    }
     return thread_.Call([&] { return log_.back(); });
   }
 
