@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 
 #include "base/bytes.h"
 #include "merrow/check.h"
@@ -12,6 +13,26 @@ namespace {
 
 bool EndsBefore(const VersionRange& range, cells::DbVersion version) {
   return range.until < version;
+}
+
+bool StartsBefore(const VersionRange& a, const VersionRange& b) { return a.after < b.after; }
+
+/// Sets of so many ranges are added and removed range by range. Larger ones come from peers, which
+/// may have very many, so the time must not grow with the product of both.
+constexpr size_t kOneByOneMax = 4;
+
+/// Ranges that are in order of their starts, those that overlap or touch as one.
+std::vector<VersionRange> Joined(std::vector<VersionRange> ranges) {
+  size_t count = 0;
+  for (const VersionRange& range : ranges) {
+    if (count > 0 && range.after <= ranges[count - 1].until) {
+      ranges[count - 1].until = std::max(ranges[count - 1].until, range.until);
+    } else {
+      ranges[count++] = range;
+    }
+  }
+  ranges.resize(count);
+  return ranges;
 }
 
 Error BadText(std::string_view what, size_t at) {
@@ -74,7 +95,15 @@ void VersionRanges::Add(VersionRange range) {
 }
 
 void VersionRanges::Add(const VersionRanges& other) {
-  for (const VersionRange& range : other.ranges_) Add(range);
+  if (other.ranges_.size() <= kOneByOneMax) {
+    for (const VersionRange& range : other.ranges_) Add(range);
+    return;
+  }
+  std::vector<VersionRange> all;
+  all.reserve(ranges_.size() + other.ranges_.size());
+  std::merge(ranges_.begin(), ranges_.end(), other.ranges_.begin(), other.ranges_.end(),
+             std::back_inserter(all), StartsBefore);
+  ranges_ = Joined(std::move(all));
 }
 
 void VersionRanges::Remove(VersionRange range) {
@@ -100,7 +129,23 @@ void VersionRanges::Remove(VersionRange range) {
 }
 
 void VersionRanges::Remove(const VersionRanges& other) {
-  for (const VersionRange& range : other.ranges_) Remove(range);
+  if (other.ranges_.size() <= kOneByOneMax) {
+    for (const VersionRange& range : other.ranges_) Remove(range);
+    return;
+  }
+  std::vector<VersionRange> rest;
+  auto removed = other.ranges_.begin();
+  for (VersionRange range : ranges_) {
+    while (removed != other.ranges_.end() && removed->until <= range.after) ++removed;
+    // One that reaches beyond the end of this range may take from the next as well.
+    for (auto at = removed; at != other.ranges_.end() && at->after < range.until; ++at) {
+      if (at->after > range.after) rest.push_back({range.after, at->after});
+      range.after = std::min(at->until, range.until);
+      removed = at;
+    }
+    if (range.after < range.until) rest.push_back(range);
+  }
+  ranges_ = std::move(rest);
 }
 
 VersionRanges VersionRanges::Intersection(const VersionRanges& other) const {
@@ -169,7 +214,7 @@ Result<SiteVersions> ParseSiteVersions(std::string_view text) {
     MERROW_ASSIGN(const cells::SiteId site, cells::SiteId::FromBytes(*id));
     at += hex.size();
     if (at == text.size() || text[at] != ':') return BadText("no ':'", at);
-    VersionRanges& ranges = versions[site];
+    std::vector<VersionRange> ranges;
     do {
       ++at;
       const size_t range_at = at;
@@ -180,8 +225,12 @@ Result<SiteVersions> ParseSiteVersions(std::string_view text) {
         MERROW_ASSIGN(to, ReadVersion(text, at));
       }
       if (to < from) return BadText("a range that ends before it starts", range_at);
-      ranges.Add({from - 1, to});
+      ranges.push_back({from - 1, to});
     } while (at < text.size() && text[at] == ',');
+    // In order, so that each is added behind the others.
+    std::sort(ranges.begin(), ranges.end(), StartsBefore);
+    VersionRanges& of_site = versions[site];
+    for (const VersionRange& range : ranges) of_site.Add(range);
     if (at == text.size()) break;
     if (text[at] != ';' || at + 1 == text.size()) return BadText("not ',' or ';' and more", at);
     ++at;

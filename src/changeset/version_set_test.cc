@@ -27,8 +27,9 @@ VersionRanges RangesOf(std::initializer_list<VersionRange> list) {
 VersionRange AnyRange(SeededRandom& random) {
   const auto after = static_cast<cells::DbVersion>(random.Below(kVersions));
   const auto longest = static_cast<uint64_t>(kVersions - after) + 1;
-  return {after,
-          after + static_cast<cells::DbVersion>(random.Below(std::min(longest, uint64_t{7})))};
+  // Half of them short, so that sets of many ranges come about.
+  const uint64_t end = random.Below(2) == 0 ? 7 : 2;
+  return {after, after + static_cast<cells::DbVersion>(random.Below(std::min(longest, end)))};
 }
 
 Numbers NumbersOf(const VersionRanges& ranges) {
@@ -121,6 +122,23 @@ TEST(VersionRangesProp, DoesWhatASetOfNumbersDoes) {
       ASSERT_EQ(NumbersOf(a.ranges.Gaps()), missing);
     }
   }
+}
+
+TEST(VersionRangesTest, SetsOfVeryManyRangesAreAddedAndRemovedAtOnce) {
+  VersionRanges even;
+  VersionRanges odd;
+  constexpr cells::DbVersion kRanges = 500'000;
+  for (cells::DbVersion i = 0; i < kRanges; ++i) {
+    even.Add({2 * i, 2 * i + 1});
+    odd.Add({2 * i + 1, 2 * i + 2});
+  }
+  VersionRanges all = even;
+  all.Add(odd);
+  EXPECT_EQ(all, VersionRanges(VersionRange{0, 2 * kRanges}));
+  all.Remove(even);
+  EXPECT_EQ(all, odd);
+  all.Remove(odd);
+  EXPECT_TRUE(all.empty());
 }
 
 TEST(VersionRangesTest, WhatTouchesBecomesOne) {
