@@ -2,6 +2,7 @@
 #include "changeset/changeset.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <unordered_set>
 
@@ -80,21 +81,33 @@ bool AreOfOneChangeset(const Changeset& a, const Changeset& b) {
 // Appends the rows of `from` to `into`, whose tables and authors may be numbered otherwise.
 class Merger {
  public:
-  explicit Merger(Changeset* into) : into_(*into) {}
+  explicit Merger(Changeset* into) : into_(*into) {
+    const cells::Transaction& cells = into_.cells;
+    for (uint32_t i = 0; i < cells.authors.size(); ++i) authors_.emplace(cells.authors[i], i);
+    for (uint32_t i = 0; i < cells.tables.size(); ++i) {
+      tables_.emplace(cells.tables[i].name, i);
+      columns_.emplace_back();
+      for (const std::string& column : cells.tables[i].columns) {
+        columns_[i].emplace(column, static_cast<uint32_t>(columns_[i].size()));
+      }
+    }
+  }
 
   void Append(Changeset from) {
     std::vector<uint32_t> tables;
     std::vector<std::vector<uint32_t>> columns;
     for (const cells::ChangedTable& table : from.cells.tables) {
-      tables.push_back(IndexOfTable(table.name));
+      const uint32_t into = IndexOfTable(table.name);
+      tables.push_back(into);
       columns.emplace_back();
       for (const std::string& column : table.columns) {
-        columns.back().push_back(IndexOf(column, &into_.cells.tables[tables.back()].columns));
+        columns.back().push_back(
+            IndexOf(column, &columns_[into], &into_.cells.tables[into].columns));
       }
     }
     std::vector<uint32_t> authors;
     for (const cells::SiteId& author : from.cells.authors) {
-      authors.push_back(IndexOf(author, &into_.cells.authors));
+      authors.push_back(IndexOf(author, &authors_, &into_.cells.authors));
     }
     for (RowChange& row : from.cells.rows) {
       if (row.sentinel.has_value()) row.sentinel->author = authors[row.sentinel->author];
@@ -112,24 +125,31 @@ class Merger {
   }
 
  private:
+  // By name or id. Parts come from others and may name very many, so nothing is searched for.
   template <typename T>
-  static uint32_t IndexOf(const T& item, std::vector<T>* list) {
-    const auto found = std::find(list->begin(), list->end(), item);
-    const auto index = static_cast<uint32_t>(found - list->begin());
-    if (found == list->end()) list->push_back(item);
-    return index;
+  using Index = std::map<T, uint32_t>;
+
+  template <typename T>
+  static uint32_t IndexOf(const T& item, Index<T>* index, std::vector<T>* list) {
+    const auto [found, is_new] = index->emplace(item, static_cast<uint32_t>(list->size()));
+    if (is_new) list->push_back(item);
+    return found->second;
   }
 
   uint32_t IndexOfTable(const std::string& name) {
     auto& tables = into_.cells.tables;
-    const auto found = std::find_if(tables.begin(), tables.end(),
-                                    [&](const auto& table) { return table.name == name; });
-    const auto index = static_cast<uint32_t>(found - tables.begin());
-    if (found == tables.end()) tables.push_back({name, {}});
-    return index;
+    const auto [found, is_new] = tables_.emplace(name, static_cast<uint32_t>(tables.size()));
+    if (is_new) {
+      tables.push_back({name, {}});
+      columns_.emplace_back();
+    }
+    return found->second;
   }
 
   Changeset& into_;
+  Index<std::string> tables_;
+  std::vector<Index<std::string>> columns_;  // by table
+  Index<cells::SiteId> authors_;
 };
 
 }  // namespace
@@ -140,6 +160,10 @@ Status CheckChangeset(const Changeset& changeset) {
       cells.previous >= cells.version) {
     return Corruption("the versions (" + std::to_string(cells.previous) + ", " +
                       std::to_string(cells.version) + "] make no sense");
+  }
+  const int64_t ms = changeset.timestamp.ms;
+  if (ms < -kTimestampMsMax || ms > kTimestampMsMax) {
+    return Corruption("a timestamp of " + std::to_string(ms) + " ms makes no sense");
   }
   if (changeset.parts < 1 || changeset.parts > kPartsMax || changeset.part >= changeset.parts) {
     return Corruption("part " + std::to_string(changeset.part) + " of " +

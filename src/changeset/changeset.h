@@ -21,13 +21,16 @@
 namespace merrow::changeset {
 
 /// When a transaction was committed, by its site's hybrid clock: milliseconds since the Unix epoch,
-/// and a count that orders what happened within one, or while the clock stood behind.
+/// and a count that orders what happened within one, or while the clock stood behind. The
+/// milliseconds are within kTimestampMsMax of the epoch, so that differences fit 64 bits.
 struct Timestamp {
   int64_t ms = 0;
   uint16_t count = 0;
 
   friend auto operator<=>(const Timestamp&, const Timestamp&) = default;
 };
+
+inline constexpr int64_t kTimestampMsMax = int64_t{1} << 53;
 
 /// New ops of a document row.
 struct DocumentChange {
@@ -49,7 +52,7 @@ struct Changeset {
 };
 
 /// Corruption if an index is out of range, a row breaks a rule of cells/row_change.h, a clock is
-/// outside (previous, version], or the parts make no sense.
+/// outside (previous, version], or the timestamp or the parts make no sense.
 Status CheckChangeset(const Changeset& changeset);
 
 /// Cuts a changeset of one part into several of about `bytes_target` each; rows stay whole.

@@ -14,13 +14,21 @@ constexpr BytesView kMagic = "MERROWCS";
 // A frame is closed when it has about this many bytes, so that reading one needs little memory.
 constexpr size_t kFrameCellsTarget = 1 << 14;
 constexpr size_t kFrameBytesTarget = size_t{1} << 20;
+constexpr size_t kFrameNamesTarget = 1 << 18;
 
 // How many of `changesets` go into the next frame.
 size_t TakeForFrame(std::span<const Changeset> changesets) {
   size_t cells = 0;
   size_t bytes = 0;
+  size_t names = 0;
   size_t count = 0;
-  while (count < changesets.size() && cells < kFrameCellsTarget && bytes < kFrameBytesTarget) {
+  while (count < changesets.size() && cells < kFrameCellsTarget && bytes < kFrameBytesTarget &&
+         names < kFrameNamesTarget) {
+    ++cells;  // so that changesets without rows fill a frame, too
+    names += changesets[count].cells.authors.size();
+    for (const cells::ChangedTable& table : changesets[count].cells.tables) {
+      names += 1 + table.columns.size();
+    }
     for (const cells::RowChange& row : changesets[count].cells.rows) {
       cells += row.cells.size() + 1;
       bytes += row.key.size();

@@ -91,10 +91,16 @@ inline constexpr size_t kShortTextEnd = 128;
 inline constexpr size_t kShortBlobEnd = 64;
 
 /// Limits of one frame, for readers and writers: its payload, compressed or not, and what that may
-/// decode to, because a byte can stand for a cell.
+/// decode to, because a byte can stand for a cell, and four for a changeset.
 inline constexpr size_t kFramePayloadMax = size_t{16} << 20;
-inline constexpr size_t kFrameRowsMax = size_t{1} << 18;
+inline constexpr size_t kFrameRowsMax = size_t{1} << 18;  // and changesets, together
 inline constexpr size_t kFrameCellsMax = size_t{1} << 20;
+/// Tables, columns and authors of all changesets of a frame, each as its bytes and kNameOverhead: a
+/// few bytes name what a context knows.
+inline constexpr size_t kFrameNamesMax = size_t{32} << 20;
+inline constexpr size_t kNameOverhead = 32;
+/// zstd never makes more out of a byte: it takes at least four for a block of 128 KiB.
+inline constexpr size_t kZstdRatioMax = 32 * 1024;
 /// Names of one context, so that a peer cannot make it grow for ever.
 inline constexpr size_t kContextSitesMax = size_t{1} << 20;
 inline constexpr size_t kContextTablesMax = size_t{1} << 16;

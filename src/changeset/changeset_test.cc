@@ -250,9 +250,30 @@ TEST(Changeset, WhatMakesNoSenseIsNotEncodedAndLeavesTheStreamAsItWas) {
   bad.cells.rows[0].cells[0].clock.db_version = 2;
   EXPECT_EQ(encoder.Encode({&bad, 1}).error().code(), ErrorCode::kInvalidArgument);
   bad.cells.rows[0].cells[0].clock.db_version = 1;
+  const Timestamp good = bad.timestamp;
+  for (const int64_t ms : {kTimestampMsMax + 1, -kTimestampMsMax - 1, INT64_MAX, INT64_MIN}) {
+    bad.timestamp.ms = ms;
+    EXPECT_EQ(encoder.Encode({&bad, 1}).error().code(), ErrorCode::kInvalidArgument);
+  }
+  bad.timestamp = good;
   const auto frame = encoder.Encode({&bad, 1});
   ASSERT_TRUE(frame.ok());
   EXPECT_TRUE(Decoder().Decode(*frame).ok());
+}
+
+TEST(Changeset, AFrameHoldsNoMoreNamesThanADecoderTakes) {
+  const std::vector<TableNames> tables = {{"t", 1, {Bytes(kNameBytesMax, 'c')}}};
+  std::vector<Changeset> many;
+  for (size_t i = 1; i <= kFrameNamesMax / kNameBytesMax; ++i) {
+    many.push_back(Insert(tables, static_cast<cells::DbVersion>(i)));
+    AddRow(&many.back(), Key({cells::ValueView::Integer(1)}), {Value::Integer(1)});
+  }
+  Encoder encoder;
+  EXPECT_EQ(encoder.Encode(many).error().code(), ErrorCode::kLimit);
+  many.resize(many.size() / 2);
+  const auto frame = encoder.Encode(many);
+  ASSERT_TRUE(frame.ok());
+  EXPECT_EQ(Decoder().Decode(*frame)->size(), many.size());
 }
 
 }  // namespace

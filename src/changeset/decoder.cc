@@ -17,10 +17,22 @@ using cells::RowChange;
 
 constexpr uint32_t kNoColumn = UINT32_MAX;
 
-// How many rows and cells a frame may still hold.
+// What a frame may still hold.
 struct Budget {
   size_t rows = kFrameRowsMax;
   size_t cells = kFrameCellsMax;
+  size_t names = kFrameNamesMax;
+
+  Status TakeRows(uint64_t count) {
+    if (count > rows) return LimitReached("a frame holds too many rows");
+    rows -= count;
+    return {};
+  }
+  Status TakeName(size_t bytes) {
+    if (bytes + kNameOverhead > names) return LimitReached("a frame holds too many names");
+    names -= bytes + kNameOverhead;
+    return {};
+  }
 };
 
 class ChangesetDecoder {
@@ -29,6 +41,7 @@ class ChangesetDecoder {
       : reader_(reader), context_(*context), budget_(*budget), report_(*report) {}
 
   Result<Changeset> Decode() {
+    MERROW_TRY(budget_.TakeRows(1));
     MERROW_ASSIGN(const uint32_t site, ReadHeader());
     MERROW_ASSIGN(const uint64_t groups, reader_.Uleb64());
     Count(&report_.headers);
@@ -98,6 +111,7 @@ class ChangesetDecoder {
       MERROW_ASSIGN(const uint64_t count, reader_.Uleb64());
       if (count > reader_.remaining()) return reader_.Fail("more authors than bytes");
       for (uint64_t i = 0; i < count; ++i) {
+        MERROW_TRY(budget_.TakeName(cells::kSiteIdBytes));
         MERROW_ASSIGN(const uint32_t author, ReadSite());
         cells.authors.push_back(context_.sites()[author].id);
       }
@@ -140,6 +154,7 @@ class ChangesetDecoder {
     group.key_columns = names.key_columns;
     group.column_of.assign(names.columns.size(), kNoColumn);
     group.table = static_cast<uint32_t>(changeset_.cells.tables.size());
+    MERROW_TRY(budget_.TakeName(names.name.size()));
     changeset_.cells.tables.push_back({names.name, {}});
     return group;
   }
@@ -148,8 +163,8 @@ class ChangesetDecoder {
     MERROW_ASSIGN(Group group, ReadTable());
     Count(&report_.names);
     MERROW_ASSIGN(uint64_t left, reader_.Uleb64());
-    if (left > budget_.rows) return LimitReached("a frame holds too many rows");
-    budget_.rows -= left;
+    if (left == 0) return reader_.Fail("a table without rows");
+    MERROW_TRY(budget_.TakeRows(left));
     while (left > 0) {
       MERROW_ASSIGN(const uint32_t shape, reader_.Uleb32());
       if ((shape & ~kShapeFlagsMask) != 0) return reader_.Fail("unknown shape of rows");
@@ -198,7 +213,9 @@ class ChangesetDecoder {
       uint32_t& index = group->column_of[column];
       if (index == kNoColumn) {
         index = static_cast<uint32_t>(table.columns.size());
-        table.columns.push_back(context_.tables()[group->context_table].names.columns[column]);
+        const std::string& name = context_.tables()[group->context_table].names.columns[column];
+        MERROW_TRY(budget_.TakeName(name.size()));
+        table.columns.push_back(name);
       }
       column = index;
     }

@@ -265,6 +265,16 @@ class ChangesetEncoder {
   cells::Seq written_seq_ = 0;  // expected while writing
 };
 
+// At least what a decoder counts.
+size_t NameBytes(const cells::Transaction& cells) {
+  size_t bytes = (cells.authors.size() - 1) * (cells::kSiteIdBytes + kNameOverhead);
+  for (const cells::ChangedTable& table : cells.tables) {
+    bytes += table.name.size() + kNameOverhead;
+    for (const std::string& column : table.columns) bytes += column.size() + kNameOverhead;
+  }
+  return bytes;
+}
+
 }  // namespace
 
 Result<Bytes> Encoder::EncodeAll(std::span<const Changeset* const> changesets) {
@@ -286,15 +296,17 @@ Result<Bytes> Encoder::Encode(std::span<const Changeset> changesets) {
 Result<Bytes> Encoder::Encode(std::span<const Changeset* const> changesets) {
   size_t rows = 0;
   size_t cells = 0;
+  size_t names = 0;
   for (const Changeset* const changeset : changesets) {
     const Status valid = CheckChangeset(*changeset);
     if (!valid.ok()) return InvalidArgument(valid.error().message());
-    rows += changeset->cells.rows.size() + changeset->documents.size();
+    rows += 1 + changeset->cells.rows.size() + changeset->documents.size();
     for (const RowChange& row : changeset->cells.rows) cells += row.cells.size();
+    names += NameBytes(changeset->cells);
   }
-  if (rows > kFrameRowsMax || cells > kFrameCellsMax) {
-    return LimitReached("a frame of " + std::to_string(rows) + " rows and " +
-                        std::to_string(cells) + " cells");
+  if (rows > kFrameRowsMax || cells > kFrameCellsMax || names > kFrameNamesMax) {
+    return LimitReached("a frame of " + std::to_string(rows) + " rows, " + std::to_string(cells) +
+                        " cells and " + std::to_string(names) + " bytes of names");
   }
   context_.Begin();
   Result<Bytes> frame = EncodeAll(changesets);

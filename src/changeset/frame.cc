@@ -150,6 +150,10 @@ Result<Frame> DecodeFrame(BytesView bytes, const FrameOptions& options) {
   if (raw_size > kFramePayloadMax) {
     return LimitReached("a frame states " + std::to_string(raw_size) + " bytes");
   }
+  if (raw_size > reader.remaining() * kZstdRatioMax) {
+    return Corruption("a frame states " + std::to_string(raw_size) + " bytes and has " +
+                      std::to_string(reader.remaining()) + " compressed ones");
+  }
   MERROW_ASSIGN(frame.storage,
                 ZstdCodec::Decompress(reader.rest(), static_cast<size_t>(raw_size),
                                       has_dictionary ? options.dictionary.get() : nullptr));
