@@ -52,12 +52,13 @@ void FuzzPackedKey(BytesView input) {
 
 std::vector<Bytes> PackedKeySeeds() {
   const ValueView uuid = ValueView::Text("0190a5b4-7f2e-7c3d-8a1b-0123456789ab");
+  const Bytes long_text(300, 't');
   const std::vector<std::vector<ValueView>> keys = {
       {ValueView::Integer(0)},
       {ValueView::Integer(-1), ValueView::Integer(INT64_MIN), ValueView::Integer(300)},
       {ValueView::Real(-0.0), ValueView::Real(1e300), ValueView::Real(INFINITY)},
       {ValueView::Text(""), ValueView::Blob("\xFF"), ValueView::Null()},
-      {ValueView::Text(Bytes(300, 't'))},
+      {ValueView::Text(long_text)},
       {uuid},
       {uuid, uuid},
       std::vector<ValueView>(kPackedColumnsMax, ValueView::Integer(5)),
