@@ -14,11 +14,17 @@ namespace {
 size_t live_bytes = 0;
 size_t peak_bytes = 0;
 
-void* Allocate(size_t size) {
+void* TryAllocate(size_t size) {
   void* const memory = std::malloc(size == 0 ? 1 : size);
-  if (memory == nullptr) throw std::bad_alloc();
+  if (memory == nullptr) return nullptr;
   live_bytes += malloc_usable_size(memory);
   peak_bytes = std::max(peak_bytes, live_bytes);
+  return memory;
+}
+
+void* Allocate(size_t size) {
+  void* const memory = TryAllocate(size);
+  if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
 
@@ -33,6 +39,12 @@ void Release(void* memory) {
 
 void* operator new(size_t size) { return Allocate(size); }
 void* operator new[](size_t size) { return Allocate(size); }
+void* operator new(size_t size, const std::nothrow_t& /*tag*/) noexcept {
+  return TryAllocate(size);
+}
+void* operator new[](size_t size, const std::nothrow_t& /*tag*/) noexcept {
+  return TryAllocate(size);
+}
 void operator delete(void* memory) noexcept { Release(memory); }
 void operator delete[](void* memory) noexcept { Release(memory); }
 void operator delete(void* memory, size_t /*size*/) noexcept { Release(memory); }
