@@ -7,6 +7,7 @@
 
 #pragma once
 
+#include <functional>
 #include <string_view>
 #include <vector>
 
@@ -18,7 +19,7 @@ struct FuzzTarget {
   std::string_view name;
   void (*run)(BytesView input) = nullptr;
   /// Valid inputs.
-  std::vector<Bytes> (*seeds)() = nullptr;
+  std::function<std::vector<Bytes>()> seeds;
   /// How many mutations of its seeds the corpus test runs it over.
   int mutations = 20'000;
 };
