@@ -291,7 +291,12 @@ Result<ChangesetsApplied> Store::Impl::ApplyChangesets(
 }
 
 Result<std::vector<DocumentNotice>> Store::Impl::Repair(std::span<const SharedChangeset> rows) {
+  const cells::DbVersion before = replica().own_version();
   MERROW_TRY(Transact([&] { return replica().Repair(rows); }));
+  // What a repair brought is a transaction of this site, which others have to hear of.
+  if (replica().own_version() > before) {
+    Publish(replica().own_version());
+  }
   return std::exchange(notices_, {});
 }
 
