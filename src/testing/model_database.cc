@@ -121,6 +121,7 @@ ModelDatabase::ModelDatabase(std::function<int64_t()> wall_ms, Random& random,
 }
 
 void ModelDatabase::Crash() {
+  published_.clear();
   peer_ = random_.Next() >> 1;
   for (auto& [key, document] : documents_) MERROW_CHECK(document.SetPeer(peer_).ok());
 }
@@ -190,7 +191,7 @@ void ModelDatabase::WriteRow(const RowWrite& write, Changeset* into, cells::Seq*
   into->cells.rows.push_back(std::move(change));
 }
 
-Result<SharedChangeset> ModelDatabase::Commit(const Write& write) {
+Status ModelDatabase::Commit(const Write& write) {
   Changeset changeset;
   changeset.cells.site = site_;
   changeset.cells.authors = {site_};
@@ -210,13 +211,14 @@ Result<SharedChangeset> ModelDatabase::Commit(const Write& write) {
     const uint32_t table = TableIn(&changeset, kNote);
     changeset.documents.push_back({table, key, update.substr(loro::kEnvelopeBytes)});
   }
-  if (changeset.cells.rows.empty() && changeset.documents.empty()) return SharedChangeset();
+  if (changeset.cells.rows.empty() && changeset.documents.empty()) return {};
   changeset.timestamp = clock_.Next(wall_ms_());
   ++counter_;
   seen_[site_].Add(RangeOf(changeset));
   auto shared = std::make_shared<const Changeset>(std::move(changeset));
   log_[site_].emplace(counter_, shared);
-  return shared;
+  published_.push_back(std::move(shared));
+  return {};
 }
 
 // --- Merging.

@@ -23,7 +23,8 @@ class ModelDatabase final : public SimDatabase {
   cells::SiteId site() const override { return site_; }
   SiteVersions seen() const override { return seen_; }
   bool has_second_schema() const override { return has_second_schema_; }
-  Result<SharedChangeset> Commit(const Write& write) override;
+  Status Commit(const Write& write) override;
+  std::vector<SharedChangeset> TakePublished() override { return std::exchange(published_, {}); }
   Result<std::vector<ApplyOutcome>> Apply(const std::vector<Incoming>& changesets) override;
   Result<ReadPage> Read(const cells::SiteId& site, const VersionRanges& wanted,
                         size_t bytes_target) override;
@@ -87,6 +88,7 @@ class ModelDatabase final : public SimDatabase {
   SiteVersions seen_;
   // By site and last version; newest last.
   std::map<cells::SiteId, std::map<cells::DbVersion, SharedChangeset>> log_;
+  std::vector<SharedChangeset> published_;
   std::map<PartsKey, std::map<uint32_t, Changeset>> parts_;
   std::map<RowKey, Row> rows_;
   std::map<Bytes, loro::Document> documents_;

@@ -65,8 +65,9 @@ class SimDatabase {
   virtual SiteVersions seen() const = 0;
   virtual bool has_second_schema() const = 0;
 
-  /// Null if nothing changed.
-  virtual Result<SharedChangeset> Commit(const Write& write) = 0;
+  virtual Status Commit(const Write& write) = 0;
+  /// The transactions of this site since the last call, also those that a repair made.
+  virtual std::vector<SharedChangeset> TakePublished() = 0;
 
   // As in replication::Replica.
   virtual Result<std::vector<ApplyOutcome>> Apply(const std::vector<Incoming>& changesets) = 0;

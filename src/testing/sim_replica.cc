@@ -19,22 +19,23 @@ void SimReplica::Next() {
     work_.pop_front();
     is_working_ = false;
     const std::function<void()> done = work();
-    loop_.After(1, [alive, done] {
-      if (!alive.expired()) done();
+    loop_.After(1, [this, alive, done, published = database_.TakePublished()] {
+      if (alive.expired()) return;
+      if (!published.empty()) on_published_(published);
+      done();
     });
     if (!is_working_) Next();
   });
 }
 
-void SimReplica::Commit(Write write, std::function<void()> committed,
-                        std::function<void(SharedChangeset)> done) {
-  Queue([this, write = std::move(write), committed = std::move(committed),
-         done = std::move(done)]() -> std::function<void()> {
-    if (IsBusy()) return [done] { done(nullptr); };
-    const Result<SharedChangeset> changeset = database_.Commit(write);
-    MERROW_CHECK(changeset.ok());
-    if (*changeset != nullptr) committed();
-    return [done, changeset = *changeset] { done(changeset); };
+void SimReplica::Commit(Write write, std::function<void()> committed) {
+  Queue([this, write = std::move(write),
+         committed = std::move(committed)]() -> std::function<void()> {
+    if (!IsBusy()) {
+      MERROW_CHECK(database_.Commit(write).ok());
+      committed();
+    }
+    return [] {};
   });
 }
 

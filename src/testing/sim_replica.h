@@ -24,13 +24,18 @@ struct SimDiskFaults {
 
 class SimReplica final : public replication::Replica {
  public:
+  using OnPublished = std::function<void(std::vector<SharedChangeset>)>;
+  /// `on_published` gets what was committed for the site itself, before any later completion.
   SimReplica(SimDatabase& database, SimLoop& loop, SeededRandom& random,
-             const SimDiskFaults& faults)
-      : database_(database), loop_(loop), random_(random), faults_(faults) {}
+             const SimDiskFaults& faults, OnPublished on_published)
+      : database_(database),
+        loop_(loop),
+        random_(random),
+        faults_(faults),
+        on_published_(std::move(on_published)) {}
 
-  /// A local transaction. `done` gets null if it changed nothing or failed.
-  void Commit(Write write, std::function<void()> committed,
-              std::function<void(SharedChangeset)> done);
+  /// A local transaction. `committed` is called when it is on disk, which nobody knows yet.
+  void Commit(Write write, std::function<void()> committed);
 
   void Apply(std::vector<Incoming> changesets, ApplyDone done) override;
   void Read(const cells::SiteId& site, VersionRanges wanted, size_t bytes_target,
@@ -64,6 +69,7 @@ class SimReplica final : public replication::Replica {
   SimLoop& loop_;
   SeededRandom& random_;
   const SimDiskFaults& faults_;
+  const OnPublished on_published_;
   std::deque<Work> work_;
   bool is_working_ = false;
   std::map<cells::SiteId, SiteVersions> confirmed_;

@@ -155,6 +155,7 @@ void SimWorld::DrawTopology() {
   const uint64_t size = random_.Below(100);
   if (size >= 75) count = 6 + random_.Below(5);
   if (size >= 95) count = 11 + random_.Below(20);
+  count = std::min(count, plan_.sites_max);
   for (size_t i = 0; i < count; ++i) {
     auto site = std::make_unique<Site>(loop_);
     site->index = i;
@@ -203,7 +204,10 @@ SimWorld::Site& SimWorld::AnySite() { return *sites_[random_.Below(sites_.size()
 void SimWorld::Start(Site& site) {
   ++site.life;
   site.database->Crash();
-  site.replica = std::make_unique<SimReplica>(*site.database, loop_, random_, disk_);
+  site.replica = std::make_unique<SimReplica>(
+      *site.database, loop_, random_, disk_, [&site](std::vector<SharedChangeset> published) {
+        site.replicator->OnLocalCommits(std::move(published));
+      });
   replication::Logger logger;
   if (plan_.traces) {
     logger = [this, &site](LogLevel, std::string_view text) {
@@ -405,23 +409,17 @@ void SimWorld::WriteSomething(Site& site) {
   if (!site.is_up()) return;
   const Write write = DrawWrite(site);
   if (write.rows.empty() && write.documents.empty()) return;
-  site.replica->Commit(
-      write,
-      [this, &site, write] {
-        // Committed: from here on it must not be lost.
-        ++totals_.writes;
-        const cells::SiteId id = site.database->site();
-        const cells::DbVersion version = site.database->seen().at(id).last();
-        for (const RowWrite& row : write.rows) {
-          if (row.table != "kv") acknowledged_.push_back({row.id, -1, row.table, id, version});
-        }
-        for (const DocumentWrite& document : write.documents) {
-          acknowledged_.push_back({0, document.id, document.marker, id, version});
-        }
-      },
-      [&site](SharedChangeset changeset) {
-        if (changeset != nullptr) site.replicator->OnLocalCommit(std::move(changeset));
-      });
+  site.replica->Commit(write, [this, &site, write] {
+    // Committed: from here on it must not be lost.
+    ++totals_.writes;
+    const cells::SiteId id = site.database->site();
+    for (const RowWrite& row : write.rows) {
+      if (row.table != "kv") acknowledged_.push_back({row.id, -1, row.table, id});
+    }
+    for (const DocumentWrite& document : write.documents) {
+      acknowledged_.push_back({0, document.id, document.marker, id});
+    }
+  });
 }
 
 // --- What goes wrong.
@@ -559,7 +557,8 @@ std::optional<std::string> SimWorld::WhyNotEqual() {
     }
     if (site->replicator->seen() != site->database->seen()) {
       return name + ": its database says that it has seen " +
-             changeset::ToText(site->database->seen());
+             changeset::ToText(site->database->seen()) + " instead of " +
+             changeset::ToText(site->replicator->seen());
     }
   }
   return std::nullopt;
@@ -570,8 +569,7 @@ std::optional<std::string> SimWorld::CheckLost() {
     for (const auto& site : sites_) {
       if (Has(*site->database, commit)) continue;
       return "site " + std::to_string(site->index) + " lacks " + commit.marker + " " +
-             std::to_string(commit.id) + ", version " + std::to_string(commit.version) + " of " +
-             ToHex(commit.site.view());
+             std::to_string(commit.id) + ", written by " + ToHex(commit.site.view());
     }
   }
   return std::nullopt;

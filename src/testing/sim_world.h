@@ -42,7 +42,6 @@ struct SimTotals {
   uint64_t poisoned = 0;
   uint64_t writes = 0;
   uint64_t lost_unseen = 0;  // commits that went with a restored database and that nobody had
-  uint64_t real_stores = 0;
   SimTraffic traffic;
   int64_t heal_ms_max = 0;
 };
@@ -54,6 +53,7 @@ using DatabaseFactory = std::function<std::unique_ptr<SimDatabase>(
 struct SimPlan {
   uint64_t seed = 0;
   bool traces = false;
+  size_t sites_max = 30;
   DatabaseFactory make_database;
 };
 
@@ -87,7 +87,6 @@ class SimWorld {
     int64_t document = -1;
     std::string marker;
     cells::SiteId site;
-    cells::DbVersion version = 0;
   };
 
   void DrawPlan();
