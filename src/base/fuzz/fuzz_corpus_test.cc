@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -58,6 +59,11 @@ std::vector<Bytes> CommittedInputs(std::string_view target) {
   return inputs;
 }
 
+uint64_t NumberFrom(const char* variable, uint64_t otherwise) {
+  const char* const text = std::getenv(variable);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
 class FuzzCorpus : public testing::TestWithParam<FuzzTarget> {};
 
 TEST_P(FuzzCorpus, SeedsMutationsAndOldCrashersPass) {
@@ -71,8 +77,9 @@ TEST_P(FuzzCorpus, SeedsMutationsAndOldCrashersPass) {
   std::copy_if(seeds.begin(), seeds.end(), std::back_inserter(small),
                [](const Bytes& seed) { return seed.size() <= kMutatedBytesMax; });
   ASSERT_FALSE(small.empty());
-  SeededRandom random(1);
-  for (int i = 0; i < target.mutations; ++i) {
+  SeededRandom random(NumberFrom("MERROW_SEED", 1));
+  const uint64_t cases = NumberFrom("MERROW_CASES", target.mutations);
+  for (uint64_t i = 0; i < cases; ++i) {
     const Bytes& seed = small[random.Below(small.size())];
     target.run(Mutated(seed, small[random.Below(small.size())], &random));
   }

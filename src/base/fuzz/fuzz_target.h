@@ -7,6 +7,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string_view>
 #include <vector>
@@ -21,7 +22,7 @@ struct FuzzTarget {
   /// Valid inputs.
   std::function<std::vector<Bytes>()> seeds;
   /// How many mutations of its seeds the corpus test runs it over.
-  int mutations = 20'000;
+  uint64_t mutations = 20'000;
 };
 
 /// All of the layer that is linked.

@@ -4,9 +4,12 @@
 
 namespace merrow::fuzz {
 
+// Each is several frames, which are read and written several times.
+constexpr uint64_t kFramesMutations = 3'000;
+
 std::vector<FuzzTarget> FuzzTargets() {
   using namespace changeset;
-  return {{"changeset_frames", FuzzChangesetFrames, ChangesetFramesSeeds},
+  return {{"changeset_frames", FuzzChangesetFrames, ChangesetFramesSeeds, kFramesMutations},
           {"changeset_file", FuzzChangesetFile, ChangesetFileSeeds},
           {"version_text", FuzzVersionText, VersionTextSeeds}};
 }

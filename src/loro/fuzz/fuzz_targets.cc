@@ -7,7 +7,7 @@ namespace merrow::fuzz {
 namespace {
 
 // Each makes a document, or several.
-constexpr int kMutations = 2'000;
+constexpr uint64_t kMutations = 2'000;
 
 FuzzTarget Target(const char* name, void (*run)(BytesView input)) {
   const auto seeds = [name] { return loro::LoadFuzzSeeds(MERROW_VECTORS).at(name); };
