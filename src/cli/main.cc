@@ -10,6 +10,7 @@
 #include "cli/doc_tools.h"
 #include "cli/doc_worker.h"
 #include "cli/serve.h"
+#include "cli/status.h"
 
 namespace {
 
@@ -18,6 +19,7 @@ int Run(int argc, char** argv) {
   app.require_subcommand(1);
   int exit_code = 0;
   merrow::cli::AddServe(app, exit_code);
+  merrow::cli::AddStatus(app, exit_code);
 
   CLI::App* doc = app.add_subcommand("doc", "Tools for documents");
   doc->require_subcommand(1);

@@ -16,13 +16,16 @@ namespace {
 
 struct ServeFlags {
   std::string config_file;
+  bool replicate = false;
   server::Config config;
 };
 
 Result<server::Config> ReadSettings(const ServeFlags& flags) {
-  if (flags.config_file.empty()) return flags.config;
+  server::Config config = flags.config;
+  if (flags.replicate) config.replicate = true;
+  if (flags.config_file.empty()) return config;
   MERROW_ASSIGN(const server::Config file, server::ReadConfig(flags.config_file));
-  return server::Overlay(file, flags.config);
+  return server::Overlay(file, config);
 }
 
 void StartLog(const std::string& level) {
@@ -48,8 +51,9 @@ int Serve(const server::Config& config) {
   return 1;
 }
 
-void AddReplicationFlags(CLI::App& serve, server::Config& config) {
-  serve.add_flag("--replicate", config.replicate,
+void AddReplicationFlags(CLI::App& serve, ServeFlags& flags) {
+  server::Config& config = flags.config;
+  serve.add_flag("--replicate", flags.replicate,
                  "keep transactions for other sites; implied by --peer and --peer-listen");
   serve
       .add_option("--peer", config.peers,
@@ -85,7 +89,7 @@ void AddServe(CLI::App& app, int& exit_code) {
   serve->add_option("--log-level", config.log_level, "what to log")
       ->check(CLI::IsMember(server::LogLevelNames()))
       ->default_str(server::kDefaultLogLevel);
-  AddReplicationFlags(*serve, config);
+  AddReplicationFlags(*serve, *flags);
   serve->callback([flags, &exit_code] {
     const Result<server::Config> settings = ReadSettings(*flags);
     if (!settings.ok()) {

@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "server/file_bytes.h"
+#include "server/replication_limits.h"
 
 namespace merrow::server {
 namespace {
@@ -145,14 +146,17 @@ class FileReader {
 
   Status ReplicationLimits(std::string_view table, const toml::node& node) {
     if (!node.is_table()) return WrongType(node, table, "a table");
-    const std::vector<std::string> names = ReplicationLimitNames();
     for (auto&& [key, value] : *node.as_table()) {
       const std::string name(key.str());
       const std::string full = std::string(table) + "." + name;
-      if (std::find(names.begin(), names.end(), name) == names.end()) {
+      const std::vector<std::string> names = ReplicationLimitNames();
+      if (!std::binary_search(names.begin(), names.end(), name)) {
         return At(value, full, "there is no such setting");
       }
       MERROW_ASSIGN(const uint64_t number, Bytes(full, value));
+      ReplicationOptions ignored;
+      const Status set = SetReplicationLimit(name, number, &ignored);
+      if (!set.ok()) return At(value, full, set.error().message());
       config_.replication_limits[name] = number;
     }
     return {};
@@ -176,7 +180,18 @@ Result<ReplicationOptions> ToReplicationOptions(const Config& config) {
     return InvalidArgument("peers make no sense with replicate = false");
   }
   options.enabled = config.replicate.value_or(has_peers);
-  options.peers = config.peers;
+  for (const std::string& peer : config.peers) {
+    Result<net::PeerUrl> url = net::ParsePeerUrl(peer);
+    if (!url.ok()) return url.error().Within("--peer");
+    options.peers.push_back(std::move(url).value());
+  }
+  for (const auto& [name, value] : config.replication_limits) {
+    MERROW_TRY(SetReplicationLimit(name, value, &options));
+  }
+  if (options.redial_ms_min > options.redial_ms_max ||
+      options.limits.retry_ms_min > options.limits.retry_ms_max) {
+    return InvalidArgument("a pause's min is above its max");
+  }
   options.token_file = config.peer_token_file.value_or("");
   options.tls_cert = config.tls_cert.value_or("");
   options.tls_key = config.tls_key.value_or("");
@@ -257,8 +272,6 @@ const std::vector<std::string>& LogLevelNames() {
   static const std::vector<std::string> kNames = {"trace", "debug", "info", "warn", "error", "off"};
   return kNames;
 }
-
-std::vector<std::string> ReplicationLimitNames() { return {}; }
 
 Result<ServerOptions> ToServerOptions(const Config& config) {
   if (!config.db.has_value()) return InvalidArgument("--db (db in the file) is required");

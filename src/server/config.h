@@ -37,7 +37,7 @@ struct Config {
   std::optional<std::string> tls_cert;
   std::optional<std::string> tls_key;
   std::optional<std::string> tls_ca;
-  /// Limits of replication by name (ReplicationLimitNames()).
+  /// By name (replication_limits.h).
   std::map<std::string, uint64_t, std::less<>> replication_limits;
 };
 
@@ -61,7 +61,5 @@ Result<ServerOptions> ToServerOptions(const Config& config);
 Result<uint64_t> ParseByteSize(std::string_view text);
 /// The names that --log-level takes.
 const std::vector<std::string>& LogLevelNames();
-/// The limits that a configuration may set.
-std::vector<std::string> ReplicationLimitNames();
 
 }  // namespace merrow::server

@@ -7,6 +7,7 @@
 
 #include <gmock/gmock.h>
 
+#include "server/replication_limits.h"
 #include "server/server_test_util.h"
 
 namespace merrow::server {
@@ -134,6 +135,44 @@ TEST(Config, ByteSizes) {
   for (const char* text : {"", "KiB", "1 kg", "-1", "1.5MiB", "99999999999GiB", "1KiBx"}) {
     EXPECT_FALSE(ParseByteSize(text).ok()) << text;
   }
+}
+
+TEST(Config, LimitsOfReplicationByName) {
+  Config config = Expect(ParseConfig(
+      "db = 'a'\nschema = 'b'\n[replication]\nchunk_bytes = \"32KiB\"\ndigest_interval_ms = 0\n"
+      "redial_ms_min = 100\npart_bytes_max = 2097152\n",
+      "merrow.toml"));
+  const ReplicationOptions options = Expect(ToServerOptions(config)).replication;
+  EXPECT_EQ(options.limits.chunk_bytes, size_t{32} << 10);
+  EXPECT_EQ(options.limits.digest_interval_ms, 0);
+  EXPECT_EQ(options.redial_ms_min, 100);
+  EXPECT_EQ(options.store_limits.part_bytes_max, size_t{2} << 20);
+  EXPECT_EQ(options.limits.request_bytes, replication::Options().request_bytes);
+  EXPECT_EQ(ErrorOf("[replication]\nchunk_bytes = 1"),
+            "/etc/merrow/merrow.toml:2: replication.chunk_bytes: 1 is not between 1024 and "
+            "8388608");
+  config.replication_limits["redial_ms_max"] = 50;
+  EXPECT_THAT(ToServerOptions(config).error().message(), HasSubstr("min is above its max"));
+
+  // Every one can be set, to its default too, and the list is sorted.
+  const std::vector<std::string> names = ReplicationLimitNames();
+  EXPECT_TRUE(std::is_sorted(names.begin(), names.end()));
+  for (const std::string& name : names) {
+    ReplicationOptions set;
+    EXPECT_EQ(SetReplicationLimit(name, UINT64_MAX, &set).error().code(),
+              ErrorCode::kInvalidArgument);
+  }
+  ReplicationOptions set;
+  EXPECT_EQ(SetReplicationLimit("speed", 1, &set).error().code(), ErrorCode::kNotFound);
+}
+
+TEST(Config, PeersAreUrls) {
+  Config config = Minimal();
+  config.peers = {"wss://[::1]:7102"};
+  const ReplicationOptions options = Expect(ToServerOptions(config)).replication;
+  EXPECT_EQ(options.peers[0].ToString(), "wss://[::1]:7102");
+  config.peers = {"http://127.0.0.1:7102"};
+  EXPECT_THAT(ToServerOptions(config).error().message(), HasSubstr("--peer"));
 }
 
 TEST(Config, OptionsHaveDefaultsAndMustMakeSense) {

@@ -16,6 +16,9 @@ using net::HttpRequest;
 using net::HttpResponse;
 using net::ResponseWriter;
 
+// How long /v1/status waits for the store's part.
+constexpr std::chrono::milliseconds kStoreAnswerMax{1000};
+
 HttpResponse ErrorResponse(const Error& error) {
   return HttpResponse::Json(HttpStatusOf(error.code()), ErrorJson(error));
 }
@@ -48,6 +51,37 @@ std::string VersionJson(const loro::VersionVector& version) {
   return "\"vv\":\"" + ToBase64(version.Encode()) + "\"";
 }
 
+cells::Value ToCellValue(const OwnedSqlValue& value) {
+  if (const auto* boolean = std::get_if<bool>(&value)) return cells::Value::Integer(*boolean);
+  if (const auto* integer = std::get_if<int64_t>(&value)) return cells::Value::Integer(*integer);
+  if (const auto* real = std::get_if<double>(&value)) return cells::Value::Real(*real);
+  if (const auto* text = std::get_if<std::string>(&value)) return cells::Value::Text(*text);
+  if (const auto* blob = std::get_if<OwnedSqlBlob>(&value)) return cells::Value::Blob(blob->bytes);
+  return cells::Value::Null();
+}
+
+std::vector<store::SqlWrite> ToWrites(std::vector<SqlStatement> statements) {
+  std::vector<store::SqlWrite> writes;
+  writes.reserve(statements.size());
+  for (SqlStatement& statement : statements) {
+    store::SqlWrite& write = writes.emplace_back();
+    write.sql = std::move(statement.sql);
+    write.values.reserve(statement.params.size());
+    for (const OwnedSqlValue& param : statement.params) write.values.push_back(ToCellValue(param));
+  }
+  return writes;
+}
+
+// {"rows_changed":[1,0],"version":7}
+std::string ExecutedJson(const store::Executed& executed) {
+  std::string json = "{\"rows_changed\":[";
+  for (const int64_t count : executed.rows_changed) {
+    if (json.back() != '[') json.push_back(',');
+    json += std::to_string(count);
+  }
+  return json + "],\"version\":" + std::to_string(executed.version) + "}\n";
+}
+
 bool Matches(const HttpRequest& request, std::initializer_list<std::string_view> prefix,
              size_t segments) {
   if (request.segments.size() != segments) return false;
@@ -77,6 +111,10 @@ void HttpApi::Handle(HttpRequest request, ResponseWriter response) {
     if (expect(is_read, "GET, HEAD")) Metrics(std::move(response));
   } else if (Matches(request, {"v1", "rows"}, 4)) {
     if (expect(is_read, "GET, HEAD")) GetRow(request, std::move(response));
+  } else if (Matches(request, {"v1", "status"}, 2)) {
+    if (expect(is_read, "GET, HEAD")) GetStatus(std::move(response));
+  } else if (Matches(request, {"v1", "transactions"}, 2)) {
+    if (expect(is_post, "POST")) PostTransaction(request, std::move(response));
   } else if (Matches(request, {"v1", "queries"}, 2)) {
     if (expect(is_post, "POST")) PostQuery(request, std::move(response));
   } else if (Matches(request, {"api", "crdt"}, 4)) {
@@ -98,13 +136,51 @@ net::WebSocketHandler::Decision HttpApi::Accept(const HttpRequest& request) {
   return ErrorResponse(NotFound("WebSockets are at /sync and /rows, not at " + request.target));
 }
 
+ServerStatus HttpApi::ReadStatus() const {
+  ServerStatus status;
+  status.urls = urls_;
+  status.uptime_ms = (parts_.clock.MonotonicMicros() - start_micros_) / 1000;
+  status.threads = watchdog_->report();
+  if (parts_.replication == nullptr) return status;
+  ReplicationStatus& replication = status.replication.emplace();
+  replication.report = parts_.replication->replicator().report();
+  replication.links = parts_.replication->links().report();
+  if (const net::PeerListener* listener = parts_.replication->links().listener()) {
+    replication.listened = listener->counters();
+  }
+  return status;
+}
+
 void HttpApi::Metrics(ResponseWriter response) {
   parts_.store.Run([this, response](store::Store& store) -> std::function<void()> {
     return [this, response, stats = store.stats()]() mutable {
+      ServerStatus status = ReadStatus();
+      status.store = stats;
       HttpResponse page =
-          HttpResponse::Text(200, MetricsPage(*net_counters_, parts_.hub.metrics(), stats));
+          HttpResponse::Text(200, MetricsPage(*net_counters_, parts_.hub.metrics(), status));
       page.headers = {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}};
       response.Send(std::move(page));
+    };
+  });
+}
+
+void HttpApi::GetStatus(ResponseWriter response) {
+  // A store that hangs is what somebody may want to see here, so it is not waited for.
+  const auto answer = std::make_shared<std::function<void(std::optional<store::StoreStats>)>>();
+  *answer = [this, response](std::optional<store::StoreStats> stats) mutable {
+    ServerStatus status = ReadStatus();
+    status.store = stats;
+    response.Send(HttpResponse::Json(200, StatusJson(status) + "\n"));
+  };
+  const auto answer_once = [answer](std::optional<store::StoreStats> stats) {
+    if (*answer) std::exchange(*answer, nullptr)(stats);
+  };
+  const auto timer = std::make_shared<net::EventLoop::Timer>(
+      parts_.loop.RunAfter(kStoreAnswerMax, [answer_once] { answer_once(std::nullopt); }));
+  parts_.store.Run([answer_once, timer](store::Store& store) -> std::function<void()> {
+    return [answer_once, timer, stats = store.stats()] {
+      timer->Cancel();
+      answer_once(stats);
     };
   });
 }
@@ -142,6 +218,26 @@ void HttpApi::PostQuery(const HttpRequest& request, ResponseWriter response) {
       parts_.queries.Start(std::move(query), std::move(response));
     };
   });
+}
+
+void HttpApi::PostTransaction(const HttpRequest& request, ResponseWriter response) {
+  Result<std::vector<SqlStatement>> statements = ParseTransactionRequest(request.body);
+  if (!statements.ok()) return Refuse(request, response, statements.error());
+  auto writes =
+      std::make_shared<std::vector<store::SqlWrite>>(ToWrites(std::move(statements).value()));
+  const bool is_taken = parts_.store.TryRun(
+      request.body.size(), [writes, response](store::Store& store) -> std::function<void()> {
+        return [response, executed = store.Execute(*writes)]() mutable {
+          if (executed.ok()) {
+            return response.Send(HttpResponse::Json(200, ExecutedJson(*executed)));
+          }
+          spdlog::warn("POST /v1/transactions refused: {}", executed.error().ToString());
+          response.Send(ErrorResponse(executed.error()));
+        };
+      });
+  if (!is_taken) {
+    Refuse(request, response, Busy("the store has more waiting than it takes; try again"));
+  }
 }
 
 void HttpApi::PostUpdate(const HttpRequest& request, ResponseWriter response) {

@@ -5,7 +5,9 @@
 //   GET  /healthz                 200 "ok"
 //   GET  /metrics                 Prometheus
 //   GET  /v1/rows/TABLE/KEY       the row as JSON
+//   GET  /v1/status               this site and its links, JSON
 //   POST /v1/queries              read-only SQL, NDJSON
+//   POST /v1/transactions         SQL that writes, as one transaction
 //   POST /api/crdt/TABLE/KEY      {"update":"<hex>"}: applies an update to a row
 //   WS   /sync                    Loro protocol
 //   WS   /rows                    row frames
@@ -13,12 +15,17 @@
 
 #pragma once
 
+#include <optional>
+
 #include "base/clock.h"
 #include "net/http_server.h"
 #include "server/query_pool.h"
+#include "server/replication.h"
 #include "server/static_files.h"
+#include "server/status_page.h"
 #include "server/store_row_source.h"
 #include "server/store_thread.h"
+#include "server/watchdog.h"
 #include "sync/hub.h"
 
 namespace merrow::server {
@@ -32,24 +39,39 @@ class HttpApi final : public net::HttpHandler, public net::WebSocketHandler {
     sync::Hub& hub;
     QueryPool& queries;
     const StaticFiles& files;
+    const Replication* replication;  // null: none
+    net::EventLoop& loop;
     const Clock& clock;
   };
-  explicit HttpApi(const Parts& parts) : parts_(parts) {}
+  explicit HttpApi(const Parts& parts)
+      : parts_(parts), start_micros_(parts.clock.MonotonicMicros()) {}
 
-  /// REQUIRES: called once, before requests are served. `counters` must outlive this.
-  void SetNetCounters(const net::NetCounters& counters) { net_counters_ = &counters; }
+  /// REQUIRES: called once, before requests are served. The references must outlive this.
+  void SetRunning(const ServerUrls& urls, const net::NetCounters& counters,
+                  const Watchdog& watchdog) {
+    urls_ = urls;
+    net_counters_ = &counters;
+    watchdog_ = &watchdog;
+  }
 
   void Handle(net::HttpRequest request, net::ResponseWriter response) override;
   Decision Accept(const net::HttpRequest& request) override;
 
  private:
   void Metrics(net::ResponseWriter response);
+  void GetStatus(net::ResponseWriter response);
   void GetRow(const net::HttpRequest& request, net::ResponseWriter response);
   void PostQuery(const net::HttpRequest& request, net::ResponseWriter response);
+  void PostTransaction(const net::HttpRequest& request, net::ResponseWriter response);
   void PostUpdate(const net::HttpRequest& request, net::ResponseWriter response);
 
+  ServerStatus ReadStatus() const;
+
   const Parts parts_;
+  const int64_t start_micros_;
+  ServerUrls urls_;
   const net::NetCounters* net_counters_ = nullptr;
+  const Watchdog* watchdog_ = nullptr;
 };
 
 }  // namespace merrow::server

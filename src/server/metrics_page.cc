@@ -7,7 +7,10 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <utility>
 #include <vector>
+
+#include "server/replication_counters.h"
 
 namespace merrow::server {
 namespace {
@@ -17,30 +20,36 @@ using prometheus::MetricType;
 
 class Page {
  public:
-  void Gauge(const char* name, const char* help, uint64_t value) {
-    Add(name, help, MetricType::Gauge, {}, value);
+  using Labels = std::vector<prometheus::ClientMetric::Label>;
+
+  template <typename T>
+  void Gauge(const char* name, const char* help, T value) {
+    Add(name, help, MetricType::Gauge, {}, static_cast<double>(value));
   }
-  void Counter(const char* name, const char* help, uint64_t value) {
-    Add(name, help, MetricType::Counter, {}, value);
+  void Counter(const std::string& name, const char* help, uint64_t value) {
+    Add(name, help, MetricType::Counter, {}, static_cast<double>(value));
   }
-  /// One more value of the family added last, or the first of a new one.
-  void CounterWith(const char* name, const char* help, const char* label, const std::string& of,
-                   uint64_t value) {
-    Add(name, help, MetricType::Counter, {{label, of}}, value);
+  // One more value of the family added last, or the first of a new one.
+  template <typename T>
+  void GaugeWith(const std::string& name, const char* help, Labels labels, T value) {
+    Add(name, help, MetricType::Gauge, std::move(labels), static_cast<double>(value));
+  }
+  void CounterWith(const std::string& name, const char* help, Labels labels, uint64_t value) {
+    Add(name, help, MetricType::Counter, std::move(labels), static_cast<double>(value));
   }
 
   std::string Text() const { return prometheus::TextSerializer().Serialize(families_); }
 
  private:
-  void Add(const char* name, const char* help, MetricType type,
-           std::vector<prometheus::ClientMetric::Label> labels, uint64_t value) {
+  void Add(const std::string& name, const char* help, MetricType type, Labels labels,
+           double value) {
     if (families_.empty() || families_.back().name != name) {
       families_.push_back({name, help, type, {}});
     }
     prometheus::ClientMetric metric;
     metric.label = std::move(labels);
-    metric.gauge.value = static_cast<double>(value);
-    metric.counter.value = static_cast<double>(value);
+    metric.gauge.value = value;
+    metric.counter.value = value;
     families_.back().metric.push_back(std::move(metric));
   }
 
@@ -107,8 +116,8 @@ void AddSync(const sync::Metrics& sync, Page* page) {
                 sync.presence_messages);
   page->Counter("merrow_sync_pauses_total", "Times that a session's input was paused", sync.pauses);
   for (const auto& [code, count] : sync.errors) {
-    page->CounterWith("merrow_sync_errors_total", "Refused messages by error code", "code", code,
-                      count);
+    page->CounterWith("merrow_sync_errors_total", "Refused messages by error code",
+                      {{"code", code}}, count);
   }
 }
 
@@ -123,6 +132,12 @@ void AddStore(const store::StoreStats& store, Page* page) {
   page->Counter("merrow_store_cache_evictions_total", "Documents dropped from memory",
                 store.cache_evictions);
   page->Counter("merrow_store_transactions_total", "Write transactions", store.transactions);
+  page->Counter("merrow_store_sql_transactions_total", "Transactions of POST /v1/transactions",
+                store.sql_transactions);
+  page->Counter("merrow_store_changesets_applied_total", "Changesets of other sites applied",
+                store.changesets_applied);
+  page->Counter("merrow_store_changesets_refused_total", "Changesets of other sites refused",
+                store.changesets_refused);
   page->Counter("merrow_store_updates_applied_total", "Updates with something new",
                 store.updates_applied);
   page->Counter("merrow_store_updates_refused_total", "Updates refused", store.updates_refused);
@@ -137,14 +152,113 @@ void AddStore(const store::StoreStats& store, Page* page) {
                 store.documents_quarantined);
 }
 
+std::string Hex(const cells::SiteId& site) { return ToHex(site.view()); }
+
+// One family after the other, with a value for each link.
+void AddLinks(const ReplicationStatus& status, Page* page) {
+  struct Family {
+    const char* name;
+    const char* help;
+    bool is_counter;
+    int64_t (*read)(const replication::LinkReport&);
+  };
+  using Link = replication::LinkReport;
+  constexpr Family kFamilies[] = {
+      {"merrow_replication_link_open", "1 if changes flow", false,
+       [](const Link& link) -> int64_t { return link.state == replication::LinkState::kOpen; }},
+      {"merrow_replication_link_lacking_here", "Versions that the peer has and this site lacks",
+       false, [](const Link& link) { return link.lacking_here; }},
+      {"merrow_replication_link_lacking_there", "Versions that this site has and the peer lacks",
+       false, [](const Link& link) { return link.lacking_there; }},
+      {"merrow_replication_link_lag_ms", "How long the peer has lacked something of this site",
+       false, [](const Link& link) { return link.lag_ms; }},
+      {"merrow_replication_link_unsent_bytes", "Bytes queued for the peer", false,
+       [](const Link& link) { return static_cast<int64_t>(link.unsent_bytes); }},
+      {"merrow_replication_link_digest_buckets_differing", "Of the last comparison", false,
+       [](const Link& link) { return static_cast<int64_t>(link.digest_buckets_differing); }},
+      {"merrow_replication_link_received_bytes_total", "Bytes of messages", true,
+       [](const Link& link) { return static_cast<int64_t>(link.bytes_in); }},
+      {"merrow_replication_link_sent_bytes_total", "Bytes of messages", true,
+       [](const Link& link) { return static_cast<int64_t>(link.bytes_out); }},
+      {"merrow_replication_link_changesets_received_total", "Changesets, parts counted", true,
+       [](const Link& link) { return static_cast<int64_t>(link.changesets_in); }},
+      {"merrow_replication_link_changesets_sent_total", "Changesets, parts counted", true,
+       [](const Link& link) { return static_cast<int64_t>(link.changesets_out); }},
+  };
+  for (const Family& family : kFamilies) {
+    for (const Link& link : status.report.links) {
+      const Page::Labels labels = {{"link", std::to_string(link.id)},
+                                   {"peer", link.peer.has_value() ? Hex(*link.peer) : ""}};
+      const int64_t value = family.read(link);
+      if (family.is_counter) {
+        page->CounterWith(family.name, family.help, labels, static_cast<uint64_t>(value));
+      } else {
+        page->GaugeWith(family.name, family.help, labels, value);
+      }
+    }
+  }
+}
+
+void AddSites(const replication::Report& report, Page* page) {
+  const auto each = [&](const char* name, const char* help, const auto& read) {
+    for (const replication::SiteReport& site : report.sites) {
+      page->GaugeWith(name, help, {{"site", Hex(site.site)}}, read(site));
+    }
+  };
+  using Site = replication::SiteReport;
+  each("merrow_replication_site_version", "Last version of the site that is here",
+       [](const Site& site) { return site.last; });
+  each("merrow_replication_site_needs", "Versions of the site that some peer has",
+       [](const Site& site) { return site.needs; });
+  each("merrow_replication_site_delay_ms", "How old its newest changeset was when applied",
+       [](const Site& site) { return site.delay_ms; });
+}
+
+void AddReplication(const ReplicationStatus& status, Page* page) {
+  const replication::Report& report = status.report;
+  page->Gauge("merrow_replication_links", "Links to other sites", report.links.size());
+  page->Gauge("merrow_replication_apply_queue_bytes", "Changesets that wait for the store",
+              report.apply_queue_bytes);
+  page->Gauge("merrow_replication_applying_ms", "How long the store has worked on a batch",
+              report.applying_ms);
+  page->Gauge("merrow_replication_waiting_bytes", "Changesets that wait for others",
+              report.waiting_bytes);
+  page->Counter("merrow_replication_identity_changes_total", "New identities taken",
+                report.identity_changes.size());
+  ForEachCounter(report.counters,
+                 [&](std::string_view name, std::string_view help, uint64_t value) {
+                   page->Counter("merrow_replication_" + std::string(name) + "_total",
+                                 std::string(help).c_str(), value);
+                 });
+  AddSites(report, page);
+  AddLinks(status, page);
+  for (const DialReport& dial : status.links.dials) {
+    page->GaugeWith("merrow_replication_peer_connected", "1 if a link to the URL stands",
+                    {{"url", dial.url}}, dial.state == DialState::kConnected ? 1 : 0);
+  }
+  page->Counter("merrow_replication_connections_total", "Connections of other sites accepted",
+                status.listened.connections_total);
+  page->Counter("merrow_replication_connections_refused_total", "Connections refused",
+                status.listened.connections_refused_total + status.listened.requests_refused_total);
+}
+
 }  // namespace
 
 std::string MetricsPage(const net::NetCounters& net, const sync::Metrics& sync,
-                        const store::StoreStats& store) {
+                        const ServerStatus& status) {
   Page page;
   AddNet(net, &page);
   AddSync(sync, &page);
-  AddStore(store, &page);
+  if (status.store.has_value()) AddStore(*status.store, &page);
+  if (status.replication.has_value()) AddReplication(*status.replication, &page);
+  for (const Watchdog::Report& thread : status.threads) {
+    page.GaugeWith("merrow_server_thread_busy_ms", "How long it has been at one piece of work",
+                   {{"thread", thread.name}}, thread.busy_ms);
+  }
+  for (const Watchdog::Report& thread : status.threads) {
+    page.CounterWith("merrow_server_thread_stalls_total", "Pieces of work that took too long",
+                     {{"thread", thread.name}}, thread.stalls);
+  }
   page.Gauge("process_resident_memory_bytes", "Resident memory", ResidentBytes());
   return page.Text();
 }

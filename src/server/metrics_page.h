@@ -7,12 +7,14 @@
 #include <string>
 
 #include "net/counters.h"
+#include "server/status_page.h"
 #include "store/store.h"
 #include "sync/metrics.h"
 
 namespace merrow::server {
 
+/// Of `status` without a store: the layers above it only.
 std::string MetricsPage(const net::NetCounters& net, const sync::Metrics& sync,
-                        const store::StoreStats& store);
+                        const ServerStatus& status);
 
 }  // namespace merrow::server

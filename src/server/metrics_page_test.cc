@@ -21,9 +21,10 @@ TEST(MetricsPage, HasTheCountersOfEveryLayer) {
   sync.submits = 12345678901;
   sync.errors["unknown_room"] = 2;
   sync.errors["bad \"frame\"\n"] = 1;
-  store::StoreStats store;
-  store.documents_quarantined = 7;
-  const std::string page = MetricsPage(net, sync, store);
+  ServerStatus status;
+  status.store.emplace().documents_quarantined = 7;
+  status.threads = {{"the loop", 5, 1}, {"the store", 0, 0}};
+  const std::string page = MetricsPage(net, sync, status);
   EXPECT_THAT(page, HasSubstr("\nmerrow_net_connections 3\n"));
   EXPECT_THAT(page, HasSubstr("# TYPE merrow_net_connections gauge\n"));
   EXPECT_THAT(page, HasSubstr("\nmerrow_sync_submits_total 12345678901\n"));
@@ -31,6 +32,7 @@ TEST(MetricsPage, HasTheCountersOfEveryLayer) {
   EXPECT_THAT(page, HasSubstr("\nmerrow_sync_errors_total{code=\"unknown_room\"} 2\n"));
   EXPECT_THAT(page, HasSubstr("{code=\"bad \\\"frame\\\"\\n\"} 1\n"));
   EXPECT_THAT(page, HasSubstr("\nmerrow_store_documents_quarantined_total 7\n"));
+  EXPECT_THAT(page, HasSubstr("\nmerrow_server_thread_busy_ms{thread=\"the loop\"} 5\n"));
   EXPECT_THAT(page, HasSubstr("\nprocess_resident_memory_bytes "));
 }
 
@@ -38,7 +40,14 @@ TEST(MetricsPage, NamesEachFamilyOnceAndCountersEndInTotal) {
   sync::Metrics sync;
   sync.errors["a"] = 1;
   sync.errors["b"] = 1;
-  std::istringstream page(MetricsPage({}, sync, {}));
+  ServerStatus status;
+  status.store.emplace();
+  status.threads.resize(2);
+  ReplicationStatus& replication = status.replication.emplace();
+  replication.report.links.resize(2);
+  replication.report.sites.resize(2);
+  replication.links.dials.resize(2);
+  std::istringstream page(MetricsPage({}, sync, status));
   std::set<std::string> names;
   std::string line;
   while (std::getline(page, line)) {
@@ -47,7 +56,7 @@ TEST(MetricsPage, NamesEachFamilyOnceAndCountersEndInTotal) {
     EXPECT_TRUE(names.insert(name).second) << name << " is there twice";
     EXPECT_EQ(line.ends_with(" counter"), name.ends_with("_total")) << line;
   }
-  EXPECT_GT(names.size(), 40U);
+  EXPECT_GT(names.size(), 90U);
 }
 
 }  // namespace

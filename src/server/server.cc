@@ -14,9 +14,11 @@
 #include "server/file_bytes.h"
 #include "server/http_api.h"
 #include "server/query_pool.h"
+#include "server/replication.h"
 #include "server/static_files.h"
 #include "server/store_row_source.h"
 #include "server/store_thread.h"
+#include "server/watchdog.h"
 #include "sync/hub.h"
 
 namespace merrow::server {
@@ -63,7 +65,11 @@ class Server::Impl {
     MERROW_ASSIGN(store_options.schema_sql, ReadFileBytes(options.schema_path, kSchemaBytesMax));
     store_options.clock = &clock_;
     store_options.document_memory_bytes_max = options.document_memory_bytes_max;
+    store_options.replicate = options.replication.enabled;
+    store_options.replica_limits = options.replication.store_limits;
     MERROW_ASSIGN(std::unique_ptr<store::Store> store, store::Store::Open(store_options));
+    std::optional<ReplicationStart> start;
+    if (options.replication.enabled) start = PrepareReplication(*store);
     store_ = std::make_unique<StoreThread>(std::move(store), loop_, StoreThreadLimits());
     rows_ = std::make_unique<StoreRowSource>(*store_, store_options.limits.key_bytes_max);
 
@@ -79,8 +85,13 @@ class Server::Impl {
     query_options.path = options.database_path;
     MERROW_ASSIGN(queries_, QueryPool::Open(query_options, loop_, clock_));
 
-    api_ = std::make_unique<HttpApi>(
-        HttpApi::Parts{*store_, *rows_, *hub_, *queries_, files_, clock_});
+    if (start.has_value()) {
+      MERROW_ASSIGN(replication_, Replication::Open(options.replication, options.database_path,
+                                                    *start, {*store_, *hub_, loop_, clock_}));
+      urls_.sites = replication_->url();
+    }
+    api_ = std::make_unique<HttpApi>(HttpApi::Parts{*store_, *rows_, *hub_, *queries_, files_,
+                                                    replication_.get(), loop_, clock_});
     net::HttpServerOptions http_options;
     // Hexadecimal doubles an update.
     http_options.body_bytes_max = 2 * sync_limits.update_bytes_max + kFrameOverheadBytes;
@@ -89,8 +100,12 @@ class Server::Impl {
     http_options.log = [](const std::string& line) { spdlog::warn("{}", line); };
     MERROW_ASSIGN(http_, net::HttpServer::Listen(loop_, options.listen, std::move(http_options),
                                                  *api_, api_.get()));
-    api_->SetNetCounters(http_->counters());
     urls_.clients = "http://" + http_->address().ToString();
+    watchdog_ = std::make_unique<Watchdog>(
+        Watchdog::Options(),
+        std::vector<Watchdog::Watched>{{"the event loop", &loop_heartbeat_},
+                                       {"the store thread", &store_->heartbeat()}});
+    api_->SetRunning(urls_, http_->counters(), *watchdog_);
     return {};
   }
 
@@ -113,15 +128,19 @@ class Server::Impl {
 
   void Run() {
     Tick();
+    if (replication_ != nullptr) replication_->Begin();
     loop_.Run();
+    watchdog_.reset();
     // What is still queued reaches the disk; outcomes nobody waits for any more are dropped.
     http_.reset();
     queries_.reset();
     store_->Stop();
+    replication_.reset();
   }
 
  private:
   void Tick() {
+    loop_heartbeat_.Begin();
     hub_->OnTick(clock_.MonotonicMicros() / 1000);
     tick_ = loop_.RunAfter(kTickInterval, [this] { Tick(); });
   }
@@ -132,7 +151,12 @@ class Server::Impl {
     store_->Run([this](store::Store&) -> std::function<void()> {
       return [this] {
         hub_->CloseAll("the server is stopping");
-        http_->Shutdown(drain_timeout_, [this] { loop_.Stop(); });
+        const auto one_done = [this,
+                               left = std::make_shared<int>(replication_ != nullptr ? 2 : 1)] {
+          if (--*left == 0) loop_.Stop();
+        };
+        http_->Shutdown(drain_timeout_, one_done);
+        if (replication_ != nullptr) replication_->Shutdown(drain_timeout_, one_done);
       };
     });
   }
@@ -144,9 +168,12 @@ class Server::Impl {
   std::unique_ptr<StoreRowSource> rows_;
   std::unique_ptr<sync::Hub> hub_;
   std::unique_ptr<QueryPool> queries_;
+  std::unique_ptr<Replication> replication_;
   std::unique_ptr<HttpApi> api_;
   std::unique_ptr<net::HttpServer> http_;
   net::EventLoop::Timer tick_;
+  Heartbeat loop_heartbeat_;
+  std::unique_ptr<Watchdog> watchdog_;
   ServerUrls urls_;
   std::chrono::milliseconds drain_timeout_{};
   bool stopping_ = false;

@@ -17,6 +17,9 @@
 
 #include "merrow/result.h"
 #include "net/listen_address.h"
+#include "net/peer_url.h"
+#include "replication/options.h"
+#include "store/replica_types.h"
 
 namespace merrow::server {
 
@@ -24,8 +27,8 @@ namespace merrow::server {
 struct ReplicationOptions {
   /// Transactions are kept so that they can be published. Needed by all that follows.
   bool enabled = false;
-  /// URLs of sites to connect to: ws://HOST:PORT, wss://HOST:PORT.
-  std::vector<std::string> peers;
+  /// Sites to connect to.
+  std::vector<net::PeerUrl> peers;
   /// Where other sites connect to. Not on loopback: a token or tls_ca is required.
   std::optional<net::ListenAddress> listen;
   /// A file with the secret that all sites share; empty: none.
@@ -35,6 +38,11 @@ struct ReplicationOptions {
   std::string tls_cert;
   std::string tls_key;
   std::string tls_ca;
+  /// Limits and times (replication_limits.h names those that a configuration may set).
+  replication::Options limits;
+  store::ReplicaLimits store_limits;
+  int64_t redial_ms_min = 250;
+  int64_t redial_ms_max = 15'000;
 };
 
 struct ServerOptions {

@@ -136,7 +136,7 @@ Result<std::vector<SqlStatement>> ParseTransactionRequest(BytesView body) {
   for (const Json& item : json) {
     Result<SqlStatement> statement = ToTransactionStatement(item);
     if (!statement.ok()) {
-      return statement.error().Within("statement " + std::to_string(statements.size()));
+      return statement.error().Within("statement " + std::to_string(statements.size() + 1));
     }
     statements.push_back(std::move(statement).value());
   }

@@ -45,7 +45,7 @@ inline constexpr size_t kSqlRequestValuesMax = 2'000'000;
 Result<SqlStatement> ParseQueryRequest(BytesView body);
 
 /// Reads a list of statements, each in a form that ParseQueryRequest takes or
-/// `{"sql":"INSERT ...","params":[1]}`. Errors name the statement by its index, from 0.
+/// `{"sql":"INSERT ...","params":[1]}`. Errors name the statement by its number, from 1.
 Result<std::vector<SqlStatement>> ParseTransactionRequest(BytesView body);
 
 /// Lives as long as the values do.

@@ -45,7 +45,7 @@ TEST(ParseTransactionRequest, WhatIsNotOneIsRefusedAndNamed) {
         R"(["a",[18446744073709551615]])"}) {
     const auto request = ParseTransactionRequest("[\"DELETE 1\"," + std::string(statement) + "]");
     ASSERT_FALSE(request.ok()) << statement;
-    EXPECT_THAT(request.error().message(), StartsWith("statement 1: ")) << statement;
+    EXPECT_THAT(request.error().message(), StartsWith("statement 2: ")) << statement;
   }
 }
 

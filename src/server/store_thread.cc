@@ -14,8 +14,6 @@ constexpr std::chrono::seconds kUpkeepInterval{1};
 // What a waiting update takes besides its bytes, about.
 constexpr size_t kUpdateOverheadBytes = 512;
 
-size_t Cost(const Bytes& update) { return update.size() + kUpdateOverheadBytes; }
-
 }  // namespace
 
 StoreThread::StoreThread(std::unique_ptr<store::Store> store, net::EventLoop& loop,
@@ -35,28 +33,37 @@ void StoreThread::Stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-void StoreThread::Write(std::string table, std::string key, std::shared_ptr<const Bytes> update,
-                        WriteDone done) {
+bool StoreThread::Push(Job job) {
   {
     const std::lock_guard lock(mutex_);
-    if (queue_bytes_ + Cost(*update) > limits_.queue_bytes_max) {
-      loop_.Post([done = std::move(done)] {
-        done(Busy("the store has more updates waiting than it takes; try again"));
-      });
-      return;
-    }
-    queue_bytes_ += Cost(*update);
-    queue_.push_back({std::move(table), std::move(key), std::move(update), std::move(done), {}});
+    if (job.cost > 0 && queue_bytes_ + job.cost > limits_.queue_bytes_max) return false;
+    queue_bytes_ += job.cost;
+    queue_.push_back(std::move(job));
   }
   wake_.notify_one();
+  return true;
 }
 
-void StoreThread::Run(Task task) {
-  {
-    const std::lock_guard lock(mutex_);
-    queue_.push_back({{}, {}, nullptr, {}, std::move(task)});
-  }
-  wake_.notify_one();
+void StoreThread::Write(std::string table, std::string key, std::shared_ptr<const Bytes> update,
+                        WriteDone done) {
+  const size_t cost = update->size() + kUpdateOverheadBytes;
+  if (Push({std::move(table), std::move(key), std::move(update), done, {}, cost})) return;
+  loop_.Post([done = std::move(done)] {
+    done(Busy("the store has more updates waiting than it takes; try again"));
+  });
+}
+
+void StoreThread::Run(Task task) { Push({{}, {}, nullptr, {}, std::move(task), 0}); }
+
+bool StoreThread::TryRun(size_t bytes, Task task) {
+  return Push({{}, {}, nullptr, {}, std::move(task), bytes + kUpdateOverheadBytes});
+}
+
+void StoreThread::ObserveCommits(Task observer) {
+  Run([this, observer = std::move(observer)](store::Store&) -> std::function<void()> {
+    observer_ = observer;
+    return {};
+  });
 }
 
 void StoreThread::Loop() {
@@ -65,6 +72,7 @@ void StoreThread::Loop() {
     std::deque<Job> jobs;
     {
       std::unique_lock lock(mutex_);
+      heartbeat_.Rest();
       const auto has_work = [this] { return !queue_.empty() || stopping_; };
       if (!more_upkeep) wake_.wait_for(lock, kUpkeepInterval, has_work);
       if (queue_.empty() && stopping_) break;
@@ -77,6 +85,7 @@ void StoreThread::Loop() {
       more_upkeep = true;
       continue;
     }
+    heartbeat_.Begin();
     const Result<store::Upkeep> upkeep = store_->RunUpkeep();
     if (!upkeep.ok()) spdlog::error("store upkeep failed: {}", upkeep.error().ToString());
     more_upkeep = upkeep.ok() && upkeep->more;
@@ -102,23 +111,45 @@ void StoreThread::WorkOff(std::deque<Job> jobs) {
       continue;
     }
     flush();
-    if (std::function<void()> outcome = job.task(*store_)) loop_.Post(std::move(outcome));
+    RunTask(std::move(job));
   }
   flush();
+}
+
+void StoreThread::RunTask(Job job) {
+  heartbeat_.Begin();
+  std::function<void()> outcome = job.task(*store_);
+  Forget(job.cost);
+  Observe();
+  if (outcome) loop_.Post(std::move(outcome));
 }
 
 void StoreThread::ApplyWrites(std::vector<Job> jobs) {
   std::vector<store::Write> writes;
   writes.reserve(jobs.size());
-  for (const Job& job : jobs) writes.push_back({job.table, job.key, *job.update});
-  std::vector<store::WriteResult> results = store_->ApplyBatch(writes);
-  {
-    const std::lock_guard lock(mutex_);
-    for (const Job& job : jobs) queue_bytes_ -= Cost(*job.update);
+  size_t cost = 0;
+  for (const Job& job : jobs) {
+    writes.push_back({job.table, job.key, *job.update});
+    cost += job.cost;
   }
+  heartbeat_.Begin();
+  std::vector<store::WriteResult> results = store_->ApplyBatch(writes);
+  Forget(cost);
+  Observe();
   loop_.Post([jobs = std::move(jobs), results = std::move(results)]() mutable {
     for (size_t i = 0; i < jobs.size(); ++i) jobs[i].done(std::move(results[i]));
   });
+}
+
+void StoreThread::Observe() {
+  if (!observer_) return;
+  if (std::function<void()> outcome = observer_(*store_)) loop_.Post(std::move(outcome));
+}
+
+void StoreThread::Forget(size_t cost) {
+  if (cost == 0) return;
+  const std::lock_guard lock(mutex_);
+  queue_bytes_ -= cost;
 }
 
 }  // namespace merrow::server

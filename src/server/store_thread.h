@@ -24,6 +24,7 @@
 
 #include "base/bytes.h"
 #include "net/event_loop.h"
+#include "server/watchdog.h"
 #include "store/store.h"
 
 namespace merrow::server {
@@ -55,10 +56,19 @@ class StoreThread {
              WriteDone done);
   /// Runs `task` after everything handed over before. Any thread.
   void Run(Task task);
+  /// The same for a task that holds `bytes` of somebody's data, under the limit of Write. False if
+  /// too much waits already; then the task is dropped.
+  [[nodiscard]] bool TryRun(size_t bytes, Task task);
+  /// From now on `observer` runs on the store thread after each batch of updates and each task.
+  /// What it returns goes to the loop before their outcomes do.
+  void ObserveCommits(Task observer);
 
   /// Works off what is queued and ends the thread; the store is closed. Outcomes are posted as
   /// usual. Nothing may be handed over afterwards.
   void Stop();
+
+  /// Busy while a batch, a task or a step of upkeep runs. Any thread.
+  const Heartbeat& heartbeat() const { return heartbeat_; }
 
   /// Constant after construction, so it may be read from any thread.
   const store::Schema& schema() const { return schema_; }
@@ -71,18 +81,25 @@ class StoreThread {
     std::shared_ptr<const Bytes> update;
     WriteDone done;
     Task task;
+    size_t cost = 0;  // counts in queue_bytes_ until it was worked off
   };
 
+  bool Push(Job job);
   void Loop();
   void WorkOff(std::deque<Job> jobs);
+  void RunTask(Job job);
   void ApplyWrites(std::vector<Job> writes);
+  void Observe();
+  void Forget(size_t cost);
 
   net::EventLoop& loop_;
   const StoreThreadLimits limits_;
   const store::Schema schema_;
+  Heartbeat heartbeat_;
 
   // Store thread only.
   std::unique_ptr<store::Store> store_;
+  Task observer_;
 
   std::mutex mutex_;
   std::condition_variable wake_;

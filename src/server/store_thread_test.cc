@@ -147,6 +147,52 @@ TEST_F(StoreThreadTest, TooMuchThatWaitsIsRefusedUntilItIsApplied) {
   EXPECT_EQ(AppliedCount(), applied + 20);
 }
 
+TEST_F(StoreThreadTest, TasksThatHoldDataAreUnderTheSameLimit) {
+  StoreThreadLimits limits;
+  limits.queue_bytes_max = 3000;
+  Start(limits);
+  Hold();
+  int ran = 0;  // store thread
+  const auto task = [&ran](store::Store&) -> std::function<void()> {
+    ++ran;
+    return {};
+  };
+  EXPECT_FALSE(thread_->TryRun(3000, task));
+  EXPECT_TRUE(thread_->TryRun(2000, task));
+  EXPECT_FALSE(thread_->TryRun(2000, task));
+  Release();
+  Settle();
+  EXPECT_TRUE(thread_->TryRun(2000, task));
+  Settle();
+  EXPECT_EQ(ran, 2);
+}
+
+TEST_F(StoreThreadTest, TheObserverComesAfterEachCommitAndBeforeItsOutcome) {
+  Start();
+  std::vector<std::string> order;  // loop only
+  thread_->ObserveCommits([&order](store::Store& store) -> std::function<void()> {
+    return [&order, count = store.stats().updates_applied] {
+      order.push_back("seen " + std::to_string(count));
+    };
+  });
+  Settle();
+  loop_.Call([&] { order.clear(); });
+  Hold();
+  for (loro::PeerId peer = 1; peer <= 2; ++peer) {
+    thread_->Write("note", "n", Vote(peer), [&order, peer](const store::WriteResult&) {
+      order.push_back("done " + std::to_string(peer));
+    });
+  }
+  thread_->Run([&order](store::Store&) -> std::function<void()> {
+    return [&order] { order.push_back("task"); };
+  });
+  Release();
+  Settle();
+  EXPECT_THAT(
+      loop_.Call([&] { return order; }),
+      testing::ElementsAre("seen 0", "seen 2", "done 1", "done 2", "seen 2", "task", "seen 2"));
+}
+
 TEST_F(StoreThreadTest, ARefusedUpdateDoesNotDisturbTheOthers) {
   Start();
   Hold();

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/status.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "cli/doc_file.h"
+#include "cli/http_get.h"
+
+namespace merrow::cli {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::chrono::milliseconds kTimeout{10'000};
+
+// "850 ms", "12.3 s", "5 min", "3 h", "2 d"
+std::string Duration(int64_t ms) {
+  if (ms < 1000) return fmt::format("{} ms", ms);
+  if (ms < 60'000) return fmt::format("{:.1f} s", static_cast<double>(ms) / 1000);
+  if (ms < 3'600'000) return fmt::format("{} min", ms / 60'000);
+  if (ms < 48 * 3'600'000LL) return fmt::format("{} h", ms / 3'600'000);
+  return fmt::format("{} d", ms / 86'400'000);
+}
+
+std::string Size(uint64_t bytes) {
+  if (bytes < 1024) return fmt::format("{} B", bytes);
+  double size = static_cast<double>(bytes) / 1024;
+  for (const char* unit : {"KiB", "MiB"}) {
+    if (size < 1024) return fmt::format("{:.1f} {}", size, unit);
+    size /= 1024;
+  }
+  return fmt::format("{:.1f} GiB", size);
+}
+
+// The start of a site id is enough to tell sites apart.
+std::string Short(const Json& site) {
+  return site.is_string() ? Printable(site.get<std::string>().substr(0, 8)) : "?";
+}
+std::string Text(const Json& object, const char* key) { return Printable(object.value(key, "")); }
+
+// Columns as wide as what is in them, two spaces apart.
+class TextTable {
+ public:
+  explicit TextTable(std::vector<std::string> head) { rows_.push_back(std::move(head)); }
+  void Add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  bool empty() const { return rows_.size() == 1; }
+
+  std::string ToString() const {
+    std::vector<size_t> widths(rows_[0].size());
+    for (const auto& row : rows_) {
+      for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    }
+    std::string text;
+    for (const auto& row : rows_) {
+      std::string line = " ";
+      for (size_t i = 0; i < row.size(); ++i) {
+        line += " " + row[i] + std::string(widths[i] - row[i].size() + 1, ' ');
+      }
+      text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+    }
+    return text;
+  }
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+};
+
+std::string Links(const Json& links) {
+  TextTable table({"peer", "state", "address", "open", "lag", "lacks here", "lacks there", "in",
+                   "out", "digest"});
+  for (const Json& link : links) {
+    const Json digest = link.value("digest", Json::object());
+    std::string equal = Text(digest, "result");
+    if (const auto error = Text(digest, "error"); !error.empty()) equal += " (" + error + ")";
+    const std::string url = Text(link, "url");
+    table.Add({Short(link.value("peer", Json())), Text(link, "state"),
+               url.empty() ? "from " + Text(link, "address") : url,
+               Duration(link.value("open_ms", int64_t{0})),
+               Duration(link.value("lag_ms", int64_t{0})),
+               std::to_string(link.value("lacking_here", int64_t{0})),
+               std::to_string(link.value("lacking_there", int64_t{0})),
+               Size(link.value("bytes_in", uint64_t{0})),
+               Size(link.value("bytes_out", uint64_t{0})), equal});
+  }
+  return table.empty() ? "links: none\n" : "links\n" + table.ToString();
+}
+
+// Those that are dialed and not connected.
+std::string Dials(const Json& dials) {
+  std::string text;
+  for (const Json& dial : dials) {
+    const std::string state = Text(dial, "state");
+    if (state == "connected") continue;
+    text += "  " + Text(dial, "url") + "  ";
+    if (state == "standby") {
+      text += "another link to the same site stands";
+    } else if (state == "self") {
+      text += "is this very site";
+    } else {
+      text += fmt::format("{}, {} attempts", state, dial.value("attempts", int64_t{0}));
+      if (dial.contains("next_ms")) {
+        text += ", next in " + Duration(dial.value("next_ms", int64_t{0}));
+      }
+      if (const auto error = Text(dial, "last_error"); !error.empty()) text += ": " + error;
+    }
+    text += "\n";
+  }
+  return text.empty() ? "" : "not connected\n" + text;
+}
+
+std::string Sites(const Json& sites, const std::string& own) {
+  TextTable table({"site", "last", "needs", "delay"});
+  for (const Json& site : sites) {
+    const bool is_own = site.value("site", "") == own;
+    table.Add({Short(site.value("site", Json())) + (is_own ? " (this)" : ""),
+               std::to_string(site.value("last", int64_t{0})),
+               std::to_string(site.value("needs", int64_t{0})),
+               is_own ? "" : Duration(site.value("delay_ms", int64_t{0}))});
+  }
+  return table.empty() ? "" : "sites\n" + table.ToString();
+}
+
+std::string Refused(const Json& list) {
+  std::string text;
+  for (const Json& refused : list) {
+    const Json versions = refused.value("versions", Json::array());
+    text += fmt::format("  {} {} to {}, from {}: {}\n", Short(refused.value("site", Json())),
+                        versions.at(0).get<int64_t>(), versions.at(1).get<int64_t>(),
+                        Short(refused.value("from", Json())), Text(refused, "reason"));
+  }
+  return text.empty() ? "" : "refused changesets\n" + text;
+}
+
+std::string Identities(const Json& list) {
+  std::string text;
+  for (const Json& change : list) {
+    text += fmt::format("  {} became {}, agreed up to {} with {}\n",
+                        Short(change.value("before", Json())), Short(change.value("after", Json())),
+                        change.value("agreed", int64_t{0}), Short(change.value("peer", Json())));
+  }
+  return text.empty() ? "" : "new identities (the database was restored from a backup)\n" + text;
+}
+
+std::string Waiting(const Json& replication) {
+  std::string text;
+  const auto add = [&](const char* key, const char* what) {
+    const uint64_t bytes = replication.value(key, uint64_t{0});
+    if (bytes > 0) text += fmt::format("  {} {}\n", Size(bytes), what);
+  };
+  add("apply_queue_bytes", "of changesets wait for the database");
+  add("waiting_bytes", "of changesets wait for others that they follow");
+  const int64_t applying = replication.value("applying_ms", int64_t{0});
+  if (applying > 1000) text += "  the database works on a batch since " + Duration(applying) + "\n";
+  return text.empty() ? "" : "waiting\n" + text;
+}
+
+std::string WholeText(const Json& status) {
+  std::string text;
+  const Json replication = status.at("replication");
+  const std::string own = replication.is_null() ? "" : status.at("site").get<std::string>();
+  if (replication.is_null()) {
+    text += "no replication\n";
+  } else {
+    text += fmt::format("site {}, version {}\n", Printable(own),
+                        status.at("db_version").get<int64_t>());
+  }
+  text += "clients at " + Text(status, "listen");
+  if (status.contains("peer_listen")) text += ", sites at " + Text(status, "peer_listen");
+  text += ", up " + Duration(status.value("uptime_ms", int64_t{0})) + "\n";
+  if (status.value("store", Json()).is_null()) text += "the database does not answer\n";
+  if (replication.is_null()) return text;
+  text += Links(replication.at("links")) + Dials(replication.at("dials")) +
+          Sites(replication.at("sites"), own) + Waiting(replication) +
+          Refused(replication.at("refused")) + Identities(replication.at("identity_changes"));
+  return text;
+}
+
+int Status(const std::string& url_text, bool is_json) {
+  Result<HttpUrl> url = ParseHttpUrl(url_text);
+  const auto fail = [](const Error& error) {
+    std::cerr << "merrow: " << error.ToString() << std::endl;
+    return 1;
+  };
+  if (!url.ok()) return fail(url.error());
+  if (url->path == "/") url->path = "/v1/status";
+  const Result<HttpReply> reply = HttpGet(*url, kTimeout);
+  if (!reply.ok()) return fail(reply.error());
+  if (reply->status != 200) {
+    return fail(IoError(url_text + " answers with status " + std::to_string(reply->status)));
+  }
+  if (is_json) {
+    std::cout << reply->body << std::flush;
+    return 0;
+  }
+  const Result<std::string> text = StatusText(reply->body);
+  if (!text.ok()) return fail(text.error());
+  std::cout << *text << std::flush;
+  return 0;
+}
+
+}  // namespace
+
+Result<std::string> StatusText(BytesView json) {
+  const Json status = Json::parse(json, nullptr, /*allow_exceptions=*/false);
+  try {
+    return WholeText(status);
+  } catch (const Json::exception&) {
+    // A member that is missing or of another type.
+    return Corruption("the answer is not the status of a Merrow server");
+  }
+}
+
+void AddStatus(CLI::App& app, int& exit_code) {
+  struct Flags {
+    std::string url = "http://127.0.0.1:6377";
+    bool json = false;
+  };
+  const auto flags = std::make_shared<Flags>();
+  CLI::App* status = app.add_subcommand("status", "Show a running server, its links and its lag");
+  status->add_option("--url", flags->url, "http://HOST:PORT of the server")->capture_default_str();
+  status->add_flag("--json", flags->json, "print the JSON as it came");
+  status->callback([flags, &exit_code] { exit_code = Status(flags->url, flags->json); });
+}
+
+}  // namespace merrow::cli

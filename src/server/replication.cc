@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/replication.h"
+
+#include <spdlog/spdlog.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "server/file_bytes.h"
+
+namespace merrow::server {
+namespace {
+
+constexpr size_t kTokenBytesMax = 4096;
+constexpr int kDigestBusyTimeoutMs = 5000;
+
+void Log(replication::LogLevel level, std::string_view line) {
+  switch (level) {
+    case replication::LogLevel::kDebug:
+      return spdlog::debug("{}", line);
+    case replication::LogLevel::kInfo:
+      return spdlog::info("{}", line);
+    case replication::LogLevel::kWarning:
+      return spdlog::warn("{}", line);
+  }
+}
+
+// The first line of the file. It goes into a header, so it is visible ASCII.
+Result<std::string> ReadToken(const std::string& path) {
+  if (path.empty()) return std::string();
+  MERROW_ASSIGN(std::string token, ReadFileBytes(path, kTokenBytesMax));
+  while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
+  const bool is_visible =
+      std::all_of(token.begin(), token.end(), [](char c) { return c > ' ' && c < 0x7F; });
+  if (token.empty() || !is_visible) {
+    return InvalidArgument(path + " is not one line of visible ASCII characters");
+  }
+  return token;
+}
+
+// The same for any order of the file's statements.
+uint64_t HashSchema(const store::Schema& schema) {
+  uint64_t sum = 0;
+  for (const store::SchemaObject& object : schema.objects()) {
+    if (object.type != "table") continue;
+    sum += XXH64(object.sql.data(), object.sql.size(), 0);
+  }
+  return sum;
+}
+
+}  // namespace
+
+ReplicationStart PrepareReplication(store::Store& store) {
+  store.KeepPublished(true);
+  return {store.own_site(), store.seen(), HashSchema(store.schema())};
+}
+
+Replication::Replication(const ReplicationOptions& options, const std::string& database_path,
+                         const ReplicationStart& start, const Parts& parts)
+    : parts_(parts), time_(parts.clock) {
+  digests_ = std::make_unique<DigestThread>(database_path, kDigestBusyTimeoutMs, parts_.loop);
+  const auto on_documents = [this](std::vector<store::DocumentNotice> notices) {
+    for (store::DocumentNotice& notice : notices) {
+      const auto share = [](loro::VersionVector& version) {
+        return std::make_shared<const loro::VersionVector>(std::move(version));
+      };
+      parts_.hub.OnCommitted({std::move(notice.table), std::move(notice.key)},
+                             share(notice.applied.before), share(notice.applied.after),
+                             std::move(notice.applied.delta));
+    }
+  };
+  replica_ = std::make_unique<ReplicaOnStore>(parts_.store, *digests_, on_documents);
+  replication::Options limits = options.limits;
+  limits.schema_hash = start.schema_hash;
+  replicator_ = std::make_unique<replication::Replicator>(limits, start.site, start.seen, *replica_,
+                                                          time_, random_, Log);
+  parts_.store.ObserveCommits([this](store::Store& store) -> std::function<void()> {
+    std::vector<store::SharedChangeset> published = store.TakePublished();
+    if (published.empty()) return {};
+    return [this, published = std::move(published)]() mutable {
+      replicator_->OnLocalCommits(std::move(published));
+    };
+  });
+  PeerLinksOptions links_options;
+  links_options.peers = options.peers;
+  links_options.redial_ms_min = options.redial_ms_min;
+  links_options.redial_ms_max = options.redial_ms_max;
+  links_ = std::make_unique<PeerLinks>(links_options, parts_.loop, time_, random_, *replicator_);
+}
+
+Replication::~Replication() = default;
+
+Result<std::unique_ptr<Replication>> Replication::Open(const ReplicationOptions& options,
+                                                       const std::string& database_path,
+                                                       const ReplicationStart& start,
+                                                       const Parts& parts) {
+  std::unique_ptr<Replication> replication(new Replication(options, database_path, start, parts));
+  MERROW_TRY(replication->Connect(options));
+  return replication;
+}
+
+Status Replication::Connect(const ReplicationOptions& options) {
+  MERROW_ASSIGN(const std::string token, ReadToken(options.token_file));
+  const net::TlsFiles files{options.tls_cert, options.tls_key, options.tls_ca};
+  dialer_options_.token = token;
+  if (!options.tls_cert.empty() || !options.tls_ca.empty()) {
+    MERROW_ASSIGN(dialer_options_.tls, net::LoadClientTls(files));
+  }
+  if (!options.listen.has_value()) return {};
+  net::PeerListenerOptions listener_options;
+  listener_options.token = token;
+  if (!options.tls_cert.empty()) {
+    MERROW_ASSIGN(listener_options.tls, net::LoadServerTls(files, !options.tls_ca.empty()));
+  }
+  listener_options.log = [](const std::string& line) { spdlog::warn("{}", line); };
+  MERROW_TRY(links_->Listen(*options.listen, std::move(listener_options)));
+  url_ = (options.tls_cert.empty() ? "ws://" : "wss://") + links_->listener()->address().ToString();
+  return {};
+}
+
+void Replication::Begin() { links_->Start(std::move(dialer_options_)); }
+
+void Replication::Shutdown(std::chrono::milliseconds deadline, std::function<void()> on_done) {
+  links_->Shutdown(deadline, std::move(on_done));
+}
+
+}  // namespace merrow::server
