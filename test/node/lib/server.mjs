@@ -43,29 +43,38 @@ export class Server {
   port = 0;
   // Lines of standard output and standard error of all starts.
   log = [];
-  #schema;
-  #args;
+  // What the next start takes.
+  schema;
+  args;
+  // Put before the program, say ["ip", "netns", "exec", name].
+  prefix;
   #process = null;
   #exited = null;
   #beforeEnd = [];
 
-  constructor(directory, { db, schema, args }) {
+  constructor(directory, { db, schema, args, prefix = [] }) {
     this.directory = directory;
     this.db = db;
-    this.#schema = schema;
-    this.#args = args;
+    this.schema = schema;
+    this.args = args;
+    this.prefix = prefix;
+  }
+
+  // The port at which this process reaches it.
+  get clientPort() {
+    return this.port;
   }
 
   get url() {
-    return `http://127.0.0.1:${this.port}`;
+    return `http://127.0.0.1:${this.clientPort}`;
   }
 
   get syncUrl() {
-    return `ws://127.0.0.1:${this.port}/sync`;
+    return `ws://127.0.0.1:${this.clientPort}/sync`;
   }
 
   get rowsUrl() {
-    return `ws://127.0.0.1:${this.port}/rows`;
+    return `ws://127.0.0.1:${this.clientPort}/rows`;
   }
 
   get pid() {
@@ -74,20 +83,19 @@ export class Server {
 
   // Starts on the port of the last start, or on any free one. Resolves when the server listens.
   async start() {
-    const child = spawn(
+    const [command, ...args] = [
+      ...this.prefix,
       merrowBinary(),
-      [
-        "serve",
-        "--db",
-        this.db,
-        "--schema",
-        this.#schema,
-        "--listen",
-        `127.0.0.1:${this.port}`,
-        ...this.#args,
-      ],
-      { stdio: ["ignore", "pipe", "pipe"] },
-    );
+      "serve",
+      "--db",
+      this.db,
+      "--schema",
+      this.schema,
+      "--listen",
+      `127.0.0.1:${this.port}`,
+      ...this.args,
+    ];
+    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
     this.#process = child;
     this.#exited = new Promise((resolve) => {
       child.once("error", (error) =>
