@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 
 #include "base/bytes.h"
 
@@ -73,6 +74,7 @@ Bytes EncodeDocumentOps(const DocumentOpsById& all) {
 
 Status DecodeDocumentOps(BytesView bytes, DocumentOpsById* all) {
   ByteReader reader(bytes);
+  std::optional<uint64_t> last;
   while (!reader.empty()) {
     DocumentOps ops;
     MERROW_ASSIGN(const uint64_t id, reader.Uleb64());
@@ -80,6 +82,10 @@ Status DecodeDocumentOps(BytesView bytes, DocumentOpsById* all) {
     if (id > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
       return Corruption("document " + std::to_string(id) + " is out of range");
     }
+    if (last.has_value() && id <= *last) {
+      return Corruption("document " + std::to_string(id) + " is out of order");
+    }
+    last = id;
     ops.document_id = static_cast<int64_t>(id);
     ops.all = count == 0;
     for (uint64_t i = 0; i < count; ++i) {
