@@ -5,10 +5,10 @@
 
 #include <algorithm>
 
-#include "base/fuzz/fuzz_target.h"
 #include "base/fuzz/heap_meter.h"
 #include "merrow/check.h"
 #include "store/cell_tx_rows.h"
+#include "store/fuzz/fuzz_store.h"
 
 namespace merrow::store {
 namespace {
@@ -85,6 +85,8 @@ void Append(const Range& range, Bytes& out) {
   }
 }
 
+}  // namespace
+
 void FuzzTxRows(BytesView input) {
   CheckHeapOf(input);
   const Result<std::vector<Range>> ranges = ReadRanges(input);
@@ -119,13 +121,4 @@ std::vector<Bytes> TxRowsSeeds() {
   return seeds;
 }
 
-}  // namespace
 }  // namespace merrow::store
-
-namespace merrow::fuzz {
-
-std::vector<FuzzTarget> FuzzTargets() {
-  return {{"tx_rows", store::FuzzTxRows, store::TxRowsSeeds}};
-}
-
-}  // namespace merrow::fuzz
