@@ -103,7 +103,8 @@ Status DocumentCapture::Track(const std::string& table) {
   // What waited for the table, or for its new columns.
   MERROW_TRY(store_.Join());
   MERROW_ASSIGN(ReplicaLog* const log, Log());
-  MERROW_TRY(log->ApplyWaiting());
+  MERROW_TRY(NoteOps(*log));
+  MERROW_TRY(WithLog([log] { return log->ApplyWaiting(); }));
   return {};
 }
 
@@ -201,7 +202,7 @@ Status DocumentCapture::BeforeCommit() {
   }
   MERROW_ASSIGN(ReplicaLog* const log, Log());
   MERROW_TRY(NoteOps(*log));
-  MERROW_TRY(log->NoteLocal());
+  MERROW_TRY(WithLog([log] { return log->NoteLocal(); }));
   return {};
 }
 
@@ -223,7 +224,10 @@ void DocumentCapture::Committed() {
 
 void DocumentCapture::RolledBack() {
   rows_.Forget();
-  log_.reset();
+  drop_log_later_ = log_in_use_ && !store_.transaction().active();
+  if (!log_in_use_) {
+    log_.reset();
+  }
   pending_.merge(captured_);
   captured_.clear();
   if (!store_.transaction().active()) {

@@ -113,6 +113,17 @@ class DocumentCapture final : public TransactionListener, public DocumentEvents 
   Status CheckNoServer();
   Status CapturePending();
   Result<bool> HasLog();
+  /// work(), which may use the log for what can be undone.
+  template <typename Work>
+  auto WithLog(Work&& work) {
+    log_in_use_ = true;
+    auto result = work();
+    log_in_use_ = false;
+    if (std::exchange(drop_log_later_, false)) {
+      log_.reset();
+    }
+    return result;
+  }
   Status NoteOps(ReplicaLog& log);
   Result<ReplicaLog*> LogOfCommitted();
 
@@ -126,6 +137,9 @@ class DocumentCapture final : public TransactionListener, public DocumentEvents 
   /// rolled back makes it pending again.
   std::set<Row> captured_;
   std::unique_ptr<ReplicaLog> log_;
+  /// The log undoes parts of what it applies by itself; only of more it has to be read again.
+  bool log_in_use_ = false;
+  bool drop_log_later_ = false;
 };
 
 }  // namespace merrow::store

@@ -138,7 +138,8 @@ Result<DocumentCapture::AppliedChanges> DocumentCapture::ApplyChanges(
   MERROW_ASSIGN(ReplicaLog* const log, Log());
   MERROW_TRY(NoteOps(*log));
   const int64_t rows_before = store_.transaction().rows_merged + rows_.imported();
-  MERROW_ASSIGN(const std::vector<ReplicaOutcome> outcomes, log->Apply(incoming));
+  MERROW_ASSIGN(const std::vector<ReplicaOutcome> outcomes,
+                WithLog([&] { return log->Apply(incoming); }));
   AppliedChanges applied;
   for (size_t i = 0; i < outcomes.size(); ++i) {
     MERROW_TRY(CheckOutcome(*incoming[i].changeset, outcomes[i]));

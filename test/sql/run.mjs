@@ -13,6 +13,7 @@
 //     .site NAME          the statements that follow are for this site; a new one is an empty database
 //     .sync FROM TO [N]   what FROM has changed after its db_version N (0) is merged by TO
 //     .both A B           .sync A B, then .sync B A
+//     .mail FROM TO       what FROM has and TO has not, as a changeset, is applied by TO: how many rows changed
 //     .equal A B SQL      the query gives the same on both
 //     .close NAME         which must not fail
 //     .copy NAME FILE     the site is a copy of that file of test/
@@ -101,6 +102,26 @@ class Script {
     });
   }
 
+  async mail(from, to) {
+    const versions = await ask({
+      db: await this.db(to),
+      sql: "SELECT merrow_versions()",
+      args: [],
+    });
+    if (versions.error) return versions;
+    const changeset = await ask({
+      db: await this.db(from),
+      sql: "SELECT merrow_changeset(?)",
+      args: versions.rows[0],
+    });
+    if (changeset.error) return changeset;
+    return ask({
+      db: await this.db(to),
+      sql: "SELECT merrow_apply(?)",
+      args: changeset.rows[0],
+    });
+  }
+
   async directive(line) {
     const [word, ...args] = line.slice(1).split(" ");
     switch (word) {
@@ -122,6 +143,8 @@ class Script {
         const back = await this.sync(args[1], args[0]);
         return [...outputOf(there), ...outputOf(back)];
       }
+      case "mail":
+        return outputOf(await this.mail(...args));
       case "equal": {
         const sql = args.slice(2).join(" ");
         const a = outputOf(await ask({ db: await this.db(args[0]), sql }));
