@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the `merrow doc` tools share: reading blobs from files, opening them as far as their change
-// blocks without importing them, and printing what they hold.
+// What the `merrow doc` and `merrow changes` tools share: reading blobs from files, opening them as
+// far as their change blocks without importing them, and printing what they hold.
 //
 // Nothing in a file is trusted. What is printed of it is escaped, so that a document cannot drive
 // the terminal, and cut, so that a long value stays one line.
@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <iosfwd>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -72,13 +73,21 @@ class TextTable {
   std::vector<std::vector<std::string>> rows_;
 };
 
-// --- Reading ---
+/// Runs a command and flushes what it printed; its error goes to `io.err`. The exit code: 0, or 1
+/// after an error.
+int RunTool(DocIo& io, const std::function<Status()>& command);
+
+// --- Reading and writing ---
 
 /// `file` as messages name it.
 std::string InputName(const std::string& file);
 
 /// The bytes of `file`; of standard input if it is "-".
 Result<Bytes> ReadDocFile(const std::string& file, DocIo& io);
+
+/// Writes a file; "-" is standard output. One that exists is replaced when all is written, and not
+/// before.
+Status WriteDocFile(const std::string& file, BytesView bytes, DocIo& io);
 
 /// Invalid argument if "-" is there twice.
 Status CheckInputs(const std::vector<std::string>& files);

@@ -22,15 +22,6 @@ struct Flags {
 
 constexpr const char* kFileHelp = "a blob, updates or snapshot; - is standard input";
 
-int Run(DocIo& io, const std::function<Status()>& command) {
-  Status status = command();
-  io.out.flush();
-  if (status.ok() && !io.out) status = IoError("standard output: cannot be written");
-  if (status.ok()) return 0;
-  io.err << "merrow: " << Printable(status.error().ToString()) << std::endl;
-  return 1;
-}
-
 }  // namespace
 
 void AddDocTools(CLI::App& doc, DocIo& io, int& exit_code) {
@@ -38,7 +29,7 @@ void AddDocTools(CLI::App& doc, DocIo& io, int& exit_code) {
   const auto add = [&doc, &io, &exit_code](const char* name, const char* help,
                                            std::function<Status()> run) {
     CLI::App* command = doc.add_subcommand(name, help);
-    command->callback([&io, &exit_code, run = std::move(run)] { exit_code = Run(io, run); });
+    command->callback([&io, &exit_code, run = std::move(run)] { exit_code = RunTool(io, run); });
     return command;
   };
 

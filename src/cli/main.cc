@@ -6,6 +6,7 @@
 #include <exception>
 #include <iostream>
 
+#include "cli/changes.h"
 #include "cli/command_line.h"
 #include "cli/doc_tools.h"
 #include "cli/doc_worker.h"
@@ -31,6 +32,7 @@ int Run(int argc, char** argv) {
 
   merrow::cli::DocIo io{std::cin, std::cout, std::cerr};
   merrow::cli::AddDocTools(*doc, io, exit_code);
+  merrow::cli::AddChanges(app, io, exit_code);
 
   return merrow::cli::RunCommandLine(app, argc, argv, exit_code, std::cout, std::cerr);
 }

@@ -47,6 +47,11 @@ inline constexpr int kPageBytes = 2048;
 /// the FileLock.
 Result<std::unique_ptr<Database>> OpenDatabaseFile(const std::string& path, int busy_timeout_ms);
 
+/// Opens a database that is there, a server's or any other that may have tracked tables, with its
+/// settings as they are. Invalid argument if it is none, unsupported if a newer Merrow made it.
+Result<std::unique_ptr<Database>> OpenExistingDatabase(const std::string& path,
+                                                       int busy_timeout_ms);
+
 /// In the caller's transaction: marks a new file as Merrow's and creates Merrow's tables in it.
 Status InitializeFormat(Database& database);
 

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/changes.h"
+
+#include <sys/stat.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <ostream>
+
+#include "base/clock.h"
+#include "changeset/changeset_file.h"
+#include "store/database_file.h"
+#include "store/document_capture.h"
+#include "store/file_lock.h"
+
+namespace merrow::cli {
+namespace {
+
+constexpr int kBusyTimeoutMs = 5000;
+
+/// A database that is opened for one command, locked against servers.
+class ChangesDatabase {
+ public:
+  static Result<std::unique_ptr<ChangesDatabase>> Open(const std::string& path) {
+    struct stat status = {};
+    if (::stat(path.c_str(), &status) != 0) {
+      return NotFound("there is no such file");
+    }
+    MERROW_ASSIGN(store::FileLock lock, store::FileLock::Acquire(path));
+    std::unique_ptr<ChangesDatabase> opened(new ChangesDatabase(std::move(lock)));
+    MERROW_TRY(opened->Attach(path));
+    return opened;
+  }
+  ~ChangesDatabase() {
+    if (cells_ != nullptr) {
+      cells_->FinalizeStatements();
+    }
+  }
+  ChangesDatabase(const ChangesDatabase&) = delete;
+  ChangesDatabase& operator=(const ChangesDatabase&) = delete;
+
+  store::Database* database() { return database_.get(); }
+  store::DocumentCapture& capture() { return *capture_; }
+
+ private:
+  explicit ChangesDatabase(store::FileLock lock) : lock_(std::move(lock)) {}
+
+  Status Attach(const std::string& path) {
+    MERROW_ASSIGN(database_, store::OpenExistingDatabase(path, kBusyTimeoutMs));
+    MERROW_ASSIGN(cells_, store::CellStore::Attach(database_->handle()));
+    store::DocumentCaptureOptions options;
+    options.clock = &clock_;
+    options.random = &random_;
+    options.heed_server = false;  // the lock is ours
+    MERROW_ASSIGN(capture_, store::DocumentCapture::Attach(*cells_, options));
+    MERROW_TRY(cells_->tables().Refresh());
+    MERROW_TRY(capture_->Settle());
+    if (cells_->tables().tables().empty() && !capture_->rows().HasTables()) {
+      return InvalidArgument(
+          "no table of this database is tracked; SELECT merrow_track('t') in "
+          "the extension does that");
+    }
+    return {};
+  }
+
+  SystemClock clock_;
+  SystemRandom random_;
+  store::FileLock lock_;  // released after the database is closed
+  std::unique_ptr<store::Database> database_;
+  store::CellStore* cells_ = nullptr;
+  store::DocumentCapture* capture_ = nullptr;
+};
+
+/// What a changeset file covers.
+Result<changeset::SiteVersions> VersionsIn(const std::string& file, DocIo& io) {
+  MERROW_ASSIGN(const Bytes bytes, ReadDocFile(file, io));
+  const auto changesets = changeset::DecodeFile(bytes);
+  if (!changesets.ok()) {
+    return changesets.error().Within(InputName(file));
+  }
+  changeset::SiteVersions versions;
+  for (const changeset::Changeset& changeset : *changesets) {
+    versions[changeset.cells.site].Add({changeset.cells.previous, changeset.cells.version});
+  }
+  return versions;
+}
+
+Result<changeset::SiteVersions> ParseSince(const std::string& since, DocIo& io) {
+  if (!since.empty() && since.front() == '@') {
+    return VersionsIn(since.substr(1), io);
+  }
+  const auto versions = changeset::ParseSiteVersions(since);
+  if (!versions.ok()) {
+    return versions.error().Within("--since");
+  }
+  return versions;
+}
+
+struct Flags {
+  std::string database;
+  std::string since;
+  std::string out;
+  std::vector<std::string> files;
+  std::string file;
+  bool as_json = false;
+};
+
+}  // namespace
+
+Status ChangesExport(const std::string& database, const std::string& since,
+                     const std::string& out_file, DocIo& io) {
+  MERROW_ASSIGN(const changeset::SiteVersions have, ParseSince(since, io));
+  const auto run = [&]() -> Result<store::DocumentCapture::Exported> {
+    MERROW_ASSIGN(const auto opened, ChangesDatabase::Open(database));
+    MERROW_ASSIGN(auto transaction, store::Transaction::Begin(opened->database()));
+    MERROW_ASSIGN(auto exported, opened->capture().ExportChanges(have));
+    MERROW_TRY(transaction.Commit());
+    return exported;
+  };
+  const auto exported = run();
+  if (!exported.ok()) {
+    return exported.error().Within(Printable(database));
+  }
+  MERROW_TRY(WriteDocFile(out_file, exported->file, io));
+  if (out_file != "-") {
+    io.out << Printable(out_file) << ": " << Counted(exported->changesets, "changeset") << ", "
+           << Counted(exported->file.size(), "byte") << '\n';
+  }
+  return {};
+}
+
+Status ChangesApply(const std::string& database, const std::vector<std::string>& files, DocIo& io) {
+  MERROW_TRY(CheckInputs(files));
+  std::vector<Bytes> bytes;
+  for (const std::string& file : files) {
+    MERROW_ASSIGN(Bytes one, ReadDocFile(file, io));
+    // Found before the database is touched, and by name.
+    if (const auto changesets = changeset::DecodeFile(one); !changesets.ok()) {
+      return changesets.error().Within(InputName(file));
+    }
+    bytes.push_back(std::move(one));
+  }
+  const std::vector<BytesView> views(bytes.begin(), bytes.end());
+  const auto run = [&]() -> Result<store::DocumentCapture::AppliedChanges> {
+    MERROW_ASSIGN(const auto opened, ChangesDatabase::Open(database));
+    MERROW_ASSIGN(auto transaction, store::Transaction::Begin(opened->database()));
+    MERROW_ASSIGN(const auto applied, opened->capture().ApplyChanges(views));
+    MERROW_TRY(transaction.Commit());
+    return applied;
+  };
+  const auto applied = run();
+  if (!applied.ok()) {
+    return applied.error().Within(Printable(database));
+  }
+  io.out << Printable(database) << ": " << Counted(applied->changesets, "changeset") << " merged, "
+         << applied->known << " known before, "
+         << Counted(static_cast<uint64_t>(applied->rows), "row") << " changed\n";
+  return {};
+}
+
+void AddChanges(CLI::App& app, DocIo& io, int& exit_code) {
+  const auto flags = std::make_shared<Flags>();
+  CLI::App* const changes = app.add_subcommand("changes", "Merge databases by files");
+  changes->require_subcommand(1);
+  const auto add = [changes, &io, &exit_code](const char* name, const char* help,
+                                              std::function<Status()> run) {
+    CLI::App* command = changes->add_subcommand(name, help);
+    command->callback([&io, &exit_code, run = std::move(run)] { exit_code = RunTool(io, run); });
+    return command;
+  };
+
+  CLI::App* exports = add("export", "Write what a database has to a file", [flags, &io] {
+    return ChangesExport(flags->database, flags->since, flags->out, io);
+  });
+  exports->add_option("--db", flags->database, "the database")->required();
+  exports->add_option("--since", flags->since,
+                      "leave out what is there already: versions as text, or @FILE, an export of "
+                      "who is to get this one");
+  exports->add_option("-o,--out", flags->out, "file to write; - is standard output")->required();
+
+  CLI::App* apply = add("apply", "Merge such files into a database",
+                        [flags, &io] { return ChangesApply(flags->database, flags->files, io); });
+  apply->add_option("--db", flags->database, "the database")->required();
+  apply->add_option("FILE", flags->files, "changeset files; - is standard input")->required();
+
+  CLI::App* inspect = add("inspect", "Say what is in such a file, and where its bytes go",
+                          [flags, &io] { return ChangesInspect(flags->file, flags->as_json, io); });
+  inspect->add_option("FILE", flags->file, "a changeset file; - is standard input")->required();
+  inspect->add_flag("--json", flags->as_json, "for programs");
+}
+
+}  // namespace merrow::cli

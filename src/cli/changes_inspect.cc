@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `merrow changes inspect`: what is in a changeset file.
+#include <map>
+#include <ostream>
+
+#include "changeset/changeset_file.h"
+#include "changeset/version_set.h"
+#include "cli/changes.h"
+
+namespace merrow::cli {
+namespace {
+
+using changeset::Changeset;
+
+struct SiteSummary {
+  changeset::VersionRanges versions;
+  uint64_t changesets = 0;
+  changeset::Timestamp last;
+};
+
+struct TableSummary {
+  uint64_t rows = 0;
+  uint64_t deleted = 0;  // of them
+  uint64_t cells = 0;
+  uint64_t documents = 0;
+  uint64_t document_bytes = 0;
+};
+
+struct Summary {
+  std::map<cells::SiteId, SiteSummary> sites;
+  std::map<std::string, TableSummary> tables;
+
+  void Add(const Changeset& changeset) {
+    SiteSummary& site = sites[changeset.cells.site];
+    site.versions.Add({changeset.cells.previous, changeset.cells.version});
+    site.changesets += changeset.part == 0 ? 1 : 0;
+    site.last = std::max(site.last, changeset.timestamp);
+    for (const cells::RowChange& row : changeset.cells.rows) {
+      TableSummary& table = tables[changeset.cells.tables[row.table].name];
+      ++table.rows;
+      table.deleted += cells::IsAlive(row.cl) ? 0 : 1;
+      table.cells += row.cells.size();
+    }
+    for (const changeset::DocumentChange& document : changeset.documents) {
+      TableSummary& table = tables[changeset.cells.tables[document.table].name];
+      ++table.documents;
+      table.document_bytes += document.blocks.size();
+    }
+  }
+
+  changeset::SiteVersions Versions() const {
+    changeset::SiteVersions versions;
+    for (const auto& [id, site] : sites) versions[id] = site.versions;
+    return versions;
+  }
+};
+
+/// A file's bytes by what they are for, in the order of ByteReport.
+std::vector<std::pair<const char*, uint64_t>> PartsOf(const changeset::ByteReport& report) {
+  return {{"framing", report.framing},    {"headers", report.headers}, {"names", report.names},
+          {"keys", report.keys},          {"clocks", report.clocks},   {"values", report.values},
+          {"documents", report.documents}};
+}
+
+std::string RangesOf(const changeset::VersionRanges& versions) {
+  // The text form, without the site.
+  const std::string text = changeset::ToText({{cells::SiteId(), versions}});
+  return text.substr(text.find(':') + 1);
+}
+
+OrderedJson ToJson(const Summary& summary, const changeset::ByteReport& report, size_t bytes) {
+  OrderedJson json;
+  json["bytes"] = bytes;
+  json["versions"] = changeset::ToText(summary.Versions());
+  json["sites"] = OrderedJson::array();
+  for (const auto& [id, site] : summary.sites) {
+    json["sites"].push_back({{"site", ToHex(id.view())},
+                             {"versions", RangesOf(site.versions)},
+                             {"changesets", site.changesets},
+                             {"last_unix_ms", site.last.ms}});
+  }
+  json["tables"] = OrderedJson::array();
+  for (const auto& [name, table] : summary.tables) {
+    json["tables"].push_back({{"table", name},
+                              {"rows", table.rows},
+                              {"deleted", table.deleted},
+                              {"cells", table.cells},
+                              {"documents", table.documents},
+                              {"document_bytes", table.document_bytes}});
+  }
+  json["uncompressed"] = OrderedJson::object();
+  for (const auto& [name, part] : PartsOf(report)) json["uncompressed"][name] = part;
+  return json;
+}
+
+void Print(const Summary& summary, const changeset::ByteReport& report, size_t bytes,
+           std::ostream& out) {
+  TextTable sites;
+  sites.Add({"site", "versions", "changesets", "last"});
+  for (const auto& [id, site] : summary.sites) {
+    sites.Add({ToHex(id.view()), RangesOf(site.versions), std::to_string(site.changesets),
+               site.last.ms == 0 ? "-" : FormatTimestamp(site.last.ms / 1000)});
+  }
+  sites.Print(out);
+  out << '\n';
+  TextTable tables;
+  tables.Add({"table", "rows", "deleted", "cells", "documents", "document bytes"});
+  for (const auto& [name, table] : summary.tables) {
+    tables.Add({Printable(name), std::to_string(table.rows), std::to_string(table.deleted),
+                std::to_string(table.cells), std::to_string(table.documents),
+                std::to_string(table.document_bytes)});
+  }
+  tables.Print(out);
+  out << '\n';
+  TextTable parts;
+  uint64_t sum = 0;
+  for (const auto& [name, part] : PartsOf(report)) {
+    parts.Add({name, std::to_string(part)});
+    sum += part;
+  }
+  parts.Add({"uncompressed", std::to_string(sum)});
+  parts.Add({"file", std::to_string(bytes)});
+  parts.Print(out);
+}
+
+}  // namespace
+
+Status ChangesInspect(const std::string& file, bool as_json, DocIo& io) {
+  MERROW_ASSIGN(const Bytes bytes, ReadDocFile(file, io));
+  changeset::ByteReport report;
+  const auto changesets = changeset::DecodeFile(bytes, {}, &report);
+  if (!changesets.ok()) {
+    return changesets.error().Within(InputName(file));
+  }
+  Summary summary;
+  for (const Changeset& changeset : *changesets) summary.Add(changeset);
+  if (as_json) {
+    io.out << ToJson(summary, report, bytes.size())
+                  .dump(2, ' ', false, OrderedJson::error_handler_t::replace)
+           << '\n';
+  } else {
+    Print(summary, report, bytes.size(), io.out);
+  }
+  return {};
+}
+
+}  // namespace merrow::cli

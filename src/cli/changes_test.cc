@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The `merrow changes` commands, through their command line, on databases that were written as
+// merrow.so writes them and as a server does.
+#include "cli/changes.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "base/clock.h"
+#include "merrow/document.h"
+#include "store/document_capture.h"
+#include "store/store.h"
+
+namespace merrow::cli {
+namespace {
+
+using Json = nlohmann::json;
+using ::testing::HasSubstr;
+
+constexpr char kSchema[] =
+    "CREATE TABLE note (id TEXT PRIMARY KEY NOT NULL, title TEXT, body CRDT_TEXT);"
+    "CREATE TABLE service (name TEXT PRIMARY KEY NOT NULL, port INTEGER);";
+
+/// A database as a program with merrow.so has it open.
+class Site {
+ public:
+  explicit Site(const std::string& path)
+      : database_(store::Database::Open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE).value()),
+        cells_(store::CellStore::Attach(database_->handle()).value()) {
+    store::DocumentCaptureOptions options;
+    options.clock = &clock_;
+    options.random = &random_;
+    capture_ = store::DocumentCapture::Attach(*cells_, options).value();
+  }
+  ~Site() { cells_->FinalizeStatements(); }
+
+  void Run(const std::string& sql) {
+    const Status status = database_->Execute(sql);
+    ASSERT_TRUE(status.ok()) << status.error().message();
+  }
+  void Track(const std::string& table) {
+    Run("BEGIN");
+    ASSERT_TRUE(capture_->Track(table).ok());
+    Run("COMMIT");
+  }
+  std::string Rows(const std::string& sql) {
+    std::string rows;
+    auto statement = database_->Prepare(sql).value();
+    while (statement.Step().value()) {
+      for (int column = 0; column < sqlite3_column_count(statement.handle()); ++column) {
+        rows += std::string(statement.Text(column)) + "|";
+      }
+      rows += "\n";
+    }
+    return rows;
+  }
+
+ private:
+  SystemClock clock_;
+  SystemRandom random_;
+  std::unique_ptr<store::Database> database_;
+  store::CellStore* cells_;
+  store::DocumentCapture* capture_ = nullptr;
+};
+
+class Changes : public testing::Test {
+ protected:
+  Changes() : folder_(testing::TempDir() + "/merrow-changes-XXXXXX") {
+    EXPECT_NE(::mkdtemp(folder_.data()), nullptr);
+  }
+  ~Changes() override { std::filesystem::remove_all(folder_); }
+
+  std::string Path(const std::string& name) const { return folder_ + "/" + name; }
+  std::string Read(const std::string& name) const {
+    std::ifstream in(Path(name), std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  void Write(const std::string& name, const std::string& bytes) const {
+    std::ofstream(Path(name), std::ios::binary) << bytes;
+  }
+
+  void MakeSite(const std::string& name) const {
+    Site site(Path(name));
+    site.Run(kSchema);
+    site.Track("note");
+    site.Track("service");
+  }
+  void RunSql(const std::string& name, const std::string& sql) const { Site(Path(name)).Run(sql); }
+  std::string AllRows(const std::string& name) const {
+    Site site(Path(name));
+    return site.Rows("SELECT * FROM note ORDER BY id") +
+           site.Rows("SELECT * FROM service ORDER BY name");
+  }
+
+  /// The exit code; what was printed is in out_ and err_.
+  int Run(std::vector<std::string> arguments) {
+    std::istringstream in;
+    std::ostringstream out;
+    std::ostringstream err;
+    DocIo io{in, out, err};
+    int exit_code = 0;
+    CLI::App app;
+    AddChanges(app, io, exit_code);
+    arguments.insert(arguments.begin(), "changes");
+    std::reverse(arguments.begin(), arguments.end());
+    app.parse(arguments);
+    out_ = out.str();
+    err_ = err.str();
+    return exit_code;
+  }
+  int Export(const std::string& database, const std::string& file, const std::string& since = "") {
+    std::vector<std::string> arguments = {"export", "--db", Path(database), "-o", Path(file)};
+    if (!since.empty()) {
+      arguments.insert(arguments.end(), {"--since", since});
+    }
+    return Run(arguments);
+  }
+  int Apply(const std::string& database, const std::string& file) {
+    return Run({"apply", "--db", Path(database), Path(file)});
+  }
+
+  std::string folder_;
+  std::string out_;
+  std::string err_;
+};
+
+TEST_F(Changes, TwoDatabasesMergeByMail) {
+  MakeSite("a.db");
+  MakeSite("b.db");
+  RunSql("a.db",
+         "INSERT INTO note VALUES ('n', 'first', 'hello'); INSERT INTO service VALUES ('web', 80), "
+         "('db', 5432)");
+  ASSERT_EQ(Export("a.db", "a.changes"), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("a.changes: "));
+  ASSERT_EQ(Apply("b.db", "a.changes"), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr(" merged, 0 known before, 3 rows changed"));
+  RunSql("b.db",
+         "UPDATE note SET body = body || ' world'; DELETE FROM service WHERE name = 'db'; INSERT "
+         "INTO note (id, body) VALUES ('m', 'new')");
+  RunSql(
+      "a.db",
+      "UPDATE note SET body = 'Oh, ' || body; UPDATE service SET port = 8080 WHERE name = 'web'");
+  ASSERT_EQ(Export("b.db", "b.changes", "@" + Path("a.changes")), 0) << err_;
+  ASSERT_EQ(Apply("a.db", "b.changes"), 0) << err_;
+  ASSERT_EQ(Export("a.db", "a2.changes", "@" + Path("a.changes")), 0) << err_;
+  ASSERT_EQ(Apply("b.db", "a2.changes"), 0) << err_;
+  EXPECT_EQ(AllRows("a.db"), "m||new|\nn|first|Oh, hello world|\nweb|8080|\n");
+  EXPECT_EQ(AllRows("b.db"), AllRows("a.db"));
+  // What is known already changes nothing.
+  ASSERT_EQ(Apply("b.db", "a2.changes"), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("0 changesets merged"));
+  EXPECT_THAT(out_, HasSubstr(", 0 rows changed"));
+}
+
+TEST_F(Changes, ADatabaseOfAServerMergesToo) {
+  SystemClock clock;
+  store::StoreOptions options;
+  options.path = Path("server.db");
+  options.schema_sql = kSchema;
+  options.clock = &clock;
+  loro::Document document(7);
+  const auto body = loro::ContainerId::Root("body", loro::ContainerKind::kText);
+  ASSERT_TRUE(document.TextInsert(body, 0, "from a client").ok());
+  const Bytes update = document.ExportUpdates({});
+  {
+    auto store = store::Store::Open(options).value();
+    const store::Write write{"note", "n", update};
+    ASSERT_TRUE(std::holds_alternative<store::Applied>(store->ApplyBatch({&write, 1})[0]));
+    EXPECT_EQ(Export("server.db", "s.changes"), 1);
+    EXPECT_THAT(err_, HasSubstr("another merrow process"));
+    EXPECT_FALSE(std::filesystem::exists(Path("s.changes")));
+  }
+  ASSERT_EQ(Export("server.db", "s.changes"), 0) << err_;
+  MakeSite("b.db");
+  ASSERT_EQ(Apply("b.db", "s.changes"), 0) << err_;
+  RunSql("b.db", "UPDATE note SET body = body || '!', title = 't'");
+  ASSERT_EQ(Export("b.db", "b.changes", "@" + Path("s.changes")), 0) << err_;
+  ASSERT_EQ(Apply("server.db", "b.changes"), 0) << err_;
+  auto store = store::Store::Open(options).value();
+  EXPECT_EQ(store->ReadRow("note", "n").value(),
+            R"({"id":"n","title":"t","body":"from a client!"})");
+}
+
+TEST_F(Changes, InspectSaysWhatIsInside) {
+  MakeSite("a.db");
+  RunSql("a.db",
+         "INSERT INTO note VALUES ('n', 'first', 'hello'); INSERT INTO service VALUES ('web', 80), "
+         "('db', 5432); DELETE FROM service WHERE name = 'db'");
+  ASSERT_EQ(Export("a.db", "a.changes"), 0) << err_;
+  ASSERT_EQ(Run({"inspect", "--json", Path("a.changes")}), 0) << err_;
+  const Json json = Json::parse(out_);
+  EXPECT_EQ(json["bytes"], Read("a.changes").size());
+  ASSERT_EQ(json["sites"].size(), 1U);
+  EXPECT_EQ(json["versions"].get<std::string>(),
+            json["sites"][0]["site"].get<std::string>() + ":" +
+                json["sites"][0]["versions"].get<std::string>());
+  ASSERT_EQ(json["tables"].size(), 2U);
+  EXPECT_EQ(json["tables"][0]["table"], "note");
+  EXPECT_EQ(json["tables"][0]["documents"], 1);
+  EXPECT_EQ(json["tables"][1]["rows"], 2);
+  EXPECT_EQ(json["tables"][1]["deleted"], 1);
+  EXPECT_GT(json["uncompressed"]["documents"].get<int>(), 0);
+  ASSERT_EQ(Run({"inspect", Path("a.changes")}), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr(json["sites"][0]["site"].get<std::string>()));
+  EXPECT_THAT(out_, HasSubstr("document bytes"));
+}
+
+TEST_F(Changes, WhatCannotBeDoneIsSaidWithTheFile) {
+  MakeSite("a.db");
+  RunSql("a.db", "INSERT INTO note VALUES ('n', 'first', 'hello')");
+  ASSERT_EQ(Export("a.db", "a.changes"), 0) << err_;
+  const std::string good = Read("a.changes");
+
+  Write("short.changes", good.substr(0, good.size() - 1));
+  EXPECT_EQ(Apply("a.db", "short.changes"), 1);
+  EXPECT_THAT(err_, HasSubstr("short.changes: "));
+  EXPECT_EQ(Run({"inspect", Path("short.changes")}), 1);
+  EXPECT_THAT(err_, HasSubstr("short.changes: "));
+  EXPECT_EQ(Apply("nothing.db", "a.changes"), 1);
+  EXPECT_THAT(err_, HasSubstr("nothing.db: there is no such file"));
+  EXPECT_FALSE(std::filesystem::exists(Path("nothing.db-merrow-lock")));
+  EXPECT_EQ(Apply("a.db", "nothing.changes"), 1);
+  EXPECT_THAT(err_, HasSubstr("nothing.changes"));
+
+  Write("text.db",
+        "this is no database, but it is long enough to have a header of one, isn't it? "
+        "At least a hundred bytes are needed for that.");
+  EXPECT_EQ(Export("text.db", "out.changes"), 1);
+  EXPECT_THAT(err_, HasSubstr("text.db"));
+  Site(Path("plain.db")).Run("CREATE TABLE t (a)");
+  EXPECT_EQ(Export("plain.db", "out.changes"), 1);
+  EXPECT_THAT(err_, HasSubstr("plain.db: no table of this database is tracked"));
+  EXPECT_EQ(Export("a.db", "out.changes", "nonsense"), 1);
+  EXPECT_THAT(err_, HasSubstr("--since"));
+  EXPECT_FALSE(std::filesystem::exists(Path("out.changes")));
+  EXPECT_EQ(Export("a.db", "no/such/folder/out.changes"), 1);
+  EXPECT_THAT(err_, HasSubstr("out.changes: cannot be written"));
+  EXPECT_THROW(Run({"export", "-o", "x"}), CLI::ParseError);
+}
+
+/// All files or none: the second one of these follows ops that no file has.
+TEST_F(Changes, NothingIsMergedHalf) {
+  MakeSite("a.db");
+  MakeSite("b.db");
+  RunSql("a.db", "INSERT INTO note VALUES ('n', 'first', 'hello')");
+  ASSERT_EQ(Export("a.db", "a1.changes"), 0) << err_;
+  RunSql("a.db", "UPDATE note SET body = 'hello world'");
+  ASSERT_EQ(Export("a.db", "a2.changes", "@" + Path("a1.changes")), 0) << err_;
+  RunSql("a.db", "INSERT INTO service VALUES ('web', 80)");
+  EXPECT_EQ(Apply("b.db", "a2.changes"), 1);
+  EXPECT_THAT(err_, HasSubstr("follows changes that are not here"));
+  EXPECT_EQ(AllRows("b.db"), "");
+  ASSERT_EQ(Run({"apply", "--db", Path("b.db"), Path("a2.changes"), Path("a1.changes")}), 0)
+      << err_;
+  EXPECT_EQ(AllRows("b.db"), "n|first|hello world|\n");
+}
+
+/// No damage of a file ends the process or is merged.
+TEST_F(Changes, EveryDamageIsRefused) {
+  MakeSite("a.db");
+  MakeSite("b.db");
+  RunSql("a.db",
+         "INSERT INTO note VALUES ('n', 'first', 'hello'); INSERT INTO service VALUES ('web', 80)");
+  ASSERT_EQ(Export("a.db", "a.changes"), 0) << err_;
+  const std::string good = Read("a.changes");
+  for (size_t at = 0; at < good.size(); ++at) {
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ 0x41);
+    Write("bad.changes", bad);
+    EXPECT_EQ(Run({"inspect", Path("bad.changes")}), 1) << "byte " << at;
+  }
+  EXPECT_EQ(AllRows("b.db"), "");
+}
+
+}  // namespace
+}  // namespace merrow::cli
