@@ -15,6 +15,8 @@
 namespace merrow::store {
 namespace {
 
+constexpr char kSuffix[] = "-merrow-lock";
+
 std::string SystemMessage(int error) { return std::generic_category().message(error); }
 
 /// Symbolic links and relative paths name the same lock as the file itself.
@@ -42,9 +44,7 @@ void WriteOwner(int descriptor) {
   }
 }
 
-std::string LockPath(const std::string& database_path) {
-  return RealPath(database_path) + "-merrow-lock";
-}
+std::string LockPath(const std::string& database_path) { return RealPath(database_path) + kSuffix; }
 
 Error HeldByAnother(const std::string& database_path, int descriptor) {
   return Busy("another merrow process (" + ReadOwner(descriptor) + ") has " + database_path +
@@ -70,12 +70,12 @@ Result<FileLock> FileLock::Acquire(const std::string& database_path) {
   return lock;
 }
 
-Status FileLock::CheckFree(const std::string& database_path) {
-  const FileLock file(::open(LockPath(database_path).c_str(), O_RDONLY | O_CLOEXEC));
+Status FileLock::CheckFree(const std::string& real_path) {
+  const FileLock file(::open((real_path + kSuffix).c_str(), O_RDONLY | O_CLOEXEC));
   if (file.descriptor_ < 0 || ::flock(file.descriptor_, LOCK_SH | LOCK_NB) == 0) {
     return {};
   }
-  return HeldByAnother(database_path, file.descriptor_);
+  return HeldByAnother(real_path, file.descriptor_);
 }
 
 FileLock::FileLock(FileLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}

@@ -16,8 +16,9 @@ class FileLock {
  public:
   /// Busy, naming the process, if another one has it.
   static Result<FileLock> Acquire(const std::string& database_path);
-  /// Busy if another process has it now. Says nothing about later, and makes no lock file.
-  static Status CheckFree(const std::string& database_path);
+  /// Busy if another process has it now. Says nothing about later, and makes no lock file. For each
+  /// commit, so it takes the path as SQLite has it: absolute, and symbolic links resolved.
+  static Status CheckFree(const std::string& real_path);
   FileLock(FileLock&& other) noexcept;
   FileLock& operator=(FileLock&&) = delete;
   ~FileLock();
