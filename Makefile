@@ -13,7 +13,7 @@ MERROW := $(RELEASE)/merrow
 DEMO := build/demo
 DEMO_SOURCES := $(wildcard examples/demo/src/* examples/demo/*.json examples/demo/build.mjs)
 
-.PHONY: run install test soak bench bench-engine format clean merrow demo bench-changesets bench-cells
+.PHONY: run install test soak bench bench-engine format clean merrow demo bench-changesets bench-cells bench-replication
 .DEFAULT_GOAL := help
 help:
 	@echo "make run     build a release and start the demo on http://$(LISTEN)"
@@ -24,6 +24,7 @@ help:
 	@echo "make bench-engine   the document engine against native Loro and others (needs cargo)"
 	@echo "make bench-cells  column rows beside plain tables (ARGS=\"--crsqlite PATH\")"
 	@echo "make bench-changesets  bytes of changesets beside Corrosion's layouts"
+	@echo "make bench-replication  delay and bytes of changes between servers"
 	@echo "make format  clang-format and prettier over the sources"
 	@echo "make clean   remove everything that was built"
 .PHONY: help
@@ -76,6 +77,10 @@ bench-changesets: $(RELEASE)/build.ninja
 	@tools/bootstrap test
 	@cmake --build $(RELEASE) --target changeset_sizes -j $(JOBS)
 	@$(RELEASE)/bench/changeset_sizes | tee bench/results/changesets.md
+
+bench-replication: merrow
+	@tools/bootstrap test
+	@node bench/replication.mjs $(ARGS) | tee bench/results/replication.md
 
 format:
 	@tools/bootstrap format
