@@ -10,6 +10,7 @@ set(MERROW_REPLICA_SOURCES
     replica_new_identity.cc
     replica_page.cc
     replica_parts.cc
+    replica_together.cc
     replica_waiting.cc)
 list(TRANSFORM MERROW_REPLICA_SOURCES PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 set(MERROW_REPLICA_SOURCES ${MERROW_REPLICA_SOURCES} CACHE INTERNAL

@@ -76,7 +76,14 @@ Result<std::vector<ReplicaOutcome>> ReplicaApplier::Apply(
       }
     }
     got_on = waiting.size() < order.size();
+    if (!got_on) {
+      MERROW_TRY(ApplyTogether(changesets, waiting, outcomes));
+      got_on = waiting.size() < order.size();
+    }
     order = std::move(waiting);
+  }
+  for (const size_t i : order) {
+    outcomes[i].whole.reset();
   }
   return outcomes;
 }

@@ -11,7 +11,8 @@
 //     _merrow_source                              the entry
 //
 // Several changesets are taken by rising timestamp, so that nearly all document ops find what they
-// follow; those that do not are tried again while others get on.
+// follow; those that do not are tried again while others get on, and then together
+// (replica_together.cc).
 
 #pragma once
 
@@ -52,6 +53,23 @@ class ReplicaApplier {
     Bytes frame;
   };
 
+  /// One of several changesets that may wait for each other.
+  struct Member {
+    size_t index = 0;           // among those that were handed in
+    SharedChangeset changeset;  // whole
+    Split split;
+    changeset::VersionRange range;
+  };
+
+  /// Merges what of `waiting` can be merged together, and takes it out.
+  Status ApplyTogether(std::span<const IncomingChangeset> changesets, std::vector<size_t>& waiting,
+                       std::vector<ReplicaOutcome>& outcomes);
+  Result<std::vector<Member>> MembersOf(std::span<const IncomingChangeset> changesets,
+                                        const std::vector<size_t>& waiting,
+                                        const std::vector<ReplicaOutcome>& outcomes);
+  Result<std::optional<size_t>> TryTogether(std::vector<Member>& members);
+  Result<std::optional<size_t>> MergeTogether(std::vector<Member>& members);
+  Result<bool> MergeMember(const Member& member, const Bytes& documents);
   Result<ReplicaOutcome> ApplyOne(const IncomingChangeset& incoming);
   Result<ReplicaOutcome> ApplyPart(const IncomingChangeset& incoming);
   Result<ReplicaOutcome> CompleteParts(const IncomingChangeset& incoming);

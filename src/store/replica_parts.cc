@@ -99,7 +99,8 @@ Result<ReplicaOutcome> ReplicaApplier::CompleteParts(const IncomingChangeset& in
   } else {
     const auto whole = std::make_shared<const Changeset>(*std::move(joined));
     MERROW_ASSIGN(outcome, ApplyWhole(*whole));
-    if (outcome.fate == ReplicaFate::kApplied) {
+    // Apply() looks at it too if it waits.
+    if (outcome.fate == ReplicaFate::kApplied || outcome.fate == ReplicaFate::kWaiting) {
       outcome.whole = whole;
     }
   }
