@@ -56,8 +56,11 @@ Applier::Batch Applier::TakeBatch() {
   Batch batch;
   size_t bytes = 0;
   const size_t most = batch_max_ == 0 ? core_.options.apply_changesets_max : batch_max_;
-  while (!queue_.empty() && batch.size() < most) {
+  while (!queue_.empty()) {
     Entry& next = queue_.front();
+    // What has waited goes together, whatever it is; its size is bounded by what may wait.
+    const bool is_free = batch_max_ == 0 && next.has_waited;
+    if (!is_free && batch.size() >= most) break;
     const Changeset& changeset = *next.incoming.changeset;
     const bool is_seen = RangesOf(core_.seen, changeset.cells.site).Includes(RangeOf(changeset));
     if (is_seen) {
@@ -66,7 +69,7 @@ Applier::Batch Applier::TakeBatch() {
       queue_.pop_front();
       continue;
     }
-    if (!batch.empty() && bytes + next.bytes > core_.options.apply_bytes_max) break;
+    if (!is_free && !batch.empty() && bytes + next.bytes > core_.options.apply_bytes_max) break;
     bytes += next.bytes;
     batch.push_back(std::move(next));
     queue_.pop_front();
@@ -182,6 +185,9 @@ void Applier::OnOutcome(const Entry& entry, const ApplyOutcome& outcome) {
       break;
     case Fate::kWaiting:
       ++core_.counters.waited;
+      core_.Log(LogLevel::kDebug, "versions " + std::to_string(range.after + 1) + " to " +
+                                      std::to_string(range.until) + " of " + ShortName(site) +
+                                      " wait for what they follow");
       Wait(entry);
       break;
     case Fate::kRefused:
@@ -208,6 +214,7 @@ void Applier::OnRefused(const Entry& entry, const Error& error) {
 }
 
 void Applier::Wait(Entry entry) {
+  entry.has_waited = true;
   waiting_bytes_ += entry.bytes;
   waiting_.push_back(std::move(entry));
   while (waiting_bytes_ > core_.options.waiting_bytes_max && !waiting_.empty()) {

@@ -5,7 +5,8 @@
 // One batch at a time is handed over. If the database is busy or fails, the same changesets are
 // handed in again after a while, in smaller batches each time; nothing leaves the queue without an
 // outcome. What follows ops that are not here waits in memory, as far as there is room, and is
-// handed in again when other changesets were applied. What is dropped because there is no room is
+// handed in again, all of it together, when other changesets were applied: combined changesets of
+// several sites may follow each other. What is dropped because there is no room is
 // still lacking, and so asked for again.
 //
 // Inside of this layer only.
@@ -27,6 +28,7 @@ class Applier {
     cells::SiteId peer;      // who sent it
     bool is_fresh = false;   // pushed
     bool is_single = false;  // surely one transaction, not several
+    bool has_waited = false;
     size_t bytes = 0;
   };
   void Enqueue(Entry entry);
