@@ -15,6 +15,7 @@
 #include "loro/event_hub.h"
 #include "loro/op_log.h"
 #include "loro/sequence_merge.h"
+#include "loro/snapshot_cache.h"
 #include "loro/state.h"
 #include "merrow/document.h"
 
@@ -31,6 +32,8 @@ class DocumentCore {
   State state;
   /// What the merge of concurrent ops may go on with.
   MergeWindow merge_window;
+  /// What the last snapshot was made of; null if there was none, or a small one.
+  std::unique_ptr<SnapshotCache> snapshot_cache;
   bool is_broken = false;
   /// An earlier version that is shown instead, and its heads.
   std::optional<State> view;

@@ -22,6 +22,9 @@ namespace {
 // the state that they lead to.
 constexpr uint64_t kReplayAtomsMax = 256;
 
+// Smaller snapshots are encoded anew each time.
+constexpr size_t kCachedSnapshotBytesMin = 16384;
+
 Bytes Encode(const SnapshotParts& parts) {
   const Result<Bytes> body = EncodeSnapshot(parts);
   MERROW_CHECK(body.ok());
@@ -99,6 +102,10 @@ void DocumentCore::Compact() {
 
 Bytes DocumentCore::ExportSnapshot() {
   Commit();
+  if (snapshot_cache != nullptr) {
+    log.CompactIfWorth();
+    return snapshot_cache->Export(log, &state);
+  }
   log.Compact();
   SnapshotParts parts;
   parts.version = log.version();
@@ -112,7 +119,11 @@ Bytes DocumentCore::ExportSnapshot() {
     parts.shallow = ShallowPart(*log.base());
     DropUnchanged(parts.shallow->states, &parts.states);
   }
-  return Encode(parts);
+  Bytes snapshot = Encode(parts);
+  if (log.base() == nullptr && !is_broken && snapshot.size() >= kCachedSnapshotBytesMin) {
+    snapshot_cache = std::make_unique<SnapshotCache>();
+  }
+  return snapshot;
 }
 
 // The latest critical op at or before `heads` at which a history can start; nothing if it is before

@@ -238,6 +238,7 @@ Result<ImportStatus> DocumentCore::StartFrom(const SnapshotParts& parts, Blocks 
 // Becomes the document with that log and state. REQUIRES: the document is empty.
 ImportStatus DocumentCore::Replace(OpLog fresh_log, State fresh_state, OpLog::Admission admission) {
   log = std::move(fresh_log);
+  snapshot_cache.reset();
   merge_window.Clear();
   const State before = std::exchange(state, std::move(fresh_state));
   if (events != nullptr) events->TellReplaced(before);
@@ -343,6 +344,7 @@ Status DocumentCore::ApplyAdmitted(const std::vector<OpLog::Admitted>& admitted,
 // which do not fit each other.
 void DocumentCore::Restore(Lv size) {
   log.RollBack(size);
+  snapshot_cache.reset();
   merge_window.Clear();
   Result<State> derived = DeriveState(log, log.graph().heads());
   is_broken = !derived.ok();

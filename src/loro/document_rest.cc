@@ -94,6 +94,7 @@ size_t Document::Impl::MemoryBytes() const {
   if (core_ != nullptr) {
     bytes += sizeof(DocumentCore) + core_->log.MemoryBytes() + core_->state.MemoryBytes() +
              core_->merge_window.MemoryBytes();
+    if (core_->snapshot_cache != nullptr) bytes += core_->snapshot_cache->MemoryBytes();
   }
   if (resting_ != nullptr) bytes += resting_->MemoryBytes();
   return bytes;

@@ -440,7 +440,7 @@ void OpLog::StoreAdmitted(const std::vector<Admitted>& admitted) {
     const Counter to = items[j - 1]->to;
     const bool whole = from == source.block.counter() && to == source.block.end();
     blocks_[peer].push_back(
-        {from, to, whole ? Bytes(source.bytes) : Slice(source.block, from, to)});
+        {from, to, whole ? Bytes(source.bytes) : Slice(source.block, from, to), next_token_++});
     i = j;
   }
 }
@@ -524,7 +524,7 @@ int64_t OpLog::TimestampOfHeads() {
 void OpLog::SealOpenBlock() {
   if (open_ == nullptr) return;
   MERROW_CHECK(uncommitted_ == 0);
-  blocks_[local_peer_].push_back({open_start_, open_->end(), open_->Encode()});
+  blocks_[local_peer_].push_back({open_start_, open_->end(), open_->Encode(), next_token_++});
   open_.reset();
 }
 
@@ -688,7 +688,7 @@ void OpLog::MergeBlocks(PeerId peer, std::span<const StoredBlock> blocks, PeerBl
   ChangeBlockBuilder builder(peer);
   Counter start = blocks.front().start;
   const auto flush = [&] {
-    merged->push_back({start, builder.end(), builder.Encode()});
+    merged->push_back({start, builder.end(), builder.Encode(), next_token_++});
     start = builder.end();
     builder = ChangeBlockBuilder(peer);
   };
@@ -706,6 +706,29 @@ void OpLog::MergeBlocks(PeerId peer, std::span<const StoredBlock> blocks, PeerBl
     }
   }
   flush();
+}
+
+bool OpLog::IsWorthCompacting() const {
+  size_t count = 0;
+  size_t bytes = 0;
+  for (const auto& [peer, blocks] : blocks_) {
+    count += blocks.size();
+    for (const StoredBlock& block : blocks) bytes += block.bytes.size();
+  }
+  return count > bytes / kBlockBytesTarget + blocks_.size() + kSpareBlocksMax;
+}
+
+void OpLog::ForEachStoredBlock(const std::function<void(Id, BytesView, uint64_t)>& visit) const {
+  MERROW_CHECK(open_ == nullptr);
+  for (const auto& [peer, blocks] : blocks_) {
+    for (const StoredBlock& block : blocks) visit({peer, block.start}, block.bytes, block.token);
+  }
+}
+
+void OpLog::CompactIfWorth() {
+  MERROW_CHECK(uncommitted_ == 0);
+  SealOpenBlock();
+  if (IsWorthCompacting()) Compact();
 }
 
 void OpLog::Compact() {

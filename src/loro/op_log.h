@@ -47,6 +47,9 @@ inline constexpr size_t kAtomsMax = 0x7FFFFFFF;
 /// An open block is sealed when its encoding would pass this size. (Loro's own split target.)
 inline constexpr size_t kBlockBytesTarget = 4096;
 
+/// Blocks are compacted if there are this many more than full ones.
+inline constexpr size_t kSpareBlocksMax = 8;
+
 /// Bytes of memory that a decoded block takes besides its ops and changes, and that the tree
 /// positions of its ops will take in the state. A few encoded bytes can stand for many of these.
 size_t TableBytes(const ChangeBlock& block);
@@ -161,9 +164,15 @@ class OpLog {
   void ForEachChange(
       const std::function<void(const ChangeBlock&, const Change&, uint32_t, Lamport)>& visit) const;
 
-  /// Merges neighbouring small blocks of each peer. The bytes shrink; what they mean stays.
-  /// REQUIRES: nothing is uncommitted.
+  /// Merges neighbouring small blocks of each peer. The bytes shrink; what they mean stays. No block
+  /// is open afterwards. REQUIRES: nothing is uncommitted.
   void Compact();
+  /// The same, but merges only if that makes some blocks less.
+  void CompactIfWorth();
+
+  /// Calls visit(first id, block bytes, token) for every block. A token names bytes that stay as
+  /// they are while this log lives, whatever is done to it. REQUIRES: no block is open.
+  void ForEachStoredBlock(const std::function<void(Id, BytesView, uint64_t)>& visit) const;
 
   size_t MemoryBytes() const;
   void CheckInvariants() const;
@@ -173,6 +182,7 @@ class OpLog {
     Counter start;
     Counter end;
     Bytes bytes;
+    uint64_t token;  // no other block of this log has or had it
   };
   using PeerBlocks = std::vector<StoredBlock>;  // ascending, without gaps
   struct Pending {
@@ -198,7 +208,8 @@ class OpLog {
   Status CheckMarks(const Pending& item, Counter from);
   void RollBackGraph(Lv size);
   void StoreAdmitted(const std::vector<Admitted>& admitted);
-  static void MergeBlocks(PeerId peer, std::span<const StoredBlock> blocks, PeerBlocks* merged);
+  bool IsWorthCompacting() const;
+  void MergeBlocks(PeerId peer, std::span<const StoredBlock> blocks, PeerBlocks* merged);
   void VisitBlocks(const IdSpan& span, const std::function<void(Id, BytesView)>& visit) const;
   void SealOpenBlock();
   bool InOpenBlock(Id id) const;
@@ -208,6 +219,7 @@ class OpLog {
   CausalGraph graph_;
   std::shared_ptr<const HistoryBase> base_;
   std::map<PeerId, PeerBlocks> blocks_;
+  uint64_t next_token_ = 1;
 
   std::vector<Pending> pending_;
   /// The text, for each peer whose last atom starts a mark.

@@ -17,9 +17,6 @@ namespace {
 
 using Incoming = OpLog::Incoming;
 
-/// The log is compacted before it is packed if it has this many blocks more than full ones.
-constexpr size_t kSpareBlocksMax = 8;
-
 Bytes KeyOf(const ContainerId& id) {
   ByteWriter writer;
   WriteContainerKey(writer, id);
@@ -30,17 +27,6 @@ Bytes KeyOf(const ContainerId& id) {
 Lamport LargestLamport(const CausalGraph& graph) {
   const Lamport after = graph.LamportAfter(graph.frontiers());
   return after == 0 ? 0 : after - 1;
-}
-
-bool IsWorthCompacting(const OpLog& log) {
-  size_t blocks = 0;
-  size_t bytes = 0;
-  log.ForEachBlockSince(VersionVector(), [&](Id, BytesView block) {
-    ++blocks;
-    bytes += block.size();
-  });
-  const size_t full = bytes / kBlockBytesTarget + log.version().entries().size();
-  return blocks > full + kSpareBlocksMax;
 }
 
 void PackLog(const OpLog& log, ByteWriter& writer) {
@@ -147,7 +133,7 @@ bool HasTree(const std::vector<SnapshotParts::State>& states) {
 }  // namespace
 
 std::unique_ptr<RestingDocument> RestingDocument::Pack(DocumentCore& core) {
-  if (IsWorthCompacting(core.log)) core.log.Compact();
+  core.log.CompactIfWorth();
   std::unique_ptr<RestingDocument> resting(new RestingDocument());
   resting->version_ = core.log.version();
   resting->frontiers_ = core.log.graph().frontiers();

@@ -13,22 +13,12 @@
 namespace merrow::loro {
 namespace {
 
-constexpr BytesView kVersionKey = "vv";
-constexpr BytesView kFrontiersKey = "fr";
 constexpr BytesView kStartVersionKey = "sv";
 constexpr BytesView kStartFrontiersKey = "sf";
 constexpr size_t kBlockKeyBytes = 12;
 constexpr BytesView kStateOmitted = "E";
 
 Error Bad(std::string_view what) { return Corruption("snapshot: " + std::string(what)); }
-
-Bytes BlockKey(Id first) {
-  ByteWriter writer;
-  writer.U64Be(first.peer);
-  writer.U16Be(static_cast<uint16_t>(static_cast<uint32_t>(first.counter) >> 16));
-  writer.U16Be(static_cast<uint16_t>(first.counter & 0xFFFF));
-  return writer.Release();
-}
 
 Result<BytesView> TakeSection(ByteReader& reader) {
   MERROW_ASSIGN(const uint32_t size, reader.U32Le());
@@ -110,10 +100,10 @@ Status Decoder::DecodeChanges(BytesView bytes) {
   bool has_version = false;
   bool has_frontiers = false;
   for (const auto& entry : entries) {
-    if (entry.key == kVersionKey) {
+    if (entry.key == kSnapshotVersionKey) {
       MERROW_ASSIGN(parts_.version, VersionVector::Decode(entry.value));
       has_version = true;
-    } else if (entry.key == kFrontiersKey) {
+    } else if (entry.key == kSnapshotFrontiersKey) {
       MERROW_ASSIGN(parts_.frontiers, DecodeFrontiers(entry.value));
       has_frontiers = true;
     } else if (entry.key == kStartVersionKey) {
@@ -180,7 +170,7 @@ Status Decoder::DecodeStates(BytesView bytes, std::vector<SnapshotParts::State>*
   MERROW_ASSIGN(const auto entries, ReadStore(bytes));
   states->reserve(entries.size());
   for (const auto& entry : entries) {
-    if (frontiers != nullptr && entry.key == kFrontiersKey) {
+    if (frontiers != nullptr && entry.key == kSnapshotFrontiersKey) {
       MERROW_ASSIGN(*frontiers, DecodeFrontiers(entry.value));
       continue;
     }
@@ -252,8 +242,8 @@ Result<SnapshotSummary> ReadSnapshotSummary(BytesView body) {
   summary.state_omitted = states == kStateOmitted;
   if (changes.empty()) return summary;
   MERROW_ASSIGN(SstableReader store, SstableReader::Open(changes));
-  MERROW_ASSIGN(const std::optional<BytesView> version, store.Find(kVersionKey));
-  MERROW_ASSIGN(const std::optional<BytesView> frontiers, store.Find(kFrontiersKey));
+  MERROW_ASSIGN(const std::optional<BytesView> version, store.Find(kSnapshotVersionKey));
+  MERROW_ASSIGN(const std::optional<BytesView> frontiers, store.Find(kSnapshotFrontiersKey));
   if (!version || !frontiers) return Bad("change store without version or frontiers");
   MERROW_ASSIGN(summary.version, VersionVector::Decode(*version));
   MERROW_ASSIGN(summary.frontiers, DecodeFrontiers(*frontiers));
@@ -268,12 +258,33 @@ Result<SnapshotParts> DecodeSnapshot(BytesView body, const SnapshotReadOptions& 
   return Decoder(options).Decode(body);
 }
 
+Bytes SnapshotBlockKey(Id first) {
+  ByteWriter writer;
+  writer.U64Be(first.peer);
+  writer.U16Be(static_cast<uint16_t>(static_cast<uint32_t>(first.counter) >> 16));
+  writer.U16Be(static_cast<uint16_t>(first.counter & 0xFFFF));
+  return writer.Release();
+}
+
+size_t SnapshotBytes(BytesView changes, BytesView states) {
+  return 3 * sizeof(uint32_t) + changes.size() + states.size();
+}
+
+void AppendSnapshot(BytesView changes, BytesView states, EnvelopeWriter* writer) {
+  for (const BytesView section : {changes, states, BytesView()}) {
+    ByteWriter size;
+    size.U32Le(static_cast<uint32_t>(section.size()));
+    writer->Append(size.bytes());
+    writer->Append(section);
+  }
+}
+
 Result<Bytes> EncodeSnapshot(const SnapshotParts& parts, const SnapshotWriteOptions& options) {
   const Bytes version = parts.version.Encode();
   const Bytes frontiers = EncodeFrontiers(parts.frontiers);
   StoreEncoder changes;
-  changes.Add(Bytes(kVersionKey), version);
-  changes.Add(Bytes(kFrontiersKey), frontiers);
+  changes.Add(Bytes(kSnapshotVersionKey), version);
+  changes.Add(Bytes(kSnapshotFrontiersKey), frontiers);
   Bytes start_version;
   Bytes start_frontiers;
   if (parts.shallow) {
@@ -282,7 +293,7 @@ Result<Bytes> EncodeSnapshot(const SnapshotParts& parts, const SnapshotWriteOpti
     changes.Add(Bytes(kStartVersionKey), start_version);
     changes.Add(Bytes(kStartFrontiersKey), start_frontiers);
   }
-  for (const auto& block : parts.blocks) changes.Add(BlockKey(block.first), block.bytes);
+  for (const auto& block : parts.blocks) changes.Add(SnapshotBlockKey(block.first), block.bytes);
 
   StoreEncoder states;
   AddStates(states, parts.states);
@@ -291,7 +302,7 @@ Result<Bytes> EncodeSnapshot(const SnapshotParts& parts, const SnapshotWriteOpti
   Bytes state_frontiers;
   if (parts.shallow) {
     state_frontiers = EncodeFrontiers(parts.shallow->state_frontiers);
-    root_states.Add(Bytes(kFrontiersKey), state_frontiers);
+    root_states.Add(Bytes(kSnapshotFrontiersKey), state_frontiers);
     AddStates(root_states, parts.shallow->states);
   }
 

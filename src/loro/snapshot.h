@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "loro/envelope.h"
 #include "loro/sstable.h"
 #include "merrow/ids.h"
 #include "merrow/result.h"
@@ -90,6 +91,15 @@ struct SnapshotWriteOptions {
   /// False: larger, and faster to write.
   bool compress = true;
 };
+
+// What stands in a snapshot of a whole history, for writers of the stores themselves.
+inline constexpr BytesView kSnapshotVersionKey = "vv";
+inline constexpr BytesView kSnapshotFrontiersKey = "fr";
+/// The key of a change block.
+Bytes SnapshotBlockKey(Id first);
+/// Bytes of the body with these stores.
+size_t SnapshotBytes(BytesView changes, BytesView states);
+void AppendSnapshot(BytesView changes, BytesView states, EnvelopeWriter* writer);
 
 /// The body that holds `parts`, whose vectors may be in any order. Invalid argument if a block or a
 /// container is there twice, is empty or has too long a name; limit if a store exceeds 4 GiB.

@@ -276,79 +276,132 @@ Result<std::optional<BytesView>> SstableReader::Find(BytesView key) {
 
 // --- Writer ---
 
-SstableWriter::SstableWriter(bool compress) : compress_(compress) {
+void SstableCache::Trim() {
+  std::erase_if(blocks_, [](const auto& entry) { return !entry.second.is_used; });
+  for (auto& [token, block] : blocks_) block.is_used = false;
+}
+
+size_t SstableCache::MemoryBytes() const {
+  size_t bytes = sizeof(*this) + blocks_.bucket_count() * sizeof(void*);
+  for (const auto& [token, block] : blocks_) {
+    bytes += sizeof(token) + sizeof(block) + 2 * sizeof(void*) + block.stored.capacity() +
+             block.tokens.capacity() * sizeof(uint64_t);
+  }
+  return bytes;
+}
+
+SstableWriter::SstableWriter(bool compress, SstableCache* cache, EncodeValue encode_value)
+    : compress_(compress), cache_(cache), encode_value_(std::move(encode_value)) {
   out_ = kMagic;
   out_.push_back(static_cast<char>(kSchemaVersion));
 }
 
 // Loro's rule for when a block is full.
 bool SstableWriter::FitsBlock(size_t key_rest_bytes, size_t value_bytes) const {
-  const size_t grown = entries_.size() + kEntryHeaderBytes + key_rest_bytes + value_bytes;
-  const size_t overhead = 2 + 2 * offsets_.size() + kChecksumBytes;
+  const size_t grown = entry_bytes_ + kEntryHeaderBytes + key_rest_bytes + value_bytes;
+  const size_t overhead = 2 + 2 * entries_.size() + kChecksumBytes;
   return grown <= kEntryDataBytesMax && grown + overhead <= kSstableBlockBytes &&
-         offsets_.size() < kEntriesMax;
+         entries_.size() < kEntriesMax;
 }
 
-void SstableWriter::Add(BytesView key, BytesView value) {
-  MERROW_CHECK(key > last_key_ && key.size() <= kSstableKeyBytesMax);
-  if (value.size() > kLargeValueBytesMax) value_too_large_ = true;
-  if (!offsets_.empty()) {
-    const size_t prefix = CommonPrefix(key, first_key_, kPrefixBytesMax);
-    const BytesView rest = key.substr(prefix);
-    if (FitsBlock(rest.size(), value.size())) {
-      offsets_.push_back(static_cast<uint16_t>(entries_.size()));
-      entries_.push_back(static_cast<char>(prefix));
-      entries_.push_back(static_cast<char>(rest.size() & 0xFF));
-      entries_.push_back(static_cast<char>(rest.size() >> 8));
-      entries_.append(rest);
-      entries_.append(value);
-      last_key_ = key;
+void SstableWriter::Add(const Entry& entry) {
+  MERROW_CHECK(entry.key > last_key_ && entry.key.size() <= kSstableKeyBytesMax);
+  if (entry.value_bytes > kLargeValueBytesMax) value_too_large_ = true;
+  last_key_ = entry.key;
+  if (!entries_.empty()) {
+    const size_t rest_bytes =
+        entry.key.size() - CommonPrefix(entry.key, entries_[0].key, kPrefixBytesMax);
+    if (FitsBlock(rest_bytes, entry.value_bytes)) {
+      entries_.push_back(entry);
+      entry_bytes_ += kEntryHeaderBytes + rest_bytes + entry.value_bytes;
       return;
     }
-    FlushBlock();
+    FlushBlock(/*large=*/false);
   }
-  first_key_ = key;
-  last_key_ = key;
-  if (value.size() > kSstableBlockBytes) {
-    AppendBlock(value, /*large=*/true);
+  entries_.push_back(entry);
+  entry_bytes_ = entry.value_bytes;
+  if (entry.value_bytes > kSstableBlockBytes) FlushBlock(/*large=*/true);
+}
+
+BytesView SstableWriter::ValueOf(const Entry& entry) const {
+  if (!entry.value.empty() || entry.value_bytes == 0) return entry.value;
+  const BytesView value = encode_value_(entry.index);
+  MERROW_CHECK(value.size() == entry.value_bytes);
+  return value;
+}
+
+Bytes SstableWriter::PayloadOf(bool large) const {
+  if (large) return Bytes(ValueOf(entries_[0]));
+  Bytes payload;
+  payload.reserve(entry_bytes_ + 2 * entries_.size() + 2);
+  const auto append_u16 = [&payload](size_t number) {
+    payload.push_back(static_cast<char>(number & 0xFF));
+    payload.push_back(static_cast<char>(number >> 8));
+  };
+  std::vector<size_t> offsets;
+  offsets.reserve(entries_.size());
+  for (const Entry& entry : entries_) {
+    offsets.push_back(payload.size());
+    if (offsets.size() > 1) {
+      const size_t prefix = CommonPrefix(entry.key, entries_[0].key, kPrefixBytesMax);
+      payload.push_back(static_cast<char>(prefix));
+      append_u16(entry.key.size() - prefix);
+      payload.append(entry.key.substr(prefix));
+    }
+    payload.append(ValueOf(entry));
+  }
+  for (const size_t offset : offsets) append_u16(offset);
+  append_u16(offsets.size());
+  return payload;
+}
+
+// The block that is being filled as it was written before; null if it has changed.
+SstableCache::Block* SstableWriter::Cached() {
+  if (cache_ == nullptr) return nullptr;
+  tokens_.clear();
+  for (const Entry& entry : entries_) {
+    if (entry.token == 0) return nullptr;
+    tokens_.push_back(entry.token);
+  }
+  SstableCache::Block* const block = &cache_->blocks_[tokens_[0]];
+  block->is_used = true;
+  if (block->tokens == tokens_) return block;
+  block->tokens = tokens_;
+  block->stored.clear();
+  return block;
+}
+
+void SstableWriter::FlushBlock(bool large) {
+  SstableCache::Block* const cached = Cached();
+  const size_t offset = out_.size();
+  uint8_t flags = cached == nullptr ? 0 : cached->flags;
+  if (cached != nullptr && !cached->stored.empty()) {
+    out_.append(cached->stored);
   } else {
-    offsets_.push_back(0);
-    entries_ = value;
-  }
-}
-
-void SstableWriter::FlushBlock() {
-  ByteWriter payload;
-  payload.Append(entries_);
-  for (const uint16_t offset : offsets_) payload.U16Le(offset);
-  payload.U16Le(static_cast<uint16_t>(offsets_.size()));
-  AppendBlock(payload.bytes(), /*large=*/false);
-  entries_.clear();
-  offsets_.clear();
-}
-
-void SstableWriter::AppendBlock(BytesView payload, bool large) {
-  BlockMeta meta{.offset = out_.size(),
-                 .first_key = first_key_,
-                 .last_key = last_key_,
-                 .flags = large ? kLargeFlag : uint8_t{0}};
-  Bytes frame;
-  if (compress_) {
-    frame = EncodeLz4Frame(payload);
-    if (frame.size() <= payload.size()) {
-      payload = frame;
-      meta.flags |= kCompressionLz4;
+    flags = large ? kLargeFlag : uint8_t{0};
+    Bytes payload = PayloadOf(large);
+    if (compress_) {
+      Bytes frame = EncodeLz4Frame(payload);
+      if (frame.size() <= payload.size()) {
+        payload = std::move(frame);
+        flags |= kCompressionLz4;
+      }
+    }
+    out_.append(payload);
+    ByteWriter checksum;
+    checksum.U32Le(Checksum(payload));
+    out_.append(checksum.bytes());
+    if (cached != nullptr) {
+      cached->stored = out_.substr(offset);
+      cached->flags = flags;
     }
   }
-  out_.append(payload);
-  ByteWriter checksum;
-  checksum.U32Le(Checksum(payload));
-  out_.append(checksum.bytes());
-  blocks_.push_back(std::move(meta));
+  blocks_.push_back({offset, entries_.front().key, entries_.back().key, flags});
+  entries_.clear();
 }
 
 Result<Bytes> SstableWriter::Finish() {
-  if (!offsets_.empty()) FlushBlock();
+  if (!entries_.empty()) FlushBlock(/*large=*/false);
   if (blocks_.empty()) return Bytes();
   if (value_too_large_) {
     return LimitReached("sstable: a value is larger than " + std::to_string(kLargeValueBytesMax) +

@@ -18,10 +18,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/bytes.h"
@@ -82,14 +84,46 @@ class SstableReader {
   std::unique_ptr<Impl> impl_;
 };
 
+/// Blocks as a writer left them, for the next store that has some of the same entries. A block is
+/// taken again if all its entries have the tokens that they had then.
+class SstableCache {
+ public:
+  /// Forgets what was not used since the last call.
+  void Trim();
+  size_t MemoryBytes() const;
+
+ private:
+  friend class SstableWriter;
+  struct Block {
+    std::vector<uint64_t> tokens;
+    Bytes stored;  // payload and checksum
+    uint8_t flags = 0;
+    bool is_used = true;
+  };
+  std::unordered_map<uint64_t, Block> blocks_;  // by the first token
+};
+
 /// Writes a store.
 class SstableWriter {
  public:
-  /// With `compress`, a block is an LZ4 frame unless that would be larger.
-  explicit SstableWriter(bool compress = true);
+  struct Entry {
+    BytesView key;
+    BytesView value;         // may be left out if it has a token
+    size_t value_bytes = 0;  // its size all the same
+    uint64_t token = 0;      // names key and value for the cache; 0: they have no name
+    size_t index = 0;        // what to ask EncodeValue for
+  };
+  /// Gives a value that was left out, when its block has to be written after all.
+  using EncodeValue = std::function<BytesView(size_t index)>;
 
-  /// REQUIRES: the key is larger than the one before, not empty, and at most kSstableKeyBytesMax.
-  void Add(BytesView key, BytesView value);
+  /// With `compress`, a block is an LZ4 frame unless that would be larger. `cache` may be null.
+  explicit SstableWriter(bool compress = true, SstableCache* cache = nullptr,
+                         EncodeValue encode_value = nullptr);
+
+  /// What `entry` refers to must stay until Finish. REQUIRES: the key is larger than the one
+  /// before, not empty, and at most kSstableKeyBytesMax.
+  void Add(const Entry& entry);
+  void Add(BytesView key, BytesView value) { Add(Entry{key, value, value.size(), 0, 0}); }
 
   /// The store's bytes; zero bytes if nothing was added. Limit if they do not fit 32-bit offsets or
   /// a value was larger than kLargeValueBytesMax.
@@ -99,24 +133,28 @@ class SstableWriter {
  private:
   struct BlockMeta {
     size_t offset = 0;
-    Bytes first_key;
-    Bytes last_key;
+    BytesView first_key;
+    BytesView last_key;
     uint8_t flags = 0;
   };
 
   bool FitsBlock(size_t key_rest_bytes, size_t value_bytes) const;
-  void FlushBlock();
-  void AppendBlock(BytesView payload, bool large);
+  BytesView ValueOf(const Entry& entry) const;
+  Bytes PayloadOf(bool large) const;
+  SstableCache::Block* Cached();
+  void FlushBlock(bool large);
 
   const bool compress_;
+  SstableCache* const cache_;
+  const EncodeValue encode_value_;
   Bytes out_;
   std::vector<BlockMeta> blocks_;
-  Bytes last_key_;
+  BytesView last_key_;
   bool value_too_large_ = false;
-  // The normal block that is being filled; no offsets if there is none.
-  Bytes first_key_;
-  Bytes entries_;
-  std::vector<uint16_t> offsets_;
+  // The block that is being filled.
+  std::vector<Entry> entries_;
+  std::vector<uint64_t> tokens_;
+  size_t entry_bytes_ = 0;  // of a normal block
 };
 
 }  // namespace merrow::loro

@@ -63,12 +63,12 @@ const Container* State::Find(const ContainerId& id) const {
 
 Container* State::Find(const ContainerId& id) {
   // Ops and edits that follow each other are mostly about the same container.
-  if (last_found_ < containers_.size() && containers_[last_found_].id == id) {
-    return &containers_[last_found_];
+  if (last_found_ >= containers_.size() || !(containers_[last_found_].id == id)) {
+    const Container* const found = static_cast<const State*>(this)->Find(id);
+    if (found == nullptr) return nullptr;
+    last_found_ = static_cast<size_t>(found - containers_.data());
   }
-  const Container* const found = static_cast<const State*>(this)->Find(id);
-  if (found == nullptr) return nullptr;
-  last_found_ = static_cast<size_t>(found - containers_.data());
+  containers_[last_found_].is_changed = true;
   return &containers_[last_found_];
 }
 

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -41,13 +42,15 @@ struct Container {
   ContainerId id;
   std::optional<ContainerId> parent;
   AnyState state;
+  bool is_changed = true;  // since TakeChange
 };
 
 class State {
  public:
   const std::vector<Container>& containers() const { return containers_; }
 
-  /// Null if it does not exist. Valid until a container is added.
+  /// Null if it does not exist. Valid until a container is added. Who may change it is taken to do
+  /// so.
   const Container* Find(const ContainerId& id) const;
   Container* Find(const ContainerId& id);
   /// The state of a container of kind T; null if there is none.
@@ -68,6 +71,8 @@ class State {
   }
   /// Forgets the containers added after the first `count`. REQUIRES: nothing refers to them.
   void Truncate(size_t count);
+  /// Whether containers()[index] has changed since this was called last.
+  bool TakeChange(size_t index) { return std::exchange(containers_[index].is_changed, false); }
   /// Adds a container. REQUIRES: it does not exist.
   Container& Add(const ContainerId& id, std::optional<ContainerId> parent);
 

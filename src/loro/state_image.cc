@@ -164,42 +164,6 @@ std::optional<ContainerId> ParentInImage(const Container& container) {
   return place.has_value() ? std::optional(std::move(place->map)) : container.parent;
 }
 
-// Depths of containers, which need those of their ancestors first.
-class Depths {
- public:
-  explicit Depths(const State& state) : state_(state), known_(state.containers().size()) {}
-
-  uint32_t Of(const Container& container) {
-    // Up to the first ancestor whose depth is known, then down again, without recursion.
-    path_.clear();
-    const Container* at = &container;
-    uint32_t depth = kRootDepth;
-    while (true) {
-      depth = Known(at);
-      if (depth != 0) break;
-      path_.push_back(at);
-      const std::optional<ContainerId> parent = ParentInImage(*at);
-      at = parent.has_value() ? state_.Find(*parent) : nullptr;
-      // A snapshot that was loaded may hold parents that go in a circle.
-      if (at == nullptr || path_.size() > state_.containers().size()) {
-        depth = kRootDepth - 1;
-        break;
-      }
-    }
-    for (auto it = path_.rbegin(); it != path_.rend(); ++it) Known(*it) = ++depth;
-    return depth;
-  }
-
- private:
-  uint32_t& Known(const Container* container) {
-    return known_[static_cast<size_t>(container - state_.containers().data())];
-  }
-
-  const State& state_;
-  std::vector<uint32_t> known_;  // by index of the container; 0: not known
-  std::vector<const Container*> path_;
-};
-
 }  // namespace
 
 Result<Container> ContainerFromImage(const SnapshotParts::State& entry, Lamport lamport_max) {
@@ -232,16 +196,48 @@ bool IsInImage(const Container& container) {
   return !std::holds_alternative<OpaqueState>(container.state) || !IsKnown(container.id.kind());
 }
 
+ImageEncoder::ImageEncoder(const State& state)
+    : state_(state), depths_(state.containers().size()) {}
+
+Bytes ImageEncoder::Encode(const Container& container) {
+  return EncodeStateWrapper({.kind = container.id.kind(),
+                             .depth = DepthOf(container),
+                             .parent = ParentInImage(container),
+                             .state = EncodeState(container.state)});
+}
+
+uint32_t ImageEncoder::DepthOf(const Container& container) {
+  // Up to the first ancestor whose depth is known, then down again, without recursion.
+  path_.clear();
+  const Container* at = &container;
+  uint32_t depth = kRootDepth;
+  while (true) {
+    depth = Known(at);
+    if (depth != 0) break;
+    path_.push_back(at);
+    const std::optional<ContainerId> parent = ParentInImage(*at);
+    at = parent.has_value() ? state_.Find(*parent) : nullptr;
+    misses_parent_ = misses_parent_ || (parent.has_value() && at == nullptr);
+    // A snapshot that was loaded may hold parents that go in a circle.
+    if (at == nullptr || path_.size() > state_.containers().size()) {
+      depth = kRootDepth - 1;
+      break;
+    }
+  }
+  for (auto it = path_.rbegin(); it != path_.rend(); ++it) Known(*it) = ++depth;
+  return depth;
+}
+
+uint32_t& ImageEncoder::Known(const Container* container) {
+  return depths_[static_cast<size_t>(container - state_.containers().data())];
+}
+
 std::vector<SnapshotParts::State> ImageOfState(const State& state, std::deque<Bytes>* storage) {
   std::vector<SnapshotParts::State> entries;
-  Depths depths(state);
+  ImageEncoder encoder(state);
   for (const Container& container : state.containers()) {
     if (!IsInImage(container)) continue;
-    const Bytes bytes = EncodeState(container.state);
-    storage->push_back(EncodeStateWrapper({.kind = container.id.kind(),
-                                           .depth = depths.Of(container),
-                                           .parent = ParentInImage(container),
-                                           .state = bytes}));
+    storage->push_back(encoder.Encode(container));
     entries.push_back({container.id, storage->back()});
   }
   return entries;
