@@ -196,8 +196,11 @@ void PeerLinks::OnClosed(PeerLink& link, const net::WebSocketCloseReason& reason
   links_.erase(link.id());
   std::string why = link.close_text();
   if (why.empty()) why = reason.text.empty() ? "the connection was lost" : reason.text;
-  spdlog::debug("link {} with {} ended ({}): {}", link.id(), link.connection().remote_address(),
-                reason.code, why);
+  // What replication ended it has told itself.
+  const bool is_news = !link.close_reason().has_value() && !stopping_;
+  spdlog::log(is_news ? spdlog::level::warn : spdlog::level::debug,
+              "link {} with {} ended ({}): {}", link.id(), link.connection().remote_address(),
+              reason.code, why);
   if (link.dial().has_value()) {
     Dial& dial = dials_[*link.dial()];
     dial.link.reset();
@@ -241,6 +244,13 @@ void PeerLinks::StartDial(size_t index) {
                      });
 }
 
+void PeerLinks::OnDialFailed(Dial& dial, const net::DialFailure& failure) {
+  // The same trouble again and again is told once.
+  const bool is_news = failure.message != dial.last_error;
+  spdlog::log(is_news ? spdlog::level::warn : spdlog::level::debug, "{}", failure.message);
+  Redial(dial, replication::Redial::kBackoff, failure.message);
+}
+
 void PeerLinks::Enter(Dial& dial, DialState state) {
   dial.state = state;
   dial.since_ms = time_.Read().steady_ms;
@@ -248,10 +258,6 @@ void PeerLinks::Enter(Dial& dial, DialState state) {
 
 void PeerLinks::Redial(Dial& dial, replication::Redial how, std::string error) {
   const int64_t now = time_.Read().steady_ms;
-  // The same trouble again and again is told once.
-  const auto level =
-      error == dial.last_error || stopping_ ? spdlog::level::debug : spdlog::level::warn;
-  spdlog::log(level, "{}: {}", dial.url.ToString(), error);
   dial.last_error = std::move(error);
   switch (how) {
     case replication::Redial::kNever:

@@ -117,6 +117,7 @@ class PeerLinks final : public net::WebSocketHandler {
   void Tick();
   void Arm();
   void StartDial(size_t index);
+  void OnDialFailed(Dial& dial, const net::DialFailure& failure);
   void Enter(Dial& dial, DialState state);
   void Redial(Dial& dial, replication::Redial how, std::string error);
   int64_t Pause(uint64_t failures);
