@@ -104,6 +104,8 @@ inline constexpr size_t kZstdRatioMax = 32 * 1024;
 /// Names of one context, so that a peer cannot make it grow for ever.
 inline constexpr size_t kContextSitesMax = size_t{1} << 20;
 inline constexpr size_t kContextTablesMax = size_t{1} << 16;
+/// Of all tables and columns, each as its bytes and kNameOverhead.
+inline constexpr size_t kContextNamesMax = size_t{64} << 20;
 inline constexpr size_t kTableColumnsMax = 2000;  // SQLite's default limit
 inline constexpr size_t kNameBytesMax = 1024;
 inline constexpr uint32_t kPartsMax = 1U << 20;

@@ -276,5 +276,30 @@ TEST(Changeset, AFrameHoldsNoMoreNamesThanADecoderTakes) {
   EXPECT_EQ(Decoder().Decode(*frame)->size(), many.size());
 }
 
+TEST(Changeset, AStreamHoldsNoMoreNamesThanAContextTakes) {
+  TableNames table{"", 1, {}};
+  for (size_t i = 0; i < kTableColumnsMax; ++i) {
+    table.columns.push_back(std::to_string(i) + Bytes(kNameBytesMax - 8, 'c'));
+  }
+  Encoder encoder;
+  Decoder decoder;
+  const auto send = [&](cells::DbVersion version) -> Status {
+    table.name = "table" + std::to_string(version);
+    Changeset changeset = Insert({table}, version);
+    AddRow(&changeset, Key({cells::ValueView::Integer(1)}), {Value::Integer(1)});
+    MERROW_ASSIGN(const Bytes frame, encoder.Encode({&changeset, 1}));
+    EXPECT_TRUE(decoder.Decode(frame).ok());
+    return {};
+  };
+  cells::DbVersion version = 1;
+  Status status = send(version);
+  for (; status.ok(); status = send(++version)) ASSERT_LT(version, 100);
+  EXPECT_EQ(status.error().code(), ErrorCode::kLimit);
+  EXPECT_GT(version, 30);
+  // What is known, and little that is new, still goes through.
+  table.columns = {"c"};
+  EXPECT_TRUE(send(version).ok());
+}
+
 }  // namespace
 }  // namespace merrow::changeset

@@ -53,10 +53,12 @@ Result<uint32_t> Context::AddTable(std::string_view name, uint32_t key_columns) 
                       " key columns");
   }
   if (tables_.size() >= kContextTablesMax) return LimitReached("too many tables in one stream");
-  const auto index = static_cast<uint32_t>(tables_.size());
-  if (!table_index_.emplace(std::string(name), index).second) {
+  if (table_index_.contains(std::string(name))) {
     return Corruption("table " + std::string(name) + " is named twice");
   }
+  MERROW_TRY(TakeName(name));
+  const auto index = static_cast<uint32_t>(tables_.size());
+  table_index_.emplace(std::string(name), index);
   tables_.push_back({{std::string(name), key_columns, {}}, {}});
   return index;
 }
@@ -67,14 +69,26 @@ Result<uint32_t> Context::AddColumn(uint32_t table, std::string_view name) {
   if (into.names.columns.size() >= kTableColumnsMax) {
     return LimitReached("table " + into.names.name + " has too many columns");
   }
-  const auto index = static_cast<uint32_t>(into.names.columns.size());
-  if (!into.column_index.emplace(std::string(name), index).second) {
+  if (into.column_index.contains(std::string(name))) {
     return Corruption("column " + into.names.name + "." + std::string(name) + " is named twice");
   }
+  MERROW_TRY(TakeName(name));
+  const auto index = static_cast<uint32_t>(into.names.columns.size());
+  into.column_index.emplace(std::string(name), index);
   into.names.columns.emplace_back(name);
   journal_.columns.push_back(table);
   return index;
 }
+
+Status Context::TakeName(std::string_view name) {
+  if (name_bytes_ + name.size() + kNameOverhead > kContextNamesMax) {
+    return LimitReached("too many names of tables and columns in one stream");
+  }
+  name_bytes_ += name.size() + kNameOverhead;
+  return {};
+}
+
+void Context::ReturnName(std::string_view name) { name_bytes_ -= name.size() + kNameOverhead; }
 
 void Context::NoteChangeset(uint32_t site, cells::DbVersion version, const Timestamp& timestamp) {
   journal_.last.emplace_back(site, sites_[site].last);
@@ -97,10 +111,12 @@ void Context::RollBack() {
   }
   for (; !journal_.columns.empty(); journal_.columns.pop_back()) {
     Table& table = tables_[journal_.columns.back()];
+    ReturnName(table.names.columns.back());
     table.column_index.erase(table.names.columns.back());
     table.names.columns.pop_back();
   }
   for (; tables_.size() > journal_.tables; tables_.pop_back()) {
+    ReturnName(tables_.back().names.name);
     table_index_.erase(tables_.back().names.name);
   }
   for (; sites_.size() > journal_.sites; sites_.pop_back()) {

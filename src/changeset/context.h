@@ -64,6 +64,9 @@ class Context {
   void RollBack();
 
  private:
+  Status TakeName(std::string_view name);
+  void ReturnName(std::string_view name);
+
   struct Journal {
     size_t sites = 0;
     size_t tables = 0;
@@ -76,6 +79,7 @@ class Context {
   std::map<cells::SiteId, uint32_t> site_index_;
   std::vector<Table> tables_;
   std::unordered_map<std::string, uint32_t> table_index_;
+  size_t name_bytes_ = 0;
   Timestamp last_timestamp_;
   Journal journal_;
 };
