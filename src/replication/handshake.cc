@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "replication/answerer.h"
 #include "replication/digests.h"
 #include "replication/puller.h"
 #include "replication/spreader.h"
@@ -223,6 +224,8 @@ void Handshake::OpenIfReady(Link& link) {
   core_.Log(LogLevel::kInfo, link, "open");
   core_.spreader->OnOpen(link);
   core_.digests->OnOpen(link);
+  // The peer may have opened before and asked already.
+  core_.answerer->Pump(link);
 }
 
 void Handshake::OnTick() {
