@@ -185,6 +185,48 @@ test(
 );
 
 test(
+  "a database from before replication is published as a whole, and goes on",
+  { timeout },
+  async (t) => {
+    const first = await startSite(t, { name: "first", peerHost: null });
+    assert.equal((await first.status()).replication, null);
+    const client = new Client(first);
+    const doc = await client.join("note", "n");
+    doc.getText("body").insert(0, "older than replication");
+    doc.commit();
+    const { version } = await first.transact([
+      ["INSERT INTO tests VALUES (1, 'older')"],
+      ["INSERT INTO tests VALUES (2, 'older')"],
+    ]);
+    assert.equal(version, 0);
+    await waitFor(
+      "the document is stored",
+      async () => (await first.row("note", "n"))?.body?.length > 0,
+    );
+    await first.stop();
+    first.peerHost = "127.0.0.1";
+    await first.start();
+    const second = await startSite(t, { name: "second", peers: [first] });
+    await first.transact([["UPDATE tests SET text = 'newer' WHERE id = 2"]]);
+    const { dump } = await converged([first, second]);
+    assert.ok(dump.includes("older") && dump.includes("newer"), dump);
+    const there = await new Client(second).join("note", "n");
+    await waitFor(
+      "the document is there",
+      () => there.getText("body").toString() === "older than replication",
+      { timeoutMs: convergeMs },
+    );
+    there.getText("body").insert(0, "not any more ");
+    there.commit();
+    await waitFor(
+      "the edit is here",
+      () => doc.getText("body").toString().startsWith("not any more "),
+      { timeoutMs: convergeMs },
+    );
+  },
+);
+
+test(
   "a schema that comes later at one site: nothing is lost, and others get it through that site",
   { timeout },
   async (t) => {

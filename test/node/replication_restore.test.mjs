@@ -97,3 +97,43 @@ test(
     assert.equal((await other.status()).replication.refused.length, 0);
   },
 );
+
+test(
+  "an old copy that meets the others before it writes: new identity, nothing is lost",
+  { timeout },
+  async (t) => {
+    const restored = await startSite(t, { name: "restored" });
+    const other = await startSite(t, { name: "other", peers: [restored] });
+    const before = (await restored.status()).site;
+    await restored.transact(insert(1, "old"));
+    await other.transact(insert(2, "of the other"));
+    await converged([restored, other]);
+    await restored.stop();
+    const copy = join(restored.directory, "backup", "copy.db");
+    await mkdir(dirname(copy));
+    await copyDatabase(restored.db, copy);
+    await restored.start();
+    for (let i = 10; i < 20; i += 1)
+      await restored.transact(insert(i, "forgotten"));
+    await restored.transact([["DELETE FROM tests WHERE id = 1"]]);
+    await converged([restored, other]);
+    await restored.stop();
+    await copyDatabase(copy, restored.db);
+    await restored.start();
+    await waitFor(
+      "it takes another name",
+      async () => (await restored.status()).site !== before,
+      { timeoutMs: convergeMs },
+    );
+    await restored.transact(insert(100, "new"));
+    await converged([restored, other]);
+    assert.deepEqual(
+      await other.select("SELECT text, count(*) FROM tests GROUP BY 1"),
+      [
+        ["forgotten", 10],
+        ["new", 1],
+        ["of the other", 1],
+      ],
+    );
+  },
+);
