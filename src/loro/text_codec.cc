@@ -126,6 +126,7 @@ Result<TextImage> DecodeTextState(BytesView state) {
   FullIdDecoder ids(columns[0], columns[1], columns[2]);
   DeltaRleDecoder<int32_t> lengths(columns[3]);
   SpanChecker checker(CountScalars(image.text), image.marks.size());
+  image.spans.reserve(columns[3].size());  // about as many, mostly
   while (!lengths.AtEnd()) {
     FullId id;
     TextImage::Span span;

@@ -2,8 +2,6 @@
 
 #include "loro/text_leaf.h"
 
-#include <bit>
-
 #include "merrow/check.h"
 
 namespace merrow::loro {
@@ -17,15 +15,16 @@ uint64_t Load(const char* bytes) {
   return word;
 }
 
+/// How many of the lowest bits of eight bytes are set. (Processors count bits by themselves, but
+/// those that cannot are supported, too, and a call takes longer than this.)
+uint32_t CountOnes(uint64_t word) { return static_cast<uint32_t>(((word & kOnes) * kOnes) >> 56); }
+
 /// Bytes of eight that continue a scalar (10xxxxxx).
-uint32_t Continuations(uint64_t word) {
-  return static_cast<uint32_t>(std::popcount((word >> 7) & (~word >> 6) & kOnes));
-}
+uint32_t Continuations(uint64_t word) { return CountOnes((word >> 7) & (~word >> 6)); }
 
 /// Bytes of eight that start a scalar of four bytes (1111xxxx), which takes two UTF-16 units.
 uint32_t Fours(uint64_t word) {
-  return static_cast<uint32_t>(
-      std::popcount((word >> 7) & (word >> 6) & (word >> 5) & (word >> 4) & kOnes));
+  return CountOnes((word >> 7) & (word >> 6) & (word >> 5) & (word >> 4));
 }
 
 bool Continues(char byte) { return (static_cast<uint8_t>(byte) & 0xC0) == 0x80; }
@@ -43,9 +42,12 @@ TextSum SumOfText(std::string_view utf8) {
       fours += Fours(word);
     }
   }
-  for (; at < utf8.size(); ++at) {
-    continuations += Continues(utf8[at]) ? 1 : 0;
-    fours += static_cast<uint8_t>(utf8[at]) >= 0xF0 ? 1 : 0;
+  if (at < utf8.size()) {
+    // The rest as a word, filled up with zeros, which are scalars of their own and not counted.
+    uint64_t word = 0;
+    for (size_t i = utf8.size(); i-- > at;) word = word << 8 | static_cast<uint8_t>(utf8[i]);
+    continuations += Continuations(word);
+    fours += Fours(word);
   }
   const uint32_t bytes = static_cast<uint32_t>(utf8.size());
   const uint32_t scalars = bytes - continuations;
@@ -73,14 +75,21 @@ uint32_t Utf8Prefix(std::string_view utf8, uint32_t scalars) {
   return static_cast<uint32_t>(at);
 }
 
-TextLeaf::Place TextLeaf::PlaceOf(uint32_t entity) const {
+TextLeaf::Place TextLeaf::PlaceOf(uint32_t entity) {
   Place place;
-  place.offset = entity;
+  uint32_t before = 0;  // entities in front of the span
+  if (entity > last_.entities) {
+    place.span = last_.span;
+    place.scalars = last_.scalars;
+    before = last_.entities;
+  }
+  place.offset = entity - before;
   while (place.span < spans_.size() && place.offset > spans_[place.span].entities()) {
     place.offset -= spans_[place.span].entities();
     place.scalars += spans_[place.span].scalars();
     ++place.span;
   }
+  last_ = {place.span, entity - place.offset, place.scalars};
   if (place.span < spans_.size() && spans_[place.span].is_text()) {
     place.scalars += place.offset;
   }
@@ -112,6 +121,21 @@ uint32_t TextLeaf::EntityOfScalar(uint32_t scalars) const {
     entity += span.entities();
   }
   return entity;
+}
+
+uint32_t TextLeaf::ScalarOfEntity(uint32_t entity) const {
+  if (sum_.entities == sum_.unicode) {
+    return entity;
+  }
+  uint32_t scalars = 0;
+  for (const TextSpan& span : spans_.span()) {
+    if (span.entities() >= entity) {
+      return scalars + (span.is_text() ? entity : 0);
+    }
+    entity -= span.entities();
+    scalars += span.scalars();
+  }
+  return scalars;
 }
 
 uint32_t TextLeaf::Utf16OfScalar(uint32_t scalars) const {
@@ -212,7 +236,7 @@ uint32_t TextLeaf::ScalarsBefore(uint32_t span) const {
 }
 
 void TextLeaf::EraseSpans(uint32_t first, uint32_t end, uint32_t entities, uint32_t scalars) {
-  const uint32_t before = ScalarsBefore(first);
+  const uint32_t before = first == 0 ? 0 : last_.scalars + spans_[first - 1].scalars();
   const uint32_t from = ByteOf(before);
   const uint32_t to = ByteOf(before + scalars);
   TextSum removed{entities, scalars, scalars, scalars};
@@ -252,6 +276,7 @@ void TextLeaf::SplitTo(uint32_t entity, TextLeaf* right) {
   sum_ -= right->sum_;
   text_.Erase(from, text_.size() - from);
   spans_.Erase(first, spans_.size() - first);
+  last_ = {};
 }
 
 void TextLeaf::TakeAll(const TextLeaf& right) {
@@ -276,6 +301,11 @@ void TextLeaf::Append(TextSpan span, std::string_view utf8, const TextSum& sum, 
 }
 
 void TextLeaf::CheckInvariants() const {
+  uint32_t entities = 0;
+  for (uint32_t i = 0; i < last_.span; ++i) {
+    entities += spans_[i].entities();
+  }
+  MERROW_CHECK(last_.entities == entities && last_.scalars == ScalarsBefore(last_.span));
   TextSum sum = SumOfText(text());
   MERROW_CHECK(sum_.bytes == text_.size() && text_.size() <= kBytesMax);
   MERROW_CHECK(spans_.size() <= kSpansMax);

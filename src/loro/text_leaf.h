@@ -101,7 +101,7 @@ class TextLeaf : public LeafHook<TextLeaf, TextSum> {
   }
 
   /// The place in front of entity `entity`, at the end of the span before it if there is a choice.
-  Place PlaceOf(uint32_t entity) const;
+  Place PlaceOf(uint32_t entity);
   /// The span that holds entity `entity`. REQUIRES: entity < sum().entities
   Place SpanAt(uint32_t entity) const;
 
@@ -111,6 +111,7 @@ class TextLeaf : public LeafHook<TextLeaf, TextSum> {
     return is_ascii() ? scalars : Utf8Prefix(text(), scalars);
   }
   uint32_t EntityOfScalar(uint32_t scalars) const;
+  uint32_t ScalarOfEntity(uint32_t entity) const;
   uint32_t Utf16OfScalar(uint32_t scalars) const;
   /// Scalars in front of the UTF-16 unit, or UINT32_MAX if it is the second half of one.
   uint32_t ScalarOfUtf16(uint32_t utf16) const;
@@ -125,6 +126,7 @@ class TextLeaf : public LeafHook<TextLeaf, TextSum> {
   template <typename Removed>
   void Erase(uint32_t entity, uint32_t count, Removed removed) {
     const uint32_t first = Cut(entity);
+    const Last before = entity == 0 ? Last() : last_;  // the span in front of `first`
     const uint32_t end = Cut(entity + count);
     uint32_t scalars = 0;
     for (uint32_t i = first; i < end; ++i) {
@@ -133,6 +135,7 @@ class TextLeaf : public LeafHook<TextLeaf, TextSum> {
         removed(spans_[i]);
       }
     }
+    last_ = before;
     EraseSpans(first, end, count, scalars);
   }
 
@@ -150,6 +153,7 @@ class TextLeaf : public LeafHook<TextLeaf, TextSum> {
  private:
   /// Makes a span start at `entity` and returns its index (or the number of spans at the end).
   uint32_t Cut(uint32_t entity);
+  /// REQUIRES: last_ is the span in front of `first`
   void EraseSpans(uint32_t first, uint32_t end, uint32_t entities, uint32_t scalars);
   /// Puts `span` at `place` and joins it with its neighbours where they continue each other.
   void PutSpan(const Place& place, TextSpan span);
@@ -159,6 +163,13 @@ class TextLeaf : public LeafHook<TextLeaf, TextSum> {
   TextSum sum_;
   CompactArray<char> text_;
   CompactArray<TextSpan> spans_;
+  // The span that was edited last, and what is in front of it: the next edit is mostly there.
+  struct Last {
+    uint32_t span = 0;
+    uint32_t entities = 0;
+    uint32_t scalars = 0;
+  };
+  Last last_;
 };
 
 }  // namespace merrow::loro

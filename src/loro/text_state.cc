@@ -19,6 +19,11 @@ uint32_t Entities(const TextSum& sum) { return sum.entities; }
 uint32_t Unicode(const TextSum& sum) { return sum.unicode; }
 uint32_t Utf16(const TextSum& sum) { return sum.utf16; }
 
+TextSum SumOfAscii(std::string_view text) {
+  const auto length = static_cast<uint32_t>(text.size());
+  return {length, length, length, length};
+}
+
 /// The longest prefix of `utf8` of at most `bytes` bytes that does not cut a scalar.
 std::string_view WholeScalars(std::string_view utf8, size_t bytes) {
   if (utf8.size() <= bytes) {
@@ -191,6 +196,7 @@ struct TextState::Impl {
 
   /// Appends text to `leaf`, going on in new leaves behind it, without slack.
   void AppendLeaves(TextLeaf* leaf, TextSpan span, std::string_view utf8) {
+    const bool is_ascii = utf8.size() == span.value;  // as many scalars as bytes
     while (!utf8.empty()) {
       const uint32_t used = leaf->sum().bytes;
       const std::string_view piece = leaf->spans().size() < TextLeaf::kSpansMax
@@ -200,7 +206,7 @@ struct TextState::Impl {
         leaf = tree.InsertAfter(leaf, std::make_unique<TextLeaf>());
         continue;
       }
-      const TextSum sum = SumOfText(piece);
+      const TextSum sum = is_ascii ? SumOfAscii(piece) : SumOfText(piece);
       TextSpan first = span;
       first.value = sum.unicode;
       const size_t room = std::min<size_t>(TextLeaf::kBytesMax, used + utf8.size());
@@ -373,7 +379,7 @@ Result<uint32_t> TextState::EntityToUnicode(uint32_t entity_index) const {
     return total.unicode;
   }
   const Impl::Spot spot = impl_->Find(Entities, entity_index);
-  return spot.before.unicode + spot.leaf->PlaceOf(spot.offset).scalars;
+  return spot.before.unicode + spot.leaf->ScalarOfEntity(spot.offset);
 }
 
 Result<uint32_t> TextState::UnicodeToUtf16(uint32_t unicode_index) const {
@@ -624,18 +630,22 @@ void TextState::CheckInvariants() const {
 
 struct TextState::Loader::Impl {
   std::string_view rest;
+  bool is_ascii = false;
   TextState text;
 };
 
 TextState::Loader::Loader(std::string_view full_text) : impl_(std::make_unique<Impl>()) {
   impl_->rest = full_text;
+  impl_->is_ascii = SumOfText(full_text).unicode == full_text.size();
 }
 TextState::Loader::~Loader() = default;
 
 Status TextState::Loader::AddText(Id id, Lamport lamport, uint32_t unicode_length) {
   TextState::Impl& text = *impl_->text.impl_;
-  const std::string_view utf8 = impl_->rest.substr(0, Utf8Prefix(impl_->rest, unicode_length));
-  const uint32_t scalars = SumOfText(utf8).unicode;
+  const std::string_view utf8 = impl_->rest.substr(
+      0, impl_->is_ascii ? unicode_length : Utf8Prefix(impl_->rest, unicode_length));
+  const uint32_t scalars =
+      impl_->is_ascii ? static_cast<uint32_t>(utf8.size()) : SumOfText(utf8).unicode;
   if (scalars != unicode_length || unicode_length == 0) {
     return Corruption("a text run of " + std::to_string(unicode_length) + " scalars where " +
                       std::to_string(scalars) + " are left");
