@@ -97,6 +97,7 @@ SimTotals RunSeeds(uint64_t first, uint64_t last, size_t sites_max,
     first = std::strtoull(range, &end, 10);
     last = *end == '-' ? std::strtoull(end + 1, nullptr, 10) : first;
   }
+  plan.traces = std::getenv("MERROW_SIM_TRACE") != nullptr;
   for (plan.seed = first; plan.seed <= last; ++plan.seed) {
     if (!RunSeed(plan, &totals)) break;
   }

@@ -2,7 +2,8 @@
 //
 // Runs one seed of SimWorld after the other, and prints what happened.
 //
-// To replay a seed with a trace: MERROW_SIM_SEED=n. Other seeds: MERROW_SIM_SEEDS=FIRST-LAST.
+// To replay a seed with a trace: MERROW_SIM_SEED=n. Other seeds: MERROW_SIM_SEEDS=FIRST-LAST
+// (MERROW_SIM_TRACE=1).
 
 #pragma once
 
