@@ -1,0 +1,672 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Replicator against peers that are written by hand, message by message: what a careless or lying
+// peer can do, versions of the protocol, limits. Sites among each other are in replication_lab_test
+// and replication_sim_test.
+#include "replication/replicator.h"
+
+#include <gtest/gtest.h>
+
+#include "changeset/decoder.h"
+#include "changeset/encoder.h"
+#include "replication/message.h"
+#include "testing/model_database.h"
+#include "testing/sim_replica.h"
+
+namespace merrow::replication {
+namespace {
+
+using testing::ModelDatabase;
+using testing::SimDiskFaults;
+using testing::SimLoop;
+using testing::SimReplica;
+
+cells::SiteId SiteOf(unsigned char fill) {
+  cells::SiteId site;
+  site.bytes.fill(fill);
+  return site;
+}
+
+class TestTime final : public TimeSource {
+ public:
+  explicit TestTime(SimLoop& loop) : loop_(loop) {}
+  Now Read() const override { return {loop_.now_ms(), 1'700'000'000'000 + loop_.now_ms()}; }
+
+ private:
+  SimLoop& loop_;
+};
+
+// A transaction of `site` that writes one row of log.
+Changeset LogRow(const cells::SiteId& site, VersionRange range, int64_t id,
+                 std::string_view text = "text") {
+  Changeset changeset;
+  changeset.cells.site = site;
+  changeset.cells.authors = {site};
+  changeset.cells.previous = range.after;
+  changeset.cells.version = range.until;
+  changeset.cells.tables = {{"log", {"text"}}};
+  changeset.timestamp = {1'700'000'000'000 + range.until, 0};
+  cells::RowChange row;
+  row.key = testing::KeyOf(id);
+  row.cells = {{0, 1, cells::Value::Text(text), {range.until, 0, 0}}};
+  changeset.cells.rows = {row};
+  return changeset;
+}
+
+// A peer that says exactly what the test says.
+class HandPeer final : public LinkSink {
+ public:
+  HandPeer(Replicator& replicator, const cells::SiteId& peer_site)
+      : site(peer_site), replicator_(replicator) {}
+
+  void Connect(bool dialed = false) { link = replicator_.OnLinkUp(*this, dialed); }
+  void Say(const Message& message) { replicator_.OnMessage(link, encoder.Encode(message)); }
+  void SayHello(uint64_t nonce = 77) {
+    HelloMessage hello;
+    hello.site = site;
+    hello.nonce = nonce;
+    Say(hello);
+  }
+  void SayChanges(ChangesMessage message, std::vector<Changeset> changesets) {
+    const auto encoded = frames.Encode(std::span<const Changeset>(changesets));
+    ASSERT_TRUE(encoded.ok()) << encoded.error().ToString();
+    message.frame = *encoded;
+    Say(message);
+  }
+
+  void Send(SharedBytes message) override {
+    sent.push_back(message);
+    auto decoded = decoder.Decode(*sent.back());
+    ASSERT_TRUE(decoded.ok()) << decoded.error().ToString();
+    heard.push_back(std::move(*decoded));
+    if (blocks) buffered += message->size();
+  }
+  void Close(CloseReason why, std::string_view) override { closed = why; }
+  size_t buffered_bytes() const override { return buffered; }
+
+  template <typename T>
+  std::vector<T> Heard() const {
+    std::vector<T> all;
+    for (const Message& message : heard) {
+      if (const T* const one = std::get_if<T>(&message)) all.push_back(*one);
+    }
+    return all;
+  }
+
+  cells::SiteId site;
+  LinkId link = 0;
+  Options options;
+  MessageEncoder encoder;
+  MessageDecoder decoder{options};
+  changeset::Encoder frames;
+  std::vector<SharedBytes> sent;
+  std::vector<Message> heard;
+  std::optional<CloseReason> closed;
+  bool blocks = false;
+  size_t buffered = 0;
+
+ private:
+  Replicator& replicator_;
+};
+
+class ReplicatorTest : public ::testing::Test {
+ protected:
+  void Make(const Options& with = {}) {
+    replicator.emplace(with, database.site(), database.seen(), *replica, time, random);
+  }
+  void Run(int64_t ms) {
+    const int64_t until = loop.now_ms() + ms;
+    while (loop.now_ms() < until) {
+      loop.RunUntil(std::min(until, loop.now_ms() + 10));
+      replicator->OnTick();
+      replicator->CheckInvariants();
+    }
+  }
+  // A link that is open, to a peer that has `has`.
+  void Open(HandPeer& peer, SiteVersions has = {}) {
+    peer.Connect();
+    peer.SayHello(100 + peer.site.bytes[0]);
+    peer.Say(StateMessage{true, std::move(has), {}});
+    Run(100);
+    ASSERT_FALSE(peer.closed.has_value()) << CloseReasonName(*peer.closed);
+    ASSERT_EQ(replicator->report().links.back().state, LinkState::kOpen);
+  }
+  void Write(int64_t id) {
+    replica->Commit({{{"log", id, false, {{"text", "own"}}}}, {}}, [] {});
+    Run(50);
+  }
+  const Counters counters() { return replicator->report().counters; }
+
+  SimLoop loop;
+  TestTime time{loop};
+  SeededRandom random{1};
+  SimDiskFaults faults;
+  ModelDatabase database{[this] { return time.Read().wall_ms; }, random, true};
+  std::optional<Replicator> replicator;
+  std::unique_ptr<SimReplica> replica = std::make_unique<SimReplica>(
+      database, loop, random, faults,
+      [this](std::vector<SharedChangeset> made) { replicator->OnLocalCommits(std::move(made)); });
+};
+
+// --- Opening.
+
+TEST_F(ReplicatorTest, SaysHelloAtOnceAndStateAfterThePeersHello) {
+  Make();
+  Write(1);
+  HandPeer peer(*replicator, SiteOf(1));
+  peer.Connect();
+  ASSERT_EQ(peer.Heard<HelloMessage>().size(), 1U);
+  EXPECT_EQ(peer.Heard<HelloMessage>()[0].site, database.site());
+  Run(100);
+  EXPECT_TRUE(peer.Heard<StateMessage>().empty());
+  peer.SayHello();
+  Run(100);
+  ASSERT_EQ(peer.Heard<StateMessage>().size(), 1U);
+  EXPECT_EQ(peer.Heard<StateMessage>()[0].versions, database.seen());
+}
+
+TEST_F(ReplicatorTest, SpeaksWithALaterReleaseAndNotWithOneThatGaveThisVersionUp) {
+  Make();
+  HelloMessage hello;
+  hello.site = SiteOf(1);
+  hello.version_max = 9;
+  HandPeer later(*replicator, SiteOf(1));
+  later.Connect();
+  later.Say(hello);
+  EXPECT_FALSE(later.closed.has_value());
+  EXPECT_EQ(replicator->report().links[0].protocol, kProtocolVersion);
+
+  hello.version_min = 2;
+  HandPeer newest(*replicator, SiteOf(2));
+  newest.Connect();
+  newest.Say(hello);
+  EXPECT_EQ(newest.closed, CloseReason::kVersion);
+  ASSERT_EQ(newest.Heard<ByeMessage>().size(), 1U);
+}
+
+TEST_F(ReplicatorTest, UnknownMessagesAreSkipped) {
+  Make();
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer);
+  replicator->OnMessage(peer.link, "\x7fwhatever");
+  EXPECT_FALSE(peer.closed.has_value());
+  EXPECT_EQ(counters().messages_unknown, 1U);
+}
+
+TEST_F(ReplicatorTest, DisorderEndsTheLink) {
+  Make();
+  const auto reason_after = [&](std::vector<Message> messages) {
+    HandPeer peer(*replicator, SiteOf(1));
+    peer.Connect();
+    for (const Message& message : messages) peer.Say(message);
+    Run(50);
+    return peer.closed;
+  };
+  HelloMessage hello;
+  hello.site = SiteOf(1);
+  EXPECT_EQ(reason_after({HaveMessage{}}), CloseReason::kProtocol);
+  EXPECT_EQ(reason_after({hello, hello}), CloseReason::kProtocol);
+  EXPECT_EQ(reason_after({hello, HaveMessage{}}), CloseReason::kProtocol);
+  EXPECT_EQ(reason_after({hello, StateMessage{}, StateMessage{}}), CloseReason::kProtocol);
+  ChangesMessage garbage;
+  garbage.frame = "garbage";
+  EXPECT_EQ(reason_after({hello, StateMessage{}, garbage}), CloseReason::kProtocol);
+}
+
+TEST_F(ReplicatorTest, AHandshakeThatDoesNotGoOnEnds) {
+  Options options;
+  options.handshake_timeout_ms = 1000;
+  Make(options);
+  HandPeer peer(*replicator, SiteOf(1));
+  peer.Connect();
+  Run(900);
+  EXPECT_FALSE(peer.closed.has_value());
+  Run(200);
+  EXPECT_EQ(peer.closed, CloseReason::kTimeout);
+}
+
+TEST_F(ReplicatorTest, NoticesItselfAndASecondLinkToTheSameProcess) {
+  Make();
+  HandPeer self(*replicator, database.site());
+  self.Connect();
+  self.SayHello(self.Heard<HelloMessage>()[0].nonce);
+  EXPECT_EQ(self.closed, CloseReason::kSelf);
+
+  HandPeer first(*replicator, SiteOf(1));
+  Open(first);
+  HandPeer second(*replicator, SiteOf(1));
+  second.Connect();
+  second.SayHello(101);
+  EXPECT_EQ(first.closed, CloseReason::kDuplicate);
+  EXPECT_FALSE(second.closed.has_value());
+
+  // Both dialed: it depends on the ids which one stays, and both sides see it alike.
+  HandPeer third(*replicator, SiteOf(1));
+  third.Connect(/*dialed=*/true);
+  third.SayHello(101);
+  const bool own_dial_stays = database.site() < SiteOf(1);
+  EXPECT_EQ(second.closed.has_value(), own_dial_stays);
+  EXPECT_EQ(third.closed.has_value(), !own_dial_stays);
+}
+
+TEST_F(ReplicatorTest, ASilentPeerIsDroppedAndALinkIsKeptAlive) {
+  Options options;
+  options.keepalive_ms = 200;
+  options.silence_ms_max = 1000;
+  Make(options);
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer);
+  Run(700);
+  EXPECT_GE(peer.Heard<HaveMessage>().size(), 3U);
+  EXPECT_FALSE(peer.closed.has_value());
+  peer.Say(HaveMessage{});
+  Run(900);
+  EXPECT_FALSE(peer.closed.has_value());
+  Run(200);
+  EXPECT_EQ(peer.closed, CloseReason::kTimeout);
+}
+
+// --- Pulling.
+
+TEST_F(ReplicatorTest, AsksForWhatItLacksNewestFirstAndCountsItOnlyAfterTheCommit) {
+  Make();
+  const cells::SiteId origin = SiteOf(9);
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer, {{origin, VersionRanges(VersionRange{0, 3000})}});
+  const auto needs = peer.Heard<NeedMessage>();
+  ASSERT_FALSE(needs.empty());
+  EXPECT_EQ(needs[0].wanted.at(origin).last(), 3000) << "the newest first";
+  for (size_t i = 1; i < needs.size(); ++i) {
+    EXPECT_TRUE(needs[i].wanted.at(origin).Intersection(needs[0].wanted.at(origin)).empty());
+  }
+  ChangesMessage answer;
+  answer.flags = kChangesAnswer | kChangesLast;
+  answer.request = needs[0].request;
+  peer.SayChanges(answer, {LogRow(origin, {0, 3000}, 5)});
+  EXPECT_TRUE(replicator->seen().empty()) << "not committed yet";
+  Run(100);
+  EXPECT_EQ(replicator->seen().at(origin).last(), 3000);
+  EXPECT_TRUE(database.HasRow("log", 5));
+  EXPECT_TRUE(replicator->report().needs.empty());
+}
+
+TEST_F(ReplicatorTest, WhatAPeerDoesNotHaveAfterAllIsNotAskedForAgain) {
+  Make();
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer, {{SiteOf(9), VersionRanges(VersionRange{0, cells::kDbVersionMax})}});
+  for (int i = 0; i < 200; ++i) {
+    const auto needs = peer.Heard<NeedMessage>();
+    peer.heard.clear();
+    for (const NeedMessage& need : needs) {
+      ChangesMessage answer;
+      answer.flags = kChangesAnswer | kChangesLast;
+      answer.request = need.request;
+      peer.Say(answer);
+    }
+    Run(20);
+  }
+  // It lies about 2^43 versions; that costs it, and hardly us.
+  EXPECT_LT(counters().requests, 60U);
+  EXPECT_GT(counters().requests_empty, 0U);
+  EXPECT_FALSE(peer.closed.has_value());
+}
+
+TEST_F(ReplicatorTest, ARequestThatIsNotAnsweredGoesElsewhere) {
+  Options options;
+  options.request_timeout_ms = 1000;
+  Make(options);
+  const SiteVersions has = {{SiteOf(9), VersionRanges(VersionRange{0, 4})}};
+  HandPeer mute(*replicator, SiteOf(1));
+  Open(mute, has);
+  ASSERT_EQ(mute.Heard<NeedMessage>().size(), 1U);
+  HandPeer other(*replicator, SiteOf(2));
+  Open(other, has);
+  EXPECT_TRUE(other.Heard<NeedMessage>().empty()) << "asked for twice at once";
+  Run(1100);
+  ASSERT_EQ(other.Heard<NeedMessage>().size(), 1U);
+  EXPECT_EQ(other.Heard<NeedMessage>()[0].wanted, has);
+  EXPECT_EQ(counters().request_timeouts, 1U);
+}
+
+TEST_F(ReplicatorTest, ALinkThatGoesDownLeavesItsRequestsToOthers) {
+  Make();
+  const SiteVersions has = {{SiteOf(9), VersionRanges(VersionRange{0, 4})}};
+  HandPeer one(*replicator, SiteOf(1));
+  HandPeer two(*replicator, SiteOf(2));
+  Open(one, has);
+  Open(two, has);
+  ASSERT_TRUE(two.Heard<NeedMessage>().empty());
+  replicator->OnLinkDown(one.link);
+  ASSERT_EQ(two.Heard<NeedMessage>().size(), 1U);
+}
+
+TEST_F(ReplicatorTest, OnlyTheBadOneOfACombinationIsKeptOut) {
+  Make();
+  database.SetStrict(true);
+  const cells::SiteId origin = SiteOf(9);
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer, {{origin, VersionRanges(VersionRange{0, 3})}});
+  const auto row = [&](cells::DbVersion version) {
+    return LogRow(origin, {version - 1, version}, version,
+                  version == 2 ? testing::kPoison : std::string_view("good"));
+  };
+  for (int round = 0; round < 10; ++round) {
+    const auto needs = peer.Heard<NeedMessage>();
+    peer.heard.clear();
+    for (const NeedMessage& need : needs) {
+      ChangesMessage answer;
+      answer.flags = kChangesAnswer | kChangesLast;
+      answer.request = need.request;
+      if (need.bytes > 1) {  // all of it as one
+        Changeset all = row(3);
+        all.cells.previous = 0;
+        for (cells::DbVersion version : {1, 2}) {
+          all.cells.rows.push_back(row(version).cells.rows[0]);
+        }
+        peer.SayChanges(answer, {all});
+      } else {  // one transaction
+        const cells::DbVersion version = need.wanted.at(origin).last();
+        if (need.wanted.at(origin).count() > 1) answer.flags |= kChangesMore;
+        peer.SayChanges(answer, {row(version)});
+      }
+    }
+    Run(50);
+  }
+  EXPECT_TRUE(database.HasRow("log", 1));
+  EXPECT_FALSE(database.HasRow("log", 2));
+  EXPECT_TRUE(database.HasRow("log", 3));
+  Report report = replicator->report();
+  ASSERT_EQ(report.refused.size(), 1U);
+  EXPECT_EQ(report.refused[0].site, origin);
+  EXPECT_EQ(report.refused[0].range, (VersionRange{1, 2}));
+  EXPECT_EQ(report.refused[0].from, SiteOf(1));
+  EXPECT_TRUE(report.needs.empty()) << "not asked for again";
+
+  // Somebody else may have a good one.
+  HandPeer other(*replicator, SiteOf(2));
+  Open(other, {{origin, VersionRanges(VersionRange{0, 3})}});
+  ASSERT_EQ(other.Heard<NeedMessage>().size(), 1U);
+  EXPECT_EQ(other.Heard<NeedMessage>()[0].wanted.at(origin), VersionRanges(VersionRange{1, 2}));
+
+  replicator->OnLinkDown(other.link);
+  Run(50);
+  peer.heard.clear();
+  replicator->OnSchemaChanged(5);
+  EXPECT_EQ(peer.Heard<NeedMessage>().size(), 1U) << "a new schema may take it";
+}
+
+// --- Pushing.
+
+TEST_F(ReplicatorTest, PushesToThoseThatLackItAndAcknowledgesToThoseThatSentIt) {
+  Make();
+  HandPeer one(*replicator, SiteOf(1));
+  HandPeer two(*replicator, SiteOf(2));
+  Open(one);
+  Open(two);
+  const cells::SiteId origin = SiteOf(9);
+  one.SayChanges({}, {LogRow(origin, {0, 4}, 1)});
+  EXPECT_TRUE(two.Heard<ChangesMessage>().empty()) << "before the commit";
+  Run(100);
+  EXPECT_EQ(two.Heard<ChangesMessage>().size(), 1U);
+  EXPECT_TRUE(one.Heard<ChangesMessage>().empty()) << "sent back";
+  Run(1000);
+  ASSERT_EQ(one.Heard<HaveMessage>().size(), 1U);
+  EXPECT_EQ(one.Heard<HaveMessage>()[0].versions.at(origin).last(), 4);
+  EXPECT_TRUE(two.Heard<HaveMessage>().empty()) << "it was pushed there";
+}
+
+TEST_F(ReplicatorTest, ASecondCopyIsPrunedUnlessItIsTheLastSource) {
+  Make();
+  HandPeer one(*replicator, SiteOf(1));
+  Open(one);
+  const cells::SiteId origin = SiteOf(9);
+  one.SayChanges({}, {LogRow(origin, {0, 1}, 1)});
+  Run(100);
+  one.SayChanges({}, {LogRow(origin, {0, 1}, 1)});
+  EXPECT_TRUE(one.Heard<PruneMessage>().empty());
+  HandPeer two(*replicator, SiteOf(2));
+  Open(two);
+  one.SayChanges({}, {LogRow(origin, {1, 2}, 2)});
+  two.SayChanges({}, {LogRow(origin, {1, 2}, 2)});
+  ASSERT_EQ(two.Heard<PruneMessage>().size(), 1U);
+  EXPECT_EQ(two.Heard<PruneMessage>()[0].sites, std::vector{origin});
+  EXPECT_EQ(counters().duplicates, 2U);
+
+  // What the pruned link announces is waited for, then grafted and asked for.
+  Run(100);
+  two.heard.clear();
+  two.Say(HaveMessage{{{origin, VersionRanges(VersionRange{2, 3})}}});
+  Run(400);
+  EXPECT_TRUE(two.Heard<NeedMessage>().empty());
+  Run(200);
+  ASSERT_EQ(two.Heard<GraftMessage>().size(), 1U);
+  EXPECT_EQ(two.Heard<NeedMessage>().size(), 1U);
+}
+
+TEST_F(ReplicatorTest, WhenASourceGoesDownAnotherIsGraftedAtOnce) {
+  Make();
+  HandPeer one(*replicator, SiteOf(1));
+  HandPeer two(*replicator, SiteOf(2));
+  Open(one);
+  Open(two);
+  const cells::SiteId origin = SiteOf(9);
+  one.SayChanges({}, {LogRow(origin, {0, 1}, 1)});
+  two.SayChanges({}, {LogRow(origin, {0, 1}, 1)});
+  ASSERT_EQ(two.Heard<PruneMessage>().size(), 1U);
+  replicator->OnLinkDown(one.link);
+  EXPECT_EQ(two.Heard<GraftMessage>().size(), 1U);
+}
+
+TEST_F(ReplicatorTest, WhoPrunedGetsNoticesUntilItGrafts) {
+  Make();
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer);
+  peer.Say(PruneMessage{{database.site()}});
+  Write(1);
+  Run(100);
+  EXPECT_TRUE(peer.Heard<ChangesMessage>().empty());
+  EXPECT_EQ(peer.Heard<HaveMessage>().size(), 1U);
+  peer.Say(GraftMessage{{database.site()}});
+  Write(2);
+  EXPECT_EQ(peer.Heard<ChangesMessage>().size(), 1U);
+}
+
+TEST_F(ReplicatorTest, ASlowLinkCostsAVectorNotAQueue) {
+  Options options;
+  options.unsent_bytes_max = 500;
+  Make(options);
+  HandPeer slow(*replicator, SiteOf(1));
+  Open(slow);
+  slow.blocks = true;
+  for (int64_t id = 1; id <= 100; ++id) Write(id);
+  const size_t pushed = slow.Heard<ChangesMessage>().size();
+  EXPECT_GT(pushed, 0U);
+  EXPECT_LT(pushed, 40U);
+  EXPECT_EQ(pushed + counters().push_skipped, 100U);
+  slow.blocks = false;
+  slow.buffered = 0;
+  replicator->OnDrained(slow.link);
+  Run(100);
+  SiteVersions told;
+  for (const HaveMessage& have : slow.Heard<HaveMessage>()) {
+    for (const auto& [site, ranges] : have.versions) told[site].Add(ranges);
+  }
+  EXPECT_EQ(told.at(database.site()).last(), 100);
+}
+
+// --- Limits, identity.
+
+TEST_F(ReplicatorTest, TooManyRequestsEndTheLink) {
+  Options options;
+  options.answers_per_link_max = 4;
+  Make(options);
+  Write(1);
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer);
+  for (uint64_t i = 1; i <= 5; ++i) {
+    peer.Say(NeedMessage{i, 1000, {{database.site(), VersionRanges(VersionRange{0, 1})}}});
+  }
+  EXPECT_EQ(peer.closed, CloseReason::kLimit);
+}
+
+TEST_F(ReplicatorTest, AnswersWhatIsThereAndSaysWhatIsNot) {
+  Make();
+  for (int64_t id = 1; id <= 3; ++id) Write(id);
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer);
+  peer.Say(NeedMessage{4,
+                       100'000,
+                       {{database.site(), VersionRanges(VersionRange{0, 9})},
+                        {SiteOf(8), VersionRanges(VersionRange{0, 9})}}});
+  Run(100);
+  changeset::Decoder decoder;
+  SiteVersions got;
+  const auto changes = peer.Heard<ChangesMessage>();
+  ASSERT_FALSE(changes.empty());
+  for (const ChangesMessage& message : changes) {
+    EXPECT_EQ(message.request, 4U);
+    if (message.frame.empty()) continue;
+    const auto changesets = decoder.Decode(message.frame);
+    ASSERT_TRUE(changesets.ok());
+    for (const Changeset& one : *changesets) {
+      got[one.cells.site].Add({one.cells.previous, one.cells.version});
+    }
+  }
+  EXPECT_EQ(got, database.seen());
+  EXPECT_EQ(changes.back().flags, kChangesAnswer | kChangesLast);
+}
+
+TEST_F(ReplicatorTest, APeerThatDoesNotReadIsDropped) {
+  Options options;
+  options.unsent_bytes_hard_max = 300;
+  Make(options);
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer);
+  peer.blocks = true;
+  for (uint64_t i = 0; i < 100 && !peer.closed.has_value(); ++i) {
+    peer.Say(DigestMessage{i, std::vector<uint64_t>(kDigestBuckets)});
+    Run(50);
+  }
+  EXPECT_EQ(peer.closed, CloseReason::kLimit);
+}
+
+TEST_F(ReplicatorTest, LaterVersionsOfItselfShowThatItWasRestored) {
+  Make();
+  Write(1);
+  const cells::SiteId before = database.site();
+  HandPeer peer(*replicator, SiteOf(1));
+  peer.Connect();
+  peer.SayHello();
+  peer.Say(StateMessage{true, {{before, VersionRanges(VersionRange{0, 5})}}, {{5, {5, 5}}}});
+  Run(100);
+  EXPECT_EQ(peer.closed, CloseReason::kNewIdentity);
+  EXPECT_NE(replicator->site(), before);
+  EXPECT_EQ(replicator->site(), database.site());
+  ASSERT_EQ(replicator->report().identity_changes.size(), 1U);
+  EXPECT_EQ(replicator->report().identity_changes[0].before, before);
+}
+
+TEST_F(ReplicatorTest, NoticesOfLaterVersionsOfItselfAreChecked) {
+  Make();
+  Write(1);
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer);
+  peer.Say(HaveMessage{{{database.site(), VersionRanges(VersionRange{0, 1})}}});
+  EXPECT_FALSE(peer.closed.has_value());
+  peer.Say(HaveMessage{{{database.site(), VersionRanges(VersionRange{3, 4})}}});
+  EXPECT_EQ(peer.closed, CloseReason::kRecheck);
+}
+
+TEST_F(ReplicatorTest, APeerCannotMakeItChangeItsNameForEver) {
+  Options options;
+  options.identity_changes_max = 3;
+  Make(options);
+  for (int i = 0; i < 6; ++i) {
+    HandPeer peer(*replicator, SiteOf(1));
+    peer.Connect();
+    peer.SayHello();
+    peer.Say(StateMessage{true, {{replicator->site(), VersionRanges(VersionRange{0, 5})}}, {}});
+    Run(100);
+    EXPECT_EQ(peer.closed, i < 3 ? CloseReason::kNewIdentity : CloseReason::kLimit);
+  }
+  EXPECT_EQ(replicator->report().identity_changes.size(), 3U);
+}
+
+TEST_F(ReplicatorTest, TheSameVersionWithOtherContentIsNoticed) {
+  Make();
+  const cells::SiteId origin = SiteOf(9);
+  HandPeer one(*replicator, SiteOf(1));
+  HandPeer two(*replicator, SiteOf(2));
+  Open(one);
+  Open(two);
+  one.SayChanges({}, {LogRow(origin, {0, 1}, 1)});
+  Run(100);
+  Changeset other = LogRow(origin, {0, 1}, 2);
+  other.timestamp.ms += 7;
+  two.SayChanges({}, {other});
+  EXPECT_EQ(two.closed, CloseReason::kRecheck);
+}
+
+TEST_F(ReplicatorTest, TimestampsFromFarAheadAreCounted) {
+  Make();
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer);
+  Changeset changeset = LogRow(SiteOf(9), {0, 1}, 1);
+  changeset.timestamp.ms += 100'000'000;
+  peer.SayChanges({}, {changeset});
+  Run(100);
+  EXPECT_EQ(counters().skewed, 1U);
+  EXPECT_TRUE(database.HasRow("log", 1)) << "it is taken all the same";
+}
+
+// --- The database.
+
+TEST_F(ReplicatorTest, ABusyDatabaseGetsItAgain) {
+  Make();
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer);
+  faults.busy = 1000;
+  peer.SayChanges({}, {LogRow(SiteOf(9), {0, 1}, 1)});
+  Run(2000);
+  EXPECT_GT(counters().applies_failed, 1U);
+  EXPECT_LT(counters().applies_failed, 8U) << "with growing pauses";
+  EXPECT_FALSE(replicator->seen().contains(SiteOf(9)));
+  faults.busy = 0;
+  Run(30'000);
+  EXPECT_TRUE(replicator->seen().contains(SiteOf(9)));
+}
+
+TEST_F(ReplicatorTest, AnApplyThatHangsIsCountedAndStillWorthSomething) {
+  Options options;
+  options.apply_timeout_ms = 1000;
+  Make(options);
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer);
+  faults.stuck = 1000;
+  faults.stuck_ms = 1500;
+  peer.SayChanges({}, {LogRow(SiteOf(9), {0, 1}, 1)});
+  Run(1200);
+  EXPECT_EQ(counters().applies_stalled, 1U);
+  EXPECT_FALSE(replicator->seen().contains(SiteOf(9)));
+  Run(400);
+  EXPECT_TRUE(replicator->seen().contains(SiteOf(9))) << "the late outcome counts";
+}
+
+TEST_F(ReplicatorTest, ReadsThatFailAreTriedAgainAndThenSentElsewhere) {
+  Options options;
+  options.read_tries_max = 3;
+  Make(options);
+  Write(1);
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer);
+  faults.busy = 1000;
+  peer.Say(NeedMessage{1, 1000, {{database.site(), VersionRanges(VersionRange{0, 1})}}});
+  Run(5000);
+  EXPECT_EQ(counters().reads_failed, 3U);
+  const auto changes = peer.Heard<ChangesMessage>();
+  ASSERT_EQ(changes.size(), 1U);
+  EXPECT_NE(changes[0].flags & kChangesFailed, 0);
+}
+
+}  // namespace
+}  // namespace merrow::replication
