@@ -67,23 +67,8 @@ Result<std::vector<ReplicaOutcome>> ReplicaApplier::Apply(
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return place(a) < place(b); });
   std::vector<ReplicaOutcome> outcomes(changesets.size());
-  for (bool got_on = true; got_on && !order.empty();) {
-    std::vector<size_t> waiting;
-    for (const size_t i : order) {
-      MERROW_ASSIGN(outcomes[i], ApplyOne(changesets[i]));
-      if (outcomes[i].fate == ReplicaFate::kWaiting) {
-        waiting.push_back(i);
-      }
-    }
-    got_on = waiting.size() < order.size();
-    if (!got_on) {
-      MERROW_TRY(ApplyTogether(changesets, waiting, outcomes));
-      got_on = waiting.size() < order.size();
-    }
-    order = std::move(waiting);
-  }
   for (const size_t i : order) {
-    outcomes[i].whole.reset();
+    MERROW_ASSIGN(outcomes[i], ApplyOne(changesets[i]));
   }
   return outcomes;
 }
@@ -119,17 +104,38 @@ Result<ReplicaOutcome> ReplicaApplier::ApplyWhole(const Changeset& changeset) {
   MERROW_TRY(cells_.Join());
   MERROW_ASSIGN(entry.site, cells_.OrdinalOf(site));
   MERROW_ASSIGN(const Split split, SplitBySchema(changeset));
-  MERROW_ASSIGN(const Result<Merged> merged, MergeAndRecord(split, std::move(entry)));
-  if (!merged.ok()) {
-    return Refused(changeset, merged.error());
+  const Result<ParkedChangeset> summary = Summarize(split.documents, /*fully=*/false);
+  if (!summary.ok()) {
+    return Refused(changeset, summary.error());
   }
-  if (*merged == Merged::kWaits) {
-    return OutcomeOf(changeset, ReplicaFate::kWaiting);
+  const Result<DocumentVersions> here = VersionsOf({{0, *summary}});
+  if (!here.ok()) {
+    if (!IsRefusal(here.error())) {
+      return here.error();
+    }
+    return Refused(changeset, here.error());
+  }
+  ReplicaOutcome outcome = OutcomeOf(changeset, ReplicaFate::kApplied);
+  if (IsReady(*summary, *here)) {
+    std::vector<Member> members(1);
+    members[0].entry = std::move(entry);
+    members[0].split = &split;
+    MERROW_ASSIGN(const Status merged, MergeAndRecord(members));
+    if (!merged.ok()) {
+      return Refused(changeset, merged.error());
+    }
+  } else {
+    MERROW_ASSIGN(outcome, Park(changeset, std::move(entry)));
+    if (outcome.fate != ReplicaFate::kApplied) {
+      return outcome;
+    }
   }
   log_.MarkSeen(site, range);
   log_.memory_.clock.Observe(changeset.timestamp, log_.NowMs());
   MERROW_TRY(DropSeenParts(site));
-  ReplicaOutcome outcome = OutcomeOf(changeset, ReplicaFate::kApplied);
+  if (!split.documents.empty()) {
+    MERROW_TRY(Unpark());
+  }
   return outcome;
 }
 
@@ -139,42 +145,26 @@ Result<cells::DbVersion> ReplicaApplier::NextLocal() {
   return cells_.transaction().version();
 }
 
-Result<Result<ReplicaApplier::Merged>> ReplicaApplier::MergeAndRecord(const Split& split,
-                                                                      ReplicaLog::Entry entry) {
+Result<Status> ReplicaApplier::MergeAndRecord(std::vector<Member>& members) {
   ReplicaDocuments* const documents = log_.options_.documents;
-  Result<Merged> merged = Merged::kYes;
+  log_.Save();
+  const ReplicaLog::Memory before = log_.memory_;
+  Status merged;
   {
     MERROW_ASSIGN(CellSavepoint savepoint, CellSavepoint::Begin(cells_.db()));
     if (documents != nullptr) {
       documents->BeginPart();
     }
-    MERROW_ASSIGN(entry.local, NextLocal());
-    entry.first = entry.local;
-    DocumentOpsById ops;
-    auto result = MergeSplit(split, &ops);
-    if (!result.ok()) {
-      return result.error();
+    MERROW_ASSIGN(merged, MergeDocuments(members));
+    for (size_t i = 0; i < members.size() && merged.ok(); ++i) {
+      MERROW_ASSIGN(merged, MergeMember(members[i]));
     }
-    merged = *std::move(result);
-    if (merged.ok() && *merged == Merged::kYes) {
-      entry.documents = EncodeDocumentOps(ops);
-      MERROW_TRY(Widen(entry));
-      MERROW_TRY(log_.Insert(entry));
-      if (split.has_remainder()) {
-        const Status kept = KeepWaiting(entry.local, split.remainder);
-        if (!kept.ok() && !IsRefusal(kept.error())) {
-          return kept.error();
-        }
-        if (!kept.ok()) {
-          merged = kept.error();
-        }
-      }
-    }
-    if (merged.ok() && *merged == Merged::kYes) {
+    if (merged.ok()) {
       MERROW_TRY(savepoint.Release());
       return merged;
     }
   }
+  log_.memory_ = before;
   if (documents != nullptr) {
     documents->UndoPart();
   }
@@ -182,6 +172,69 @@ Result<Result<ReplicaApplier::Merged>> ReplicaApplier::MergeAndRecord(const Spli
     return IoError("SQLite ended the transaction by itself");
   }
   return merged;
+}
+
+Result<Status> ReplicaApplier::MergeDocuments(std::vector<Member>& members) {
+  DocumentBlocksByKey blocks;
+  for (const Member& member : members) {
+    for (const auto& [document, of_member] : member.split->documents) {
+      blocks[document] += of_member;
+    }
+  }
+  for (const auto& [document, all] : blocks) {
+    MERROW_ASSIGN(const auto imported,
+                  log_.options_.documents->Import(document.first, document.second, all));
+    if (!imported.ok()) {
+      return Status(imported.error().Within("table " + document.first));
+    }
+    if (imported->is_waiting) {
+      return Status(Conflict("table " + document.first + ": ops are missing"));
+    }
+    if (members.size() == 1) {
+      AddOps(imported->ops, &members[0].ops);
+      continue;
+    }
+    // What was new with whom cannot be told; what each brings can.
+    for (Member& member : members) {
+      const auto found = member.split->documents.find(document);
+      if (found == member.split->documents.end() || imported->ops.spans.empty()) {
+        continue;
+      }
+      MERROW_ASSIGN(BlockSummary summary, SummarizeBlocks(found->second, /*fully=*/false));
+      DocumentOps ops;
+      ops.document_id = imported->ops.document_id;
+      ops.spans = std::move(summary.spans);
+      AddOps(ops, &member.ops);
+    }
+  }
+  return Status();
+}
+
+Result<Status> ReplicaApplier::MergeMember(Member& member) {
+  const auto refusal = [](const Error& error) -> Result<Status> {
+    if (IsRefusal(error)) {
+      return Status(error);
+    }
+    return error;
+  };
+  MERROW_ASSIGN(member.entry.local, NextLocal());
+  member.entry.first = member.entry.local;
+  member.entry.documents = EncodeDocumentOps(member.ops);
+  if (!member.split->rows().rows.empty()) {
+    const Status merged = cells_.MergeRows(member.split->rows());
+    if (!merged.ok()) {
+      return refusal(merged.error());
+    }
+  }
+  MERROW_TRY(Widen(member.entry));
+  MERROW_TRY(log_.Insert(member.entry));
+  if (member.split->has_remainder()) {
+    const Status kept = KeepWaiting(member.entry.local, member.split->remainder);
+    if (!kept.ok()) {
+      return refusal(kept.error());
+    }
+  }
+  return Status();
 }
 
 /// Entries inside the new one come to cover the same versions: what is still of them cannot be told
@@ -204,33 +257,6 @@ Status ReplicaApplier::Widen(const ReplicaLog::Entry& entry) {
   return widen.Run();
 }
 
-Result<Result<ReplicaApplier::Merged>> ReplicaApplier::MergeSplit(const Split& split,
-                                                                  DocumentOpsById* ops) {
-  // The documents first: they may have to wait.
-  for (const changeset::DocumentChange& document : split.documents) {
-    const std::string& table = split.remainder.cells.tables[document.table].name;
-    MERROW_ASSIGN(const auto imported,
-                  log_.options_.documents->Import(table, document.key, document.blocks));
-    if (!imported.ok()) {
-      return Result<Merged>(imported.error().Within("table " + table));
-    }
-    if (imported->is_waiting) {
-      return Result<Merged>(Merged::kWaits);
-    }
-    AddOps(imported->ops, ops);
-  }
-  if (!split.rows().rows.empty()) {
-    const Status merged = cells_.MergeRows(split.rows());
-    if (!merged.ok()) {
-      if (!IsRefusal(merged.error())) {
-        return merged.error();
-      }
-      return Result<Merged>(merged.error());
-    }
-  }
-  return Result<Merged>(Merged::kYes);
-}
-
 // --- What the schema lacks.
 
 Result<ReplicaApplier::Split> ReplicaApplier::SplitBySchema(const Changeset& changeset) {
@@ -245,8 +271,11 @@ Result<ReplicaApplier::Split> ReplicaApplier::SplitBySchema(const Changeset& cha
   const ReplicaDocuments* const documents = log_.options_.documents;
   for (const changeset::DocumentChange& document : changeset.documents) {
     const std::string& table = changeset.cells.tables[document.table].name;
-    const bool is_known = documents != nullptr && documents->HasTable(table);
-    (is_known ? split.documents : split.remainder.documents).push_back(document);
+    if (documents != nullptr && documents->HasTable(table)) {
+      split.documents[{table, document.key}] += document.blocks;
+    } else {
+      split.remainder.documents.push_back(document);
+    }
   }
   SplitRows(changeset, split);
   return split;

@@ -30,6 +30,8 @@ class ReplicaApplier {
   // Errors of all of these are of the database; what cannot be merged is an outcome.
 
   Result<std::vector<ReplicaOutcome>> Apply(std::span<const IncomingChangeset> changesets);
+  /// What waits for document ops, into memory.
+  Status LoadParked();
   Status Repair(const changeset::Changeset& rows);
   Result<bool> ApplyWaiting();
 
@@ -38,7 +40,7 @@ class ReplicaApplier {
   struct Split {
     const cells::Transaction* all = nullptr;
     std::optional<cells::Transaction> known;  // if that is not all
-    std::vector<changeset::DocumentChange> documents;
+    DocumentBlocksByKey documents;
     changeset::Changeset remainder;
 
     const cells::Transaction& rows() const { return known.has_value() ? *known : *all; }
@@ -47,43 +49,38 @@ class ReplicaApplier {
     }
     bool has_known() const { return !rows().rows.empty() || !documents.empty(); }
   };
-  enum class Merged { kYes, kWaits };
-  struct Waiting {
-    int64_t id = 0;
-    Bytes frame;
-  };
-
-  /// One of several changesets that may wait for each other.
+  /// What becomes an entry.
   struct Member {
-    size_t index = 0;           // among those that were handed in
-    SharedChangeset changeset;  // whole
-    Split split;
-    changeset::VersionRange range;
+    ReplicaLog::Entry entry;
+    const Split* split = nullptr;
+    DocumentOpsById ops;
   };
+  using ImportedIds = std::map<DocumentKey, int64_t>;
 
-  /// Merges what of `waiting` can be merged together, and takes it out.
-  Status ApplyTogether(std::span<const IncomingChangeset> changesets, std::vector<size_t>& waiting,
-                       std::vector<ReplicaOutcome>& outcomes);
-  Result<std::vector<Member>> MembersOf(std::span<const IncomingChangeset> changesets,
-                                        const std::vector<size_t>& waiting,
-                                        const std::vector<ReplicaOutcome>& outcomes);
-  Result<std::optional<size_t>> TryTogether(std::vector<Member>& members);
-  Result<std::optional<size_t>> MergeTogether(std::vector<Member>& members);
-  Result<bool> MergeMember(const Member& member, const Bytes& documents);
   Result<ReplicaOutcome> ApplyOne(const IncomingChangeset& incoming);
   Result<ReplicaOutcome> ApplyPart(const IncomingChangeset& incoming);
   Result<ReplicaOutcome> CompleteParts(const IncomingChangeset& incoming);
   Result<ReplicaOutcome> ApplyWhole(const changeset::Changeset& changeset);
-  Result<bool> ApplyWaitingFrame(const ReplicaLog::Entry& entry, const Waiting& waiting);
+  Result<ReplicaOutcome> Park(const changeset::Changeset& changeset, ReplicaLog::Entry entry);
+  /// Applies what is parked and need not be any more.
+  Result<bool> Unpark();
+  /// Applies what these entries wait with, together or not at all. False: it goes on waiting.
+  Result<bool> ApplyWaitingEntries(const std::vector<cells::DbVersion>& locals);
+  Result<ReplicaLog::Entry> ReadEntry(cells::DbVersion local);
+  Result<changeset::Changeset> ReadWaiting(cells::DbVersion local);
 
   /// A local version of its own for what is merged next.
   Result<cells::DbVersion> NextLocal();
   Result<Split> SplitBySchema(const changeset::Changeset& changeset);
   void SplitRows(const changeset::Changeset& changeset, Split& split);
-  /// The inner error is of rows or documents that cannot be merged. Adds to `ops`.
-  Result<Result<Merged>> MergeSplit(const Split& split, DocumentOpsById* ops);
-  /// In a savepoint that is gone unless it was merged.
-  Result<Result<Merged>> MergeAndRecord(const Split& split, ReplicaLog::Entry entry);
+  Result<ParkedChangeset> Summarize(const DocumentBlocksByKey& documents, bool fully);
+  Result<DocumentVersions> VersionsOf(const Parked& parked);
+  // The inner errors of all of these are of rows or documents that cannot be merged.
+  /// Merges the documents of all, and then the rows of each under a version and with an entry of
+  /// its own. In a savepoint that is undone if something cannot be merged.
+  Result<Status> MergeAndRecord(std::vector<Member>& members);
+  Result<Status> MergeDocuments(std::vector<Member>& members);
+  Result<Status> MergeMember(Member& member);
   Status Widen(const ReplicaLog::Entry& entry);
   Status KeepWaiting(cells::DbVersion local, changeset::Changeset remainder);
   Status DropParts(const changeset::Changeset& of_whole, uint64_t whole);

@@ -15,6 +15,7 @@
 #include "merrow/bytes.h"
 #include "merrow/ids.h"
 #include "merrow/result.h"
+#include "merrow/version_vector.h"
 
 namespace merrow::store {
 
@@ -41,6 +42,9 @@ class ReplicaDocuments {
 
   /// Is that a table of documents here?
   virtual bool HasTable(std::string_view table) const = 0;
+
+  /// The version of a document, empty if it does not exist.
+  virtual Result<loro::VersionVector> VersionOf(std::string_view table, BytesView packed_key) = 0;
 
   struct Imported {
     /// Some op follows one that is not here. The caller undoes everything.

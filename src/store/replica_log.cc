@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "merrow/check.h"
+#include "store/replica_applier.h"
 
 namespace merrow::store {
 namespace {
@@ -80,6 +81,7 @@ Status ReplicaLog::Load() {
   memory_.own_version = 0;
   memory_.last_local = 0;
   memory_.waiting.clear();
+  memory_.parked.clear();
   const int64_t now_ms = NowMs();
   changeset::Timestamp last;
   CellStatement entries;
@@ -123,7 +125,7 @@ Status ReplicaLog::Load() {
       parts.Prepare(cells_.db(), "SELECT coalesce(sum(length(bytes)), 0) FROM main._merrow_part"));
   MERROW_ASSIGN(const bool any, parts.Step());
   memory_.part_bytes = any ? parts.Int(0) : 0;
-  return {};
+  return ReplicaApplier(*this).LoadParked();
 }
 
 // --- Local transactions.
@@ -282,6 +284,7 @@ void ReplicaLog::CheckInvariants() {
   MERROW_CHECK(disk.memory_.own_version == memory_.own_version);
   MERROW_CHECK(disk.memory_.last_local == memory_.last_local);
   MERROW_CHECK(disk.memory_.waiting == memory_.waiting);
+  MERROW_CHECK(disk.memory_.parked.size() == memory_.parked.size());
   MERROW_CHECK(disk.memory_.part_bytes == memory_.part_bytes);
 }
 

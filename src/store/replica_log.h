@@ -22,7 +22,9 @@
 //       `local`. Of site 0, this database, local == version. `documents` are the ops that came with
 //       them (document_ops.h).
 //   _merrow_waiting (id INTEGER PRIMARY KEY, local, bytes)
-//       Rows of the entry `local` whose table or column is not known here: frames (changeset.h).
+//       What of the entry `local` cannot be applied yet, as parts of a changeset (frame.h): rows
+//       whose table or column is not known here; or all of it, if document ops in it follow ops
+//       that are not here (replica_parked.h).
 //   _merrow_part    (id INTEGER PRIMARY KEY, site, version, previous, whole, part, parts, bytes)
 //       Parts of changesets that have not all arrived: frames.
 //
@@ -55,6 +57,7 @@
 #include "store/cell_store.h"
 #include "store/document_ops.h"
 #include "store/replica_documents.h"
+#include "store/replica_parked.h"
 #include "store/replica_types.h"
 
 namespace merrow::store {
@@ -103,9 +106,14 @@ class ReplicaLog {
   /// (at least one). In one read snapshot.
   Result<ReplicaPage> Read(const cells::SiteId& site, const changeset::VersionRanges& wanted,
                            size_t bytes_target);
-  /// In the caller's write transaction: applies what waits for the schema, if it can now. True if
-  /// there was something. To be called after a table was tracked or got columns.
+  /// In the caller's write transaction: applies what waits for the schema or for document ops, if
+  /// it can now. True if there was something. To be called after a table was tracked or got
+  /// columns, and now and then while has_parked().
   Result<bool> ApplyWaiting();
+  /// Something waits for document ops. Changesets that bring them apply it by themselves.
+  bool has_parked() const { return !memory_.parked.empty(); }
+  /// Transactions that are seen but not applied, or not all of them.
+  size_t waiting() const { return memory_.waiting.size(); }
 
   // --- Identity.
 
@@ -124,9 +132,15 @@ class ReplicaLog {
 
   // --- Upkeep.
 
+  /// Prune() would find something, probably. Cheap.
+  bool HasToPrune() const;
   /// In the caller's write transaction: one bounded step of combining old entries and dropping what
   /// is left of none. True if there is more to do.
   Result<bool> Prune();
+  /// In the caller's write transaction: drops the tombstones that every site which was ever heard
+  /// of has, as `peers` said, but for those that ForgetPeer was called for. How many.
+  /// Cost: reads every clock.
+  Result<int64_t> CollectTombstones(const std::map<cells::SiteId, changeset::SiteVersions>& peers);
 
   /// Stops the process if memory and disk disagree. Cost: reads all entries.
   void CheckInvariants();
@@ -134,6 +148,7 @@ class ReplicaLog {
  private:
   friend class ReplicaApplier;
   friend class ReplicaPageReader;
+  friend class ReplicaPruner;
 
   /// A row of _merrow_source.
   struct Entry {
@@ -152,8 +167,10 @@ class ReplicaLog {
     /// The largest local version of an entry.
     cells::DbVersion last_local = 0;
     changeset::HybridClock clock;
-    /// Local versions of entries that have something in _merrow_waiting.
+    /// Local versions of entries that have something in _merrow_waiting, ...
     std::set<cells::DbVersion> waiting;
+    /// ... and which of them wait for document ops.
+    Parked parked;
     /// In _merrow_part.
     int64_t part_bytes = 0;
   };
@@ -181,6 +198,10 @@ class ReplicaLog {
   Memory memory_;
   changeset::SiteVersions seen_;
   DocumentOpsById noted_;
+  /// Entries up to this local version were looked at by Prune(), ...
+  cells::DbVersion pruned_ = 0;
+  /// ... which began from the start when this was the last one.
+  cells::DbVersion pruned_all_ = 0;
 
   // As they were before the open transaction: what it changed.
   std::optional<Memory> memory_before_;

@@ -250,6 +250,72 @@ TEST(ReplicaLog, UnknownTablesAndColumnsWait) {
   EXPECT_EQ(d.DumpClocks(), a.DumpClocks());
 }
 
+TEST(ReplicaLog, OldEntriesAreCombinedAndDeadOnesGo) {
+  ReplicaSite a, b, c;
+  b.Write("INSERT INTO edge VALUES ('p', 'q', 0)");
+  for (int i = 0; i < 60; ++i) {
+    a.Write("INSERT INTO item VALUES (" + std::to_string(i) + ", 'x', 2)");
+    a.Write("UPDATE item SET size = size + 1 WHERE id = 0");
+    b.Write("UPDATE edge SET weight = weight + 1");
+    a.PullFrom(b);
+  }
+  c.PullFrom(a, 100);
+  const std::string seen = changeset::ToText(a.log().seen());
+  while (a.log().HasToPrune()) {
+    a.Transact([&]() -> Status {
+      MERROW_TRY(a.log().Prune());
+      return {};
+    });
+    a.log().CheckInvariants();
+    EXPECT_EQ(changeset::ToText(a.log().seen()), seen);
+  }
+  // The rows of a remain; each update of an edge but the last few is dead.
+  EXPECT_EQ(a.Sql("SELECT count(*) < 70, min(previous) FROM _merrow_source"), "1|0\n");
+  EXPECT_EQ(a.Sql("SELECT count(*) < 70 FROM _merrow_tx"), "1\n");
+  ReplicaSite d;
+  d.PullFrom(a, 100);
+  EXPECT_EQ(d.Dump(), a.Dump());
+  EXPECT_EQ(d.DumpClocks(), a.DumpClocks());
+  EXPECT_EQ(*a.log().CheckProofs(*c.log().Proofs(a.id())), std::nullopt);
+  a.Write("INSERT INTO item VALUES (100, 'x', 2)");
+  c.PullFrom(a);
+  EXPECT_EQ(c.DumpClocks(), a.DumpClocks());
+}
+
+TEST(ReplicaLog, TombstonesGoWhenEverybodyHasThem) {
+  ReplicaSite a, b, c;
+  a.Write("INSERT INTO item VALUES (1, 'x', 2), (2, 'y', 3)");
+  b.PullFrom(a);
+  c.PullFrom(b);
+  c.Write("INSERT INTO edge VALUES ('p', 'q', 0)");
+  a.PullFrom(c);
+  b.PullFrom(c);
+  b.Write("DELETE FROM item WHERE id = 1");
+  a.PullFrom(b);
+  const auto collect = [&](const std::map<cells::SiteId, changeset::SiteVersions>& peers) {
+    int64_t collected = 0;
+    a.Transact([&]() -> Status {
+      MERROW_ASSIGN(collected, a.log().CollectTombstones(peers));
+      MERROW_ASSIGN([[maybe_unused]] const auto version, a.log().NoteLocal());
+      return {};
+    });
+    return collected;
+  };
+  // c wrote something, so it exists; it has not said that it knows of the deletion.
+  EXPECT_EQ(collect({{b.id(), b.log().seen()}}), 0);
+  EXPECT_EQ(collect({{b.id(), b.log().seen()}, {c.id(), c.log().seen()}}), 0);
+  c.PullFrom(b);
+  EXPECT_EQ(collect({{b.id(), b.log().seen()}, {c.id(), c.log().seen()}}), 1);
+  EXPECT_EQ(a.Dump(), b.Dump());
+  a.log().CheckInvariants();
+  // A new row under the key wins everywhere.
+  a.Write("INSERT INTO item VALUES (1, 'again', 5)");
+  b.PullFrom(a);
+  c.PullFrom(b);
+  EXPECT_EQ(b.Sql("SELECT name FROM item WHERE id = 1"), "'again'\n");
+  EXPECT_EQ(c.Dump(), a.Dump());
+}
+
 TEST(ReplicaLog, PartsBecomeVisibleTogether) {
   ReplicaSite a, b;
   a.Write(

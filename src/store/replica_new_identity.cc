@@ -171,6 +171,7 @@ Result<cells::SiteId> ReplicaLog::TakeNewIdentity(cells::DbVersion agreed) {
   MERROW_TRY(replace.Run());
   replace.Finalize();
   cells_.Forget();
+  MERROW_TRY(cells_.Fold());
   MERROW_ASSIGN(const cells::SiteOrdinal old_ordinal, cells_.OrdinalOf(old_site));
   const std::string to = std::to_string(old_ordinal);
   MERROW_TRY(RunSql(db, "UPDATE main._merrow_source SET site = " + to +
@@ -178,6 +179,7 @@ Result<cells::SiteId> ReplicaLog::TakeNewIdentity(cells::DbVersion agreed) {
                             "; UPDATE main._merrow_source SET previous = 0 WHERE local = (SELECT "
                             "min(local) FROM main._merrow_source WHERE site = 0)"
                             "; DELETE FROM main._merrow_cell_peer"));
+  MERROW_TRY(cells_.ForgetPeer(old_site));
   MERROW_TRY(cells_.tables().Refresh());
   for (const std::shared_ptr<CellTable>& table : cells_.tables().tables()) {
     MERROW_TRY(Restamp(old_ordinal, kept).Table(db, *table));

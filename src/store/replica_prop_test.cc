@@ -163,7 +163,12 @@ class Simulation {
     ASSERT_EQ(site.log().seen(), before);
   }
 
-  void Prune(ReplicaSite& /*site*/) {}
+  void Prune(ReplicaSite& site) {
+    site.Transact([&]() -> Status {
+      MERROW_TRY(site.log().Prune());
+      return {};
+    });
+  }
 
   SeededRandom random_;
   std::vector<std::unique_ptr<ReplicaSite>> sites_;

@@ -60,21 +60,19 @@ class StoreReplica : public StoreFixture {
     std::vector<DocumentNotice> notices;
     for (const auto& [site, lacking] : changeset::Difference(from->seen(), (*this)->seen())) {
       changeset::VersionRanges wanted = lacking;
-      std::vector<SharedChangeset> all;
       while (true) {
         ReplicaPage page = Must(from->ReadChangesets(site, wanted, bytes_target));
-        all.insert(all.end(), page.changesets.begin(), page.changesets.end());
+        ChangesetsApplied applied = Apply(page.changesets);
+        for (const ReplicaOutcome& outcome : applied.outcomes) {
+          EXPECT_EQ(outcome.fate, ReplicaFate::kApplied)
+              << (outcome.error.has_value() ? outcome.error->ToString() : "");
+        }
+        std::move(applied.notices.begin(), applied.notices.end(), std::back_inserter(notices));
         wanted.Remove(page.settled);
         if (!page.more) {
           break;
         }
       }
-      ChangesetsApplied applied = Apply(all);
-      for (const ReplicaOutcome& outcome : applied.outcomes) {
-        EXPECT_EQ(outcome.fate, ReplicaFate::kApplied)
-            << (outcome.error.has_value() ? outcome.error->ToString() : "");
-      }
-      std::move(applied.notices.begin(), applied.notices.end(), std::back_inserter(notices));
     }
     return notices;
   }

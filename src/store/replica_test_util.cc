@@ -47,6 +47,7 @@ ReplicaSite::~ReplicaSite() {
 void ReplicaSite::OpenLog() {
   ReplicaOptions options;
   options.clock = &clock;
+  options.limits.entries_kept = 4;
   Expect(RunSql(db_, "BEGIN IMMEDIATE"));
   auto opened = ReplicaLog::Open(*cells_, options);
   if (!opened.ok()) {

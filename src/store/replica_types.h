@@ -30,7 +30,7 @@ enum class ReplicaFate : uint8_t {
   kApplied,   // in this transaction; `range` is seen once that is committed
   kKnown,     // all of it was seen before; nothing was stored
   kBuffered,  // a part: kept until the others are there
-  kWaiting,   // a document in it follows ops that are not here; nothing was stored
+  kWaiting,   // not used: what follows document ops that are not here is kept and counts as applied
   kRefused,   // nothing was stored; `error` says why. Conflict: it claims to be of this site, but
               // of a version that this site does not remember (restored from a backup?)
 };
@@ -75,8 +75,8 @@ struct RowDigest {
 struct ReplicaLimits {
   /// Parts of changesets that are not complete yet; the oldest go first, and are pulled again.
   size_t part_bytes_max = size_t{1} << 30;
-  /// Transactions of a site that are kept apart from each other, so that a peer who lacks one gets
-  /// one. Older ones are combined.
+  /// The last so many local versions are kept apart from each other, so that a peer who lacks one
+  /// gets one. Older ones are combined.
   size_t entries_kept = 1024;
 };
 

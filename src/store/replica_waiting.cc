@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ReplicaApplier's other half: rows that wait until the schema has their table or column, and rows
-// that repair what digests found.
+// ReplicaApplier's other half: what waits for the schema or for document ops, and rows that repair
+// what digests found.
+#include <iterator>
 #include <utility>
 
 #include "changeset/decoder.h"
@@ -34,92 +35,206 @@ Status ReplicaApplier::KeepWaiting(cells::DbVersion local, Changeset remainder) 
   return {};
 }
 
-Result<bool> ReplicaApplier::ApplyWaiting() {
-  const std::set<cells::DbVersion> locals = log_.memory_.waiting;
-  bool got_on = false;
-  for (const cells::DbVersion local : locals) {
-    CellStatement find;
-    MERROW_TRY(find.Prepare(cells_.db(),
-                            "SELECT local, first, site, version, previous, ms, count, NULL FROM "
-                            "main._merrow_source WHERE local = ?1"));
-    find.BindInt(1, local);
-    MERROW_ASSIGN(const bool found, find.Step());
-    if (!found) {
-      return Corruption("_merrow_waiting names entry " + std::to_string(local) +
-                        ", which does not exist");
-    }
-    const ReplicaLog::Entry entry = ReplicaLog::ReadEntry(find);
-    find.Finalize();
-    std::vector<Waiting> frames;
-    CellStatement read;
-    MERROW_TRY(read.Prepare(
-        cells_.db(), "SELECT id, bytes FROM main._merrow_waiting WHERE local = ?1 ORDER BY id"));
-    read.BindInt(1, local);
-    while (true) {
-      MERROW_ASSIGN(const bool more, read.Step());
-      if (!more) {
-        break;
-      }
-      frames.push_back({read.Int(0), Bytes(read.Column(1).bytes)});
-    }
-    read.Finalize();
-    for (const Waiting& frame : frames) {
-      MERROW_ASSIGN(const bool applied, ApplyWaitingFrame(entry, frame));
-      got_on = got_on || applied;
-    }
-    MERROW_TRY(read.Prepare(cells_.db(),
-                            "SELECT EXISTS (SELECT 1 FROM main._merrow_waiting WHERE local = ?1)"));
-    read.BindInt(1, local);
-    MERROW_ASSIGN([[maybe_unused]] const bool row, read.Step());
-    if (read.Int(0) == 0) {
-      log_.Save();
-      log_.memory_.waiting.erase(local);
-    }
+Result<ReplicaLog::Entry> ReplicaApplier::ReadEntry(cells::DbVersion local) {
+  CellStatement find;
+  MERROW_TRY(find.Prepare(cells_.db(),
+                          "SELECT local, first, site, version, previous, ms, count, NULL FROM "
+                          "main._merrow_source WHERE local = ?1"));
+  find.BindInt(1, local);
+  MERROW_ASSIGN(const bool found, find.Step());
+  if (!found) {
+    return Corruption("_merrow_waiting names entry " + std::to_string(local) +
+                      ", which does not exist");
   }
-  return got_on;
+  return ReplicaLog::ReadEntry(find);
 }
 
-/// What of it can be applied gets an entry for the same versions; the rest goes on waiting. What
-/// cannot be merged (a constraint refuses it, ops are missing) waits as it is.
-Result<bool> ReplicaApplier::ApplyWaitingFrame(const ReplicaLog::Entry& entry,
-                                               const Waiting& waiting) {
-  MERROW_ASSIGN(const std::vector<Changeset> changesets,
-                changeset::Decoder().Decode(waiting.frame));
-  if (changesets.size() != 1) {
-    return Corruption("_merrow_waiting: frame " + std::to_string(waiting.id) + " holds " +
-                      std::to_string(changesets.size()) + " changesets");
+Result<Changeset> ReplicaApplier::ReadWaiting(cells::DbVersion local) {
+  std::vector<Changeset> parts;
+  CellStatement read;
+  MERROW_TRY(read.Prepare(cells_.db(),
+                          "SELECT bytes FROM main._merrow_waiting WHERE local = ?1 ORDER BY id"));
+  read.BindInt(1, local);
+  while (true) {
+    MERROW_ASSIGN(const bool more, read.Step());
+    if (!more) {
+      return changeset::JoinParts(std::move(parts));
+    }
+    MERROW_ASSIGN(auto decoded, changeset::Decoder().Decode(read.Column(0).bytes));
+    std::move(decoded.begin(), decoded.end(), std::back_inserter(parts));
   }
-  MERROW_ASSIGN(const Split split, SplitBySchema(changesets[0]));
-  if (!split.has_known()) {
+}
+
+// --- For document ops.
+
+Result<ParkedChangeset> ReplicaApplier::Summarize(const DocumentBlocksByKey& documents,
+                                                  bool fully) {
+  ParkedChangeset parked;
+  for (const auto& [document, blocks] : documents) {
+    MERROW_ASSIGN(parked[document], SummarizeBlocks(blocks, fully));
+  }
+  return parked;
+}
+
+Result<DocumentVersions> ReplicaApplier::VersionsOf(const Parked& parked) {
+  DocumentVersions versions;
+  for (const auto& [local, changeset] : parked) {
+    for (const auto& [document, summary] : changeset) {
+      if (!versions.contains(document)) {
+        MERROW_ASSIGN(versions[document],
+                      log_.options_.documents->VersionOf(document.first, document.second));
+      }
+    }
+  }
+  return versions;
+}
+
+/// It counts as seen, is served, and becomes visible as a whole later. In a savepoint, because it
+/// may turn out that it cannot be kept.
+Result<ReplicaOutcome> ReplicaApplier::Park(const Changeset& changeset, ReplicaLog::Entry entry) {
+  ReplicaOutcome outcome;
+  outcome.site = changeset.cells.site;
+  outcome.range = {changeset.cells.previous, changeset.cells.version};
+  MERROW_ASSIGN(const Split split, SplitBySchema(changeset));
+  Result<ParkedChangeset> summary = Summarize(split.documents, /*fully=*/true);
+  if (!summary.ok()) {
+    outcome.fate = ReplicaFate::kRefused;
+    outcome.error = summary.error();
+    return outcome;
+  }
+  log_.Save();
+  const ReplicaLog::Memory before = log_.memory_;
+  MERROW_ASSIGN(CellSavepoint savepoint, CellSavepoint::Begin(cells_.db()));
+  MERROW_ASSIGN(entry.local, NextLocal());
+  entry.first = entry.local;
+  MERROW_TRY(Widen(entry));
+  MERROW_TRY(log_.Insert(entry));
+  const Status kept = KeepWaiting(entry.local, changeset);
+  if (!kept.ok()) {
+    if (kept.error().code() != ErrorCode::kLimit) {
+      return kept.error();
+    }
+    log_.memory_ = before;
+    outcome.fate = ReplicaFate::kRefused;
+    outcome.error = kept.error();
+    return outcome;
+  }
+  MERROW_TRY(savepoint.Release());
+  log_.memory_.parked[entry.local] = *std::move(summary);
+  return outcome;
+}
+
+Result<bool> ReplicaApplier::Unpark() {
+  const Parked& parked = log_.memory_.parked;
+  bool got_on = false;
+  std::set<cells::DbVersion> stuck;
+  while (true) {
+    MERROW_ASSIGN(const DocumentVersions here, VersionsOf(parked));
+    std::vector<cells::DbVersion> next;
+    for (const auto& [local, changeset] : parked) {
+      if (!stuck.contains(local) && IsReady(changeset, here)) {
+        next = {local};
+        break;
+      }
+    }
+    if (next.empty()) {
+      next = FindClosedSet(parked, here);
+    }
+    if (next.empty() || stuck.contains(next[0])) {
+      return got_on;
+    }
+    MERROW_ASSIGN(const bool applied, ApplyWaitingEntries(next));
+    got_on = got_on || applied;
+    if (!applied) {
+      // A constraint refuses it. It waits for better times, and does not hold up the others.
+      stuck.insert(next.begin(), next.end());
+    }
+  }
+}
+
+Status ReplicaApplier::LoadParked() {
+  const ReplicaDocuments* const documents = log_.options_.documents;
+  if (documents == nullptr) {
+    return {};
+  }
+  for (const cells::DbVersion local : log_.memory_.waiting) {
+    MERROW_ASSIGN(const Changeset changeset, ReadWaiting(local));
+    DocumentBlocksByKey blocks;
+    for (const changeset::DocumentChange& document : changeset.documents) {
+      const std::string& table = changeset.cells.tables[document.table].name;
+      if (documents->HasTable(table)) {
+        blocks[{table, document.key}] += document.blocks;
+      }
+    }
+    if (!blocks.empty()) {
+      MERROW_ASSIGN(log_.memory_.parked[local], Summarize(blocks, /*fully=*/false));
+    }
+  }
+  return {};
+}
+
+// --- For the schema.
+
+Result<bool> ReplicaApplier::ApplyWaiting() {
+  bool got_on = false;
+  const std::set<cells::DbVersion> locals = log_.memory_.waiting;
+  for (const cells::DbVersion local : locals) {
+    if (!log_.memory_.parked.contains(local)) {
+      MERROW_ASSIGN(const bool applied, ApplyWaitingEntries({local}));
+      got_on = got_on || applied;
+    }
+  }
+  MERROW_ASSIGN(const bool unparked, Unpark());
+  return got_on || unparked;
+}
+
+/// What of them can be applied gets an entry for the same versions, under which the rest goes on
+/// waiting.
+Result<bool> ReplicaApplier::ApplyWaitingEntries(const std::vector<cells::DbVersion>& locals) {
+  std::vector<Changeset> changesets;
+  for (const cells::DbVersion local : locals) {
+    MERROW_ASSIGN(Changeset changeset, ReadWaiting(local));
+    changesets.push_back(std::move(changeset));
+  }
+  std::vector<Split> splits;
+  for (const Changeset& changeset : changesets) {
+    MERROW_ASSIGN(Split split, SplitBySchema(changeset));
+    splits.push_back(std::move(split));
+    if (!splits.back().has_known()) {
+      return false;
+    }
+  }
+  std::vector<Member> members(locals.size());
+  for (size_t i = 0; i < locals.size(); ++i) {
+    MERROW_ASSIGN(members[i].entry, ReadEntry(locals[i]));
+    members[i].split = &splits[i];
+  }
+  MERROW_ASSIGN(const Status merged, MergeAndRecord(members));
+  if (!merged.ok()) {
     return false;
   }
-  ReplicaLog::Entry applied = entry;
-  applied.documents.clear();
-  MERROW_ASSIGN(const Result<Merged> merged, MergeAndRecord(split, std::move(applied)));
-  if (!merged.ok() || *merged == Merged::kWaits) {
-    return false;
+  for (const cells::DbVersion local : locals) {
+    MERROW_TRY(RunSql(cells_.db(),
+                      "DELETE FROM main._merrow_waiting WHERE local = " + std::to_string(local)));
+    log_.memory_.waiting.erase(local);
+    log_.memory_.parked.erase(local);
   }
-  CellStatement drop;
-  MERROW_TRY(drop.Prepare(cells_.db(), "DELETE FROM main._merrow_waiting WHERE id = ?1"));
-  drop.BindInt(1, waiting.id);
-  MERROW_TRY(drop.Run());
   return true;
 }
 
 Status ReplicaApplier::Repair(const Changeset& rows) {
   MERROW_TRY(changeset::CheckChangeset(rows));
   MERROW_ASSIGN(const Split split, SplitBySchema(rows));
-  MERROW_ASSIGN([[maybe_unused]] const cells::DbVersion local, NextLocal());
-  DocumentOpsById ops;
-  MERROW_ASSIGN(const Result<Merged> merged, MergeSplit(split, &ops));
-  if (!merged.ok()) {
-    return merged.error();
+  std::vector<Member> members(1);
+  members[0].split = &split;
+  MERROW_ASSIGN(const Status documents, MergeDocuments(members));
+  MERROW_TRY(documents);
+  MERROW_TRY(NextLocal());
+  if (!split.rows().rows.empty()) {
+    MERROW_TRY(cells_.MergeRows(split.rows()));
   }
-  if (*merged == Merged::kWaits) {
-    return Conflict("a document to repair follows ops that are not here");
-  }
-  for (const auto& [id, of_document] : ops) {
-    log_.NoteDocument(of_document);
+  for (const auto& [id, ops] : members[0].ops) {
+    log_.NoteDocument(ops);
   }
   return {};
 }

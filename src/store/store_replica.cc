@@ -13,6 +13,9 @@ namespace {
 /// An export of more blocks is made again from a compact history.
 constexpr size_t kBlocksMax = 8;
 
+/// Between looks for tombstones that may go.
+constexpr int64_t kCollectPauseMs = 60'000;
+
 }  // namespace
 
 /// The store's documents, in the open transaction.
@@ -22,6 +25,15 @@ class Store::Impl::Documents final : public ReplicaDocuments {
 
   bool HasTable(std::string_view table) const override {
     return store_.table_index_.contains(table);
+  }
+
+  Result<VersionVector> VersionOf(std::string_view table, BytesView packed_key) override {
+    MERROW_ASSIGN(const std::string key, KeyOf(packed_key));
+    Result<VersionVector> version = store_.Version(table, key);
+    if (!version.ok() && version.error().code() == ErrorCode::kNotFound) {
+      return VersionVector();
+    }
+    return version;
   }
 
   Result<Result<Imported>> Import(std::string_view table, BytesView packed_key,
@@ -286,7 +298,9 @@ Result<ChangesetsApplied> Store::Impl::ApplyChangesets(
     stats_.changesets_applied += outcome.fate == ReplicaFate::kApplied ? 1 : 0;
     stats_.changesets_refused += outcome.fate == ReplicaFate::kRefused ? 1 : 0;
   }
-  applied.notices = std::exchange(notices_, {});
+  applied.notices = std::exchange(late_notices_, {});
+  std::move(notices_.begin(), notices_.end(), std::back_inserter(applied.notices));
+  notices_.clear();
   return applied;
 }
 
@@ -317,7 +331,42 @@ Status Store::Impl::ConfirmPeer(const cells::SiteId& peer, const changeset::Site
   for (const auto& [site, ranges] : has) {
     confirmed[site].Add(ranges);
   }
+  confirmed_more_ = true;
   return {};
+}
+
+Result<bool> Store::Impl::UpkeepReplica() {
+  const int64_t now = NowMs();
+  if (confirmed_more_ && now >= collect_due_ms_) {
+    confirmed_more_ = false;
+    const auto collect = [this]() -> Status {
+      MERROW_TRY(replica().CollectTombstones(confirmed_));
+      return {};
+    };
+    MERROW_TRY(Transact(collect));
+    // It reads every clock, so it gets a small part of the time.
+    collect_due_ms_ = NowMs() + std::max(kCollectPauseMs, (NowMs() - now) * 100);
+  }
+  if (replica().has_parked() && unpark_version_ != replica().own_version()) {
+    // A client may have brought what it waits for.
+    const auto unpark = [this]() -> Status {
+      MERROW_TRY(replica().ApplyWaiting());
+      return {};
+    };
+    MERROW_TRY(Transact(unpark));
+    unpark_version_ = replica().own_version();
+    std::move(notices_.begin(), notices_.end(), std::back_inserter(late_notices_));
+    notices_.clear();
+  }
+  if (!replica().HasToPrune()) {
+    return false;
+  }
+  bool more = false;
+  MERROW_TRY(Transact([&]() -> Status {
+    MERROW_ASSIGN(more, replica().Prune());
+    return {};
+  }));
+  return more;
 }
 
 }  // namespace merrow::store

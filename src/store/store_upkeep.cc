@@ -178,6 +178,10 @@ Result<Upkeep> Store::Impl::RunUpkeep() {
     MERROW_TRY(ProjectStaleAndCommit(due));
     upkeep.projected = static_cast<uint32_t>(due.size());
   }
+  if (replica_ != nullptr) {
+    MERROW_ASSIGN(const bool more, UpkeepReplica());
+    upkeep.more = upkeep.more || more;
+  }
   if (!fold_queue_.empty()) {
     const DocumentName name = std::move(fold_queue_.front());
     fold_queue_.pop_front();
@@ -210,12 +214,16 @@ StoreStats Store::Impl::stats() const {
   stats.cache_misses = cache_.misses();
   stats.cache_evictions = cache_.evictions();
   stats.rows_stale = stale_.size();
+  stats.transactions_waiting = replica_ == nullptr ? 0 : replica_->waiting();
   return stats;
 }
 
 void Store::Impl::CheckInvariants() const {
   MERROW_CHECK(database_->autocommit());
   cache_.CheckInvariants();
+  if (replica_ != nullptr) {
+    replica_->CheckInvariants();
+  }
 }
 
 }  // namespace merrow::store
