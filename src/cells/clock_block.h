@@ -72,6 +72,8 @@ class ClockBlockReader {
   bool done() const { return done_; }
   /// What is left of the rows at hand. REQUIRES: !done(). Valid until the reader moves.
   const ClockRun& run() const { return run_; }
+  /// The last key of the block. REQUIRES: done(), and the block is not empty
+  ClockKey last_key() const { return stored_keys_ ? ClockKey{0, key_} : ClockKey{previous_, {}}; }
   /// Moves behind run().
   Status Next();
   /// Moves to the first row at or above `key`; stays if it is there.

@@ -24,10 +24,8 @@ Status CellStore::BeginAlter(std::string_view name) {
   if (tables_.Find(name) == nullptr) {
     return NotFound("table " + std::string(name) + " is not tracked");
   }
-  if (transaction_.active()) {
-    MERROW_TRY(transaction_.Flush());
-  }
   MERROW_TRY(RunSql(db_, "SAVEPOINT merrow_alter"));
+  MERROW_TRY(Fold());
   CellTable* const table = tables_.Find(name);
   table->FinalizeStatements();
   CellStatement rename;
@@ -149,7 +147,7 @@ Status CellStore::DropVanished(CellTable& table) {
     }
     return {};
   };
-  CellClocks clocks(db_, table.id, !table.int_key);
+  CellClocks clocks(db_, table.id, !table.int_key, &tables_.pending());
   cells::RowClock clock;
   return clocks.ForEach(nullptr, nullptr, [&](const cells::ClockRun& run) -> Status {
     if (!run.is_fresh()) {

@@ -29,7 +29,8 @@ class CellCapture {
   }
 
   static bool joining(const CellStore& store) { return store.joining_; }
-  static void Begin(CellStore& store) { store.transaction_.Begin(store.joined_version_); }
+  static Status Begin(CellStore& store) { return store.BeginTransaction(); }
+  static void Committed(CellStore& store) { store.Committed(); }
   static CellStore* Make(sqlite3* db) { return new CellStore(db); }
 
  private:
@@ -216,10 +217,7 @@ int Begin(sqlite3_vtab* table) {
   if (!CellCapture::joining(StoreOf(table))) {
     return SQLITE_READONLY;
   }
-  return GuardTable(table, [&]() -> Status {
-    CellCapture::Begin(StoreOf(table));
-    return {};
-  });
+  return GuardTable(table, [&] { return CellCapture::Begin(StoreOf(table)); });
 }
 
 int Sync(sqlite3_vtab* table) {
@@ -233,7 +231,7 @@ int Sync(sqlite3_vtab* table) {
 
 int Commit(sqlite3_vtab* table) {
   return GuardTable(table, [&]() -> Status {
-    StoreOf(table).transaction().End();
+    CellCapture::Committed(StoreOf(table));
     if (StoreOf(table).listener() != nullptr) {
       StoreOf(table).listener()->Committed();
     }
@@ -251,6 +249,8 @@ void Forget(CellStore& store) {
 
 int Rollback(sqlite3_vtab* table) {
   return GuardTable(table, [&]() -> Status {
+    StoreOf(table).tables().pending().Invalidate();
+    StoreOf(table).transaction().ForgetBlocks();
     StoreOf(table).transaction().End();
     Forget(StoreOf(table));
     return {};

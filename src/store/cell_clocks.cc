@@ -93,12 +93,41 @@ Status CellClocks::Load(const cells::ClockKey& key) {
   return {};
 }
 
+namespace {
+
+cells::ClockRun RunOf(const PendingClocks::Table::value_type& entry) {
+  cells::ClockRun run;
+  run.key = entry.first.view();
+  run.fresh = entry.second.fresh;
+  run.clock = entry.second.clock;
+  return run;
+}
+
+}  // namespace
+
 Result<const cells::ClockRun*> CellClocks::Find(const cells::ClockKey& key) {
+  if (pending_ != nullptr) {
+    MERROW_TRY(pending_->Ensure());
+    const PendingClocks::Table* const table = pending_->Find(table_id_);
+    if (table != nullptr) {
+      const auto entry = table->find(key);
+      if (entry != table->end()) {
+        found_ = RunOf(*entry);
+        return &found_;
+      }
+    }
+  }
+  return FindInBlocks(key);
+}
+
+Result<const cells::ClockRun*> CellClocks::FindInBlocks(const cells::ClockKey& key) {
   // Nearly always the key is in the block at hand, in front of the reader.
   const bool in_front = loaded_ && !reader_.done() && !(key < reader_.run().key);
   if (!in_front && !IsLoaded(key)) {
     MERROW_TRY(Load(key));
-  } else if (!in_front && exists_ && (reader_.done() || key < reader_.run().key)) {
+  } else if (!in_front && exists_ && reader_.done() && reader_.last_key() < key) {
+    return nullptr;
+  } else if (!in_front && exists_) {
     MERROW_TRY(reader_.Reset(first_.view(), stored_keys_, block_));
   }
   Status status = reader_.SkipTo(key);
@@ -123,6 +152,52 @@ Result<const cells::ClockRun*> CellClocks::Find(const cells::ClockKey& key) {
 
 Status CellClocks::ForEach(const cells::ClockKey* from, const cells::ClockKey* until,
                            const std::function<Status(const cells::ClockRun&)>& each) {
+  const PendingClocks::Table* table = nullptr;
+  if (pending_ != nullptr) {
+    MERROW_TRY(pending_->Ensure());
+    table = pending_->Find(table_id_);
+  }
+  if (table == nullptr) {
+    return ForEachInBlocks(from, until, each);
+  }
+  auto next = from == nullptr ? table->begin() : table->lower_bound(*from);
+  const auto each_in_blocks = [&](const cells::ClockRun& run) -> Status {
+    cells::ClockRun rest = run;
+    while (next != table->end()) {
+      const cells::ClockKey key = next->first.view();
+      const cells::ClockKey last =
+          stored_keys_ ? rest.key : cells::ClockKey{rest.last_number(), {}};
+      if (last < key) {
+        break;
+      }
+      if (key < rest.key) {
+        MERROW_TRY(each(RunOf(*next++)));
+        continue;
+      }
+      // It stands for one of these rows.
+      const auto before = static_cast<uint64_t>(key.number - rest.key.number);
+      if (before > 0) {
+        cells::ClockRun head = rest;
+        head.count = before;
+        MERROW_TRY(each(head));
+      }
+      MERROW_TRY(each(RunOf(*next++)));
+      if (before + 1 == rest.count) {
+        return {};
+      }
+      rest.Drop(before + 1);
+    }
+    return each(rest);
+  };
+  MERROW_TRY(ForEachInBlocks(from, until, each_in_blocks));
+  for (; next != table->end() && (until == nullptr || !(*until < next->first.view())); ++next) {
+    MERROW_TRY(each(RunOf(*next)));
+  }
+  return {};
+}
+
+Status CellClocks::ForEachInBlocks(const cells::ClockKey* from, const cells::ClockKey* until,
+                                   const std::function<Status(const cells::ClockRun&)>& each) {
   OwnKey at;
   bool begin = from == nullptr;
   if (!begin) {

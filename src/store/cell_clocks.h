@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "cells/clock_block.h"
+#include "store/cell_pending.h"
 #include "store/cell_statement.h"
 
 namespace merrow::store {
@@ -38,8 +39,10 @@ struct ClockSpan {
 class CellClocks {
  public:
   CellClocks() = default;
-  CellClocks(sqlite3* db, int64_t table_id, bool stored_keys)
-      : db_(db), table_id_(table_id), stored_keys_(stored_keys) {}
+  /// With `pending`, Find() and ForEach() see those clocks too. Without, and for Write(), nothing
+  /// may be pending: CellStore::Fold().
+  CellClocks(sqlite3* db, int64_t table_id, bool stored_keys, PendingClocks* pending = nullptr)
+      : db_(db), table_id_(table_id), stored_keys_(stored_keys), pending_(pending) {}
 
   /// Null if the row has no clock. Valid until the next call. Corruption if the block is damaged.
   Result<const cells::ClockRun*> Find(const cells::ClockKey& key);
@@ -75,6 +78,9 @@ class CellClocks {
     }
   };
 
+  Result<const cells::ClockRun*> FindInBlocks(const cells::ClockKey& key);
+  Status ForEachInBlocks(const cells::ClockKey* from, const cells::ClockKey* until,
+                         const std::function<Status(const cells::ClockRun&)>& each);
   cells::ValueView ValueOf(const cells::ClockKey& key) const;
   cells::ClockKey KeyOf(const CellStatement& statement) const;
   bool IsLoaded(const cells::ClockKey& key);
@@ -91,6 +97,8 @@ class CellClocks {
   sqlite3* db_ = nullptr;
   int64_t table_id_ = 0;
   bool stored_keys_ = false;
+  PendingClocks* pending_ = nullptr;
+  cells::ClockRun found_;  // what Find() gave, if it was pending
 
   // The block at hand.
   bool loaded_ = false;

@@ -63,20 +63,32 @@ Result<int64_t> CellStore::CollectTombstones() {
   MERROW_ASSIGN(const bool any, statement.Step());
   const cells::DbVersion confirmed = any ? statement.Int(0) : 0;
   statement.Finalize();
+  MERROW_ASSIGN(const int64_t collected,
+                CollectTombstones([confirmed](const cells::Stamp& sentinel) -> Result<bool> {
+                  return sentinel.db_version <= confirmed;
+                }));
+  MERROW_TRY(savepoint.Release());
+  return collected;
+}
+
+Result<int64_t> CellStore::CollectTombstones(const MayGo& may_go) {
   int64_t collected = 0;
   cells::RowClock clock;
   MERROW_TRY(Join());
   MERROW_TRY(transaction_.Flush());
   for (const std::shared_ptr<CellTable>& table : tables_.tables()) {
-    CellClocks clocks(db_, table->id, !table->int_key);
+    CellClocks clocks(db_, table->id, !table->int_key, &tables_.pending());
     cells::CausalLength floor = table->life_floor;
     const auto collect = [&](const cells::ClockRun& run) -> Status {
       if (run.is_fresh()) {
         return {};
       }
       MERROW_TRY(clock.DecodeFrom(run.clock));
-      if (cells::IsAlive(clock.cl()) || clock.cl() == 0 ||
-          clock.sentinel()->stamp.db_version > confirmed) {
+      if (cells::IsAlive(clock.cl()) || clock.cl() == 0) {
+        return {};
+      }
+      MERROW_ASSIGN(const bool goes, may_go(clock.sentinel()->stamp));
+      if (!goes) {
         return {};
       }
       floor = std::max(floor, clock.cl());
@@ -95,8 +107,30 @@ Result<int64_t> CellStore::CollectTombstones() {
     }
   }
   MERROW_TRY(transaction_.Flush());
-  MERROW_TRY(savepoint.Release());
   return collected;
+}
+
+Result<std::vector<cells::SiteId>> CellStore::ReadSites(const std::string& sql) {
+  std::vector<cells::SiteId> sites;
+  CellStatement statement;
+  MERROW_TRY(statement.Prepare(db_, sql));
+  while (true) {
+    MERROW_ASSIGN(const bool more, statement.Step());
+    if (!more) {
+      return sites;
+    }
+    MERROW_ASSIGN(const cells::SiteId site, cells::SiteId::FromBytes(statement.Column(0).bytes));
+    sites.push_back(site);
+  }
+}
+
+Result<std::vector<cells::SiteId>> CellStore::ForgottenPeers() {
+  return ReadSites("SELECT id FROM main._merrow_cell_peer WHERE confirmed = " +
+                   std::to_string(cells::kDbVersionMax));
+}
+
+Result<std::vector<cells::SiteId>> CellStore::ForeignSites() {
+  return ReadSites("SELECT id FROM main._merrow_site WHERE ordinal <> 0");
 }
 
 }  // namespace merrow::store

@@ -41,6 +41,9 @@ Status CellReader::Start(ChangeFilter filter) {
   if (!store_.tables().initialized()) {
     return {};
   }
+  if (!store_.transaction().active()) {
+    MERROW_TRY(store_.tables().pending().Refresh());
+  }
   next_version_ = std::max<cells::DbVersion>(filter_.after, -1) + 1;
   return LoadTransaction();
 }
@@ -153,7 +156,8 @@ Result<uint32_t> CellReader::SourceOf(int64_t table_id) {
     }
     auto source = std::make_unique<Source>();
     source->table = table;
-    source->clocks = CellClocks(store_.db(), table->id, !table->int_key);
+    source->clocks =
+        CellClocks(store_.db(), table->id, !table->int_key, &store_.tables().pending());
     sources_.push_back(std::move(source));
     return static_cast<uint32_t>(sources_.size() - 1);
   }

@@ -33,6 +33,7 @@ void CellStore::FinalizeStatements() {
 void CellStore::Forget() {
   sites_loaded_ = false;
   merge_equal_values_.reset();
+  committed_data_.reset();
   tables_.Invalidate();
 }
 
@@ -40,17 +41,60 @@ Status CellStore::Join() {
   if (transaction_.active()) {
     return tables_.valid() ? Status() : tables_.Refresh();
   }
-  MERROW_TRY(tables_.Refresh());
   if (!tables_.initialized()) {
-    return NotFound("no table of this database is tracked");
+    MERROW_TRY(tables_.Refresh());
+    if (!tables_.initialized()) {
+      return NotFound("no table of this database is tracked");
+    }
   }
-  MERROW_ASSIGN(joined_version_, ReadDbVersion());
-  merge_equal_values_.reset();  // another connection may have set it
   MERROW_TRY(join_.Prepare(db_, "INSERT INTO merrow_cell_txn (joined) VALUES (1)"));
   joining_ = true;
   Status status = join_.Run();
   joining_ = false;
   return status;
+}
+
+/// Called by SQLite within Join(), when it holds the write lock: nobody else writes from now on.
+Status CellStore::BeginTransaction() {
+  // Within an explicit transaction the schema may have been changed already.
+  const bool nothing_new = committed_data_ == DataVersion() && sqlite3_get_autocommit(db_) != 0 &&
+                           tables_.valid() && !tables_.has_replica_log();
+  if (!nothing_new) {
+    MERROW_TRY(tables_.Refresh());
+    if (!tables_.initialized()) {
+      return NotFound("no table of this database is tracked");
+    }
+    MERROW_TRY(tables_.pending().Refresh());
+    transaction_.ForgetBlocks();
+    MERROW_ASSIGN(committed_version_, ReadDbVersion());
+    merge_equal_values_.reset();  // another connection may have set it
+  }
+  transaction_.Begin(committed_version_);
+  return {};
+}
+
+void CellStore::Committed() {
+  committed_version_ = std::max(committed_version_, transaction_.written_version());
+  committed_data_ = DataVersion();
+  transaction_.End();
+}
+
+/// Changes whenever anybody commits, as far as this connection has noticed: it does when it begins
+/// to read.
+uint32_t CellStore::DataVersion() {
+  uint32_t version = 0;
+  sqlite3_file_control(db_, "main", SQLITE_FCNTL_DATA_VERSION, &version);
+  return version;
+}
+
+Status CellStore::Fold() {
+  MERROW_TRY(tables_.Refresh());
+  if (!tables_.initialized()) {
+    return {};
+  }
+  MERROW_TRY(Join());
+  MERROW_TRY(transaction_.Flush());
+  return transaction_.Fold();
 }
 
 Result<cells::DbVersion> CellStore::ReadDbVersion() {
@@ -94,8 +138,10 @@ Status CellStore::ForEachClock(
     const std::function<void(const cells::ClockKey&, const cells::RowClock&)>& each) {
   if (transaction_.active()) {
     MERROW_TRY(transaction_.Flush());
+  } else {
+    MERROW_TRY(tables_.pending().Refresh());
   }
-  CellClocks clocks(db_, table.id, !table.int_key);
+  CellClocks clocks(db_, table.id, !table.int_key, &tables_.pending());
   cells::RowClock clock;
   return clocks.ForEach(nullptr, nullptr, [&](const cells::ClockRun& run) -> Status {
     if (!run.is_fresh()) {
@@ -235,7 +281,7 @@ Status CellStore::SetConfigInt(std::string_view key, int64_t value) {
 
 Status CellStore::Track(std::string_view name) {
   MERROW_ASSIGN(CellSavepoint savepoint, CellSavepoint::Begin(db_));
-  MERROW_TRY(tables_.Refresh());
+  MERROW_TRY(Fold());
   MERROW_ASSIGN(const bool is_cr_sqlite, IsCrSqliteTable(name));
   if (is_cr_sqlite) {
     return InvalidArgument("table " + std::string(name) +
@@ -252,9 +298,7 @@ Status CellStore::Track(std::string_view name) {
 
 Status CellStore::Untrack(std::string_view name) {
   MERROW_ASSIGN(CellSavepoint savepoint, CellSavepoint::Begin(db_));
-  if (transaction_.active()) {
-    MERROW_TRY(transaction_.Flush());
-  }
+  MERROW_TRY(Fold());
   MERROW_TRY(tables_.Untrack(name));
   return savepoint.Release();
 }

@@ -116,6 +116,12 @@ class CellStore {
   Status ForgetPeer(const cells::SiteId& site);
   /// Drops the tombstones that every known site has confirmed; how many.
   Result<int64_t> CollectTombstones();
+  /// The same with another rule: those whose sentinel `may_go` lets go.
+  using MayGo = std::function<Result<bool>(const cells::Stamp& sentinel)>;
+  Result<int64_t> CollectTombstones(const MayGo& may_go);
+  /// The sites that ForgetPeer was called for, and all sites that were ever heard of but this one.
+  Result<std::vector<cells::SiteId>> ForgottenPeers();
+  Result<std::vector<cells::SiteId>> ForeignSites();
 
   /// Calls `each` with the key and clock of every row that has one, tombstones included, in key
   /// order. Writes of the open transaction are flushed first. `each` may change clocks through
@@ -156,6 +162,8 @@ class CellStore {
 
   /// Makes the running SQLite transaction ours too.
   Status Join();
+  /// Brings pending clocks (cell_pending.h) into their blocks, so that blocks can be written to.
+  Status Fold();
   /// What is known of sites and tables may have been rolled back.
   void Forget();
   bool applying() const { return applying_; }
@@ -168,7 +176,11 @@ class CellStore {
 
   explicit CellStore(sqlite3* db) : db_(db), tables_(db), transaction_(db, tables_) {}
 
+  Status BeginTransaction();
+  void Committed();
+  uint32_t DataVersion();
   Status LoadSites();
+  Result<std::vector<cells::SiteId>> ReadSites(const std::string& sql);
   Result<cells::DbVersion> ReadDbVersion();
   Status Backfill(CellTable& table);
   Result<int64_t> RootPage(std::string_view name);
@@ -197,7 +209,10 @@ class CellStore {
   std::unique_ptr<TransactionListener> listener_;
   bool joining_ = false;
   bool applying_ = false;
-  cells::DbVersion joined_version_ = 0;
+  /// What SQLite counted when this connection committed last, and the db_version then. As long as
+  /// it counts the same, nobody has written since.
+  std::optional<uint32_t> committed_data_;
+  cells::DbVersion committed_version_ = 0;
 
   bool sites_loaded_ = false;
   std::vector<std::optional<cells::SiteId>> sites_;  // by ordinal

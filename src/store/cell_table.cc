@@ -169,6 +169,7 @@ CellTable* CellTables::FindId(int64_t id) {
 
 void CellTables::FinalizeStatements() {
   read_schema_version_.Finalize();
+  pending_.FinalizeStatements();
   for (const auto& table : tables_) {
     table->FinalizeStatements();
   }
@@ -286,7 +287,7 @@ Status CellTables::LoadTable(CellTable& table) {
   for (const CellColumn& cell : table.columns) {
     table.column_ids.push_back(cell.id);
   }
-  table.clocks = CellClocks(db_, table.id, !table.int_key);
+  table.clocks = CellClocks(db_, table.id, !table.int_key, &pending_);
   table.dense = table.columns.empty() || table.columns.back().id == table.columns.size() - 1;
   return {};
 }

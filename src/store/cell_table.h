@@ -83,7 +83,7 @@ struct CellTable {
 /// All tracked tables of the connection's main database.
 class CellTables {
  public:
-  explicit CellTables(sqlite3* db) : db_(db) {}
+  explicit CellTables(sqlite3* db) : db_(db), pending_(db) {}
 
   /// Brings everything up to date if the schema changed since the last call. Cheap otherwise.
   Status Refresh();
@@ -96,6 +96,7 @@ class CellTables {
   bool initialized() const { return initialized_; }
   /// A replica log (replica_log.h) says whose the transactions are.
   bool has_replica_log() const { return has_replica_log_; }
+  PendingClocks& pending() { return pending_; }
   /// A reader that outlives a Refresh() keeps a copy of this.
   const std::vector<std::shared_ptr<CellTable>>& tables() const { return tables_; }
   /// Null if there is none.
@@ -125,6 +126,7 @@ class CellTables {
   int64_t schema_version_ = -1;
   bool initialized_ = false;
   bool has_replica_log_ = false;
+  PendingClocks pending_;
   std::vector<std::shared_ptr<CellTable>> tables_;
   CellStatement read_schema_version_;
 };

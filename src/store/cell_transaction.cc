@@ -21,6 +21,14 @@ constexpr size_t kIndexSizeKept = 1024;
 constexpr int kPartBits = 20;
 constexpr int64_t kPartsMax = int64_t{1} << kPartBits;
 
+/// A transaction of more rows writes blocks.
+constexpr size_t kPendingRowsMax = 32;
+/// So many log rows with clocks wait at most: what a new connection must read, and what the
+/// transaction that folds must do.
+constexpr size_t kPendingLogRowsMax = 2000;
+/// So many events at once make it worth to fold first, and look at blocks alone.
+constexpr size_t kFoldBeforeEvents = 1000;
+
 /// A range of keys must be worth being looked through, by so many keys and one in so many.
 constexpr size_t kRangeKeysMin = 64;
 constexpr uint64_t kRangeSparsenessMax = 4;
@@ -49,6 +57,8 @@ void CellTransaction::Begin(cells::DbVersion committed) {
   active_ = true;
   committed_ = committed;
   version_ = committed + 1;
+  written_version_ = 0;
+  flushes_ = 0;
   next_seq_ = 0;
   next_part_ = 0;
   rows_impacted = 0;
@@ -78,6 +88,9 @@ void CellTransaction::Clear() {
   savepoints_.clear();
   ForgetRows();
   arena_.clear();
+}
+
+void CellTransaction::ForgetBlocks() {
   for (const std::shared_ptr<CellTable>& table : tables_.tables()) {
     table->clocks.Forget();
   }
@@ -117,6 +130,8 @@ void CellTransaction::RollbackTo(int number) {
   }
   if (savepoints_.empty() || savepoints_.back().number != number) {
     // It was opened before this transaction touched anything.
+    tables_.pending().Invalidate();
+    ForgetBlocks();
     Begin(committed_);
     return;
   }
@@ -136,13 +151,12 @@ void CellTransaction::RollbackTo(int number) {
   version_ = mark.version;
   rows_impacted = mark.rows_impacted;
   rows_merged = mark.rows_merged;
-  for (const std::shared_ptr<CellTable>& table : tables_.tables()) {
-    table->clocks.Forget();
-  }
+  ForgetBlocks();
   if (flushes_ == mark.flushes) {
     return;
   }
   // What was flushed since is gone from SQLite, so every row is unsaved again.
+  tables_.pending().Invalidate();
   dirty_.clear();
   for (Row& row : rows_) {
     row.dirty = true;
@@ -322,6 +336,9 @@ void CellTransaction::SortByKey(std::vector<Order>& order, KeyAt key_at) {
 }
 
 Status CellTransaction::LoadEventRows() {
+  if (events_.size() - processed_ >= kFoldBeforeEvents) {
+    MERROW_TRY(Fold());
+  }
   order_.clear();
   for (size_t at = processed_; at < events_.size(); ++at) {
     if (events_[at].row == kNoRow) {
@@ -425,9 +442,16 @@ Status CellTransaction::Flush() {
   if (dirty_.empty() && touched_flushed_ == touched_.size()) {
     return {};
   }
-  ++flushes_;
-  MERROW_TRY(WriteClocks());
-  MERROW_TRY(WriteTxRows());
+  MERROW_TRY(tables_.pending().Ensure());
+  if (CanPend()) {
+    ++flushes_;
+    MERROW_TRY(WritePending());
+  } else {
+    MERROW_TRY(Fold());
+    ++flushes_;
+    MERROW_TRY(WriteClocks());
+    MERROW_TRY(WriteTxRows());
+  }
   if (savepoints_.empty()) {
     // Nothing can be undone any more but everything.
     events_.clear();
@@ -438,6 +462,149 @@ Status CellTransaction::Flush() {
     ForgetRows();
     arena_.clear();
   }
+  return {};
+}
+
+void CellTransaction::FinalizeStatements() {
+  for (CellStatement* statement : {&insert_tx_, &read_tx_, &update_tx_}) {
+    statement->Finalize();
+  }
+}
+
+bool CellTransaction::CanPend() const {
+  const auto can_pend = [this](uint32_t index) {
+    const Row& row = rows_[index];
+    return row.fresh.columns > 0 || !row.clock.empty();
+  };
+  // Log rows with clocks come in the order in which they are written.
+  const auto is_new = [this](const Touched& touched) {
+    return touched.version > committed_ && touched.version >= written_version_;
+  };
+  return dirty_.size() <= kPendingRowsMax &&
+         tables_.pending().log_rows().size() < kPendingLogRowsMax &&
+         std::all_of(dirty_.begin(), dirty_.end(), can_pend) &&
+         std::all_of(touched_.begin() + static_cast<std::ptrdiff_t>(touched_flushed_),
+                     touched_.end(), is_new);
+}
+
+std::vector<CellTransaction::Touched> CellTransaction::UnflushedByVersion() const {
+  std::vector<Touched> touched(touched_.begin() + static_cast<std::ptrdiff_t>(touched_flushed_),
+                               touched_.end());
+  const auto older = [](const Touched& a, const Touched& b) { return a.version < b.version; };
+  if (!std::is_sorted(touched.begin(), touched.end(), older)) {
+    std::stable_sort(touched.begin(), touched.end(), older);
+  }
+  return touched;
+}
+
+/// `rows`: of one table, by key.
+void CellTransaction::AppendPendingGroup(std::span<const Order> rows, Bytes& out) {
+  const CellTable* const table = tables_.FindId(rows[0].table_id);
+  if (table == nullptr) {
+    return;
+  }
+  std::vector<cells::ClockRun> runs;
+  std::deque<Bytes> clocks;
+  for (const Order& one : rows) {
+    const Row& row = rows_[one.index];
+    cells::ClockRun run;
+    run.key = row.key.key;
+    run.fresh = row.fresh.columns > 0 ? row.fresh : row.clock.AsFresh();
+    if (!run.is_fresh()) {
+      row.clock.AppendTo(clocks.emplace_back());
+      run.clock = clocks.back();
+    }
+    if (!table->int_key || runs.empty() || !cells::Extend(runs.back(), run)) {
+      runs.push_back(run);
+    }
+  }
+  AppendTxClocks(table->id, !table->int_key, runs, out);
+}
+
+Status CellTransaction::WritePending() {
+  std::vector<Touched> touched = UnflushedByVersion();
+  // Rows that are in a log row of this transaction already, but with another clock, come again.
+  for (const uint32_t index : dirty_) {
+    const bool is_touched = std::any_of(touched.begin(), touched.end(),
+                                        [index](const Touched& one) { return one.row == index; });
+    if (!is_touched) {
+      touched.push_back({index, touched.empty() ? version_ : touched.back().version});
+    }
+  }
+  Bytes bytes;
+  for (size_t i = 0; i < touched.size();) {
+    const cells::DbVersion version = touched[i].version;
+    order_.clear();
+    for (; i < touched.size() && touched[i].version == version; ++i) {
+      order_.push_back(OrderOf(rows_[touched[i].row].key, touched[i].row));
+    }
+    SortByKey(order_, [this](uint32_t index) { return rows_[index].key.key; });
+    const auto same = [](const Order& a, const Order& b) { return a.index == b.index; };
+    order_.erase(std::unique(order_.begin(), order_.end(), same), order_.end());
+    bytes.clear();
+    for (size_t begin = 0; begin < order_.size();) {
+      size_t end = begin + 1;
+      while (end < order_.size() && order_[end].table_id == order_[begin].table_id) {
+        ++end;
+      }
+      AppendPendingGroup(std::span(order_).subspan(begin, end - begin), bytes);
+      begin = end;
+    }
+    if (bytes.empty()) {
+      continue;  // of tables that are gone
+    }
+    MERROW_TRY(WriteTxRow(version, bytes));
+    MERROW_TRY(tables_.pending().Add(version << kPartBits | (next_part_ - 1), bytes));
+  }
+  for (const uint32_t index : dirty_) {
+    rows_[index].dirty = false;
+  }
+  dirty_.clear();
+  touched_flushed_ = touched_.size();
+  return {};
+}
+
+Status CellTransaction::FoldLogRow(int64_t id) {
+  MERROW_TRY(read_tx_.Prepare(db_, "SELECT rows FROM main._merrow_tx WHERE id = ?1"));
+  read_tx_.BindInt(1, id);
+  Bytes keys;
+  {
+    const ResetAtEnd reset(read_tx_);
+    MERROW_ASSIGN(const bool found, read_tx_.Step());
+    if (!found) {
+      return {};  // nothing of it was left, so it was dropped
+    }
+    MERROW_ASSIGN(keys, WithoutTxClocks(read_tx_.Column(0).bytes));
+  }
+  MERROW_TRY(update_tx_.Prepare(db_, "UPDATE main._merrow_tx SET rows = ?2 WHERE id = ?1"));
+  update_tx_.BindInt(1, id);
+  update_tx_.Bind(2, cells::ValueView::Blob(keys));
+  return update_tx_.Run();
+}
+
+Status CellTransaction::Fold() {
+  PendingClocks& pending = tables_.pending();
+  MERROW_TRY(pending.Ensure());
+  if (pending.log_rows().empty()) {
+    return {};
+  }
+  ++flushes_;
+  std::vector<ClockChange> changes;
+  for (const auto& [table_id, clocks] : pending.tables()) {
+    CellTable* const table = tables_.FindId(table_id);
+    if (table == nullptr) {
+      continue;  // untracked since
+    }
+    changes.clear();
+    for (const auto& [key, clock] : clocks) {
+      changes.push_back({key.view(), clock.fresh, clock.clock});
+    }
+    MERROW_TRY(table->clocks.Write(changes, nullptr));
+  }
+  for (const int64_t id : pending.log_rows()) {
+    MERROW_TRY(FoldLogRow(id));
+  }
+  pending.Clear();
   return {};
 }
 
@@ -547,12 +714,7 @@ void CellTransaction::AppendTxGroup(std::span<const Order> rows, Bytes& out) {
 }
 
 Status CellTransaction::WriteTxRows() {
-  std::vector<Touched> touched(touched_.begin() + static_cast<std::ptrdiff_t>(touched_flushed_),
-                               touched_.end());
-  const auto older = [](const Touched& a, const Touched& b) { return a.version < b.version; };
-  if (!std::is_sorted(touched.begin(), touched.end(), older)) {
-    std::stable_sort(touched.begin(), touched.end(), older);
-  }
+  const std::vector<Touched> touched = UnflushedByVersion();
   Bytes bytes;
   for (size_t i = 0; i < touched.size();) {
     const cells::DbVersion version = touched[i].version;
@@ -594,6 +756,7 @@ Status CellTransaction::WriteTxRow(cells::DbVersion version, BytesView rows) {
     append.BindInt(3, (version << kPartBits) + kPartsMax - 1);
     return append.Run();
   }
+  written_version_ = std::max(written_version_, version);
   MERROW_TRY(insert_tx_.Prepare(db_, "INSERT INTO main._merrow_tx (id, rows) VALUES (?1, ?2)"));
   insert_tx_.BindInt(1, version << kPartBits | next_part_++);
   insert_tx_.Bind(2, cells::ValueView::Blob(rows));

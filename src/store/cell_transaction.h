@@ -59,6 +59,8 @@ class CellTransaction {
   void Begin(cells::DbVersion committed);
   /// After commit or rollback.
   void End();
+  /// Blocks may have been written by others, or undone.
+  void ForgetBlocks();
 
   void Savepoint(int number);
   void Release(int number);
@@ -98,9 +100,13 @@ class CellTransaction {
 
   /// Writes everything to SQLite.
   Status Flush();
+  /// Brings pending clocks into their blocks.
+  Status Fold();
+  /// The largest db_version that was written, or 0.
+  cells::DbVersion written_version() const { return written_version_; }
   /// Many events wait and nothing forbids to let go of them.
   bool is_full() const { return events_.size() >= kEventsMax && savepoints_.empty(); }
-  void FinalizeStatements() { insert_tx_.Finalize(); }
+  void FinalizeStatements();
 
   /// crsql_rows_impacted() of this transaction.
   int64_t rows_impacted = 0;
@@ -164,16 +170,23 @@ class CellTransaction {
   void AppendTxGroup(std::span<const Order> rows, Bytes& out);
   void AppendStoredGroups(int64_t table_id, const std::vector<BytesView>& keys, Bytes& out);
   Status WriteTxRow(cells::DbVersion version, BytesView rows);
+  bool CanPend() const;
+  /// Instead of WriteClocks() and WriteTxRows(): log rows with clocks.
+  Status WritePending();
+  void AppendPendingGroup(std::span<const Order> rows, Bytes& out);
+  std::vector<Touched> UnflushedByVersion() const;
+  Status FoldLogRow(int64_t id);
   void Clear();
   void ForgetRows();
 
   sqlite3* db_;
   CellTables& tables_;
-  CellStatement insert_tx_;
+  CellStatement insert_tx_, read_tx_, update_tx_;
 
   bool active_ = false;
   cells::DbVersion committed_ = 0;
   cells::DbVersion version_ = 0;
+  cells::DbVersion written_version_ = 0;
   cells::Seq next_seq_ = 0;
 
   std::vector<Event> events_;

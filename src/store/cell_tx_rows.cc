@@ -8,10 +8,16 @@
 namespace merrow::store {
 namespace {
 
-constexpr int kKindBits = 2;
+constexpr int kKindBits = 3;
 constexpr uint64_t kNumbers = 0;
 constexpr uint64_t kKeys = 1;
 constexpr uint64_t kRange = 2;
+constexpr uint64_t kNumberClocks = 4;
+constexpr uint64_t kKeyClocks = 5;
+constexpr uint64_t kClocksBit = 4;
+
+/// Only small transactions bring clocks; rows of a run take no bytes, so they could be any number.
+constexpr uint64_t kRowsMax = 1 << 16;
 
 /// A gap this wide starts a new group, so that a token fits 64 bits.
 constexpr uint64_t kSkippedMax = (uint64_t{1} << 62) - 1;
@@ -97,6 +103,29 @@ Status ReadKeys(ByteReader& reader, TxRange& range, const EachRange& each) {
   return {};
 }
 
+/// The clocks of one group, whose head was read.
+Status ReadClocks(ByteReader& reader, TxClock& one,
+                  const std::function<Status(const TxClock&)>& each) {
+  cells::ClockKey first;
+  if (one.stored_keys) {
+    MERROW_ASSIGN(first.stored, reader.LengthPrefixed());
+  } else {
+    MERROW_ASSIGN(first.number, reader.Zigzag64());
+  }
+  MERROW_ASSIGN(const BytesView bytes, reader.LengthPrefixed());
+  cells::ClockBlockReader block;
+  MERROW_TRY(block.Reset(first, one.stored_keys, bytes));
+  while (!block.done()) {
+    one.run = block.run();
+    if (one.run.count > kRowsMax) {
+      return reader.Fail("transaction rows: too many clocks");
+    }
+    MERROW_TRY(each(one));
+    MERROW_TRY(block.Next());
+  }
+  return {};
+}
+
 }  // namespace
 
 void AppendTxIntKeys(int64_t table_id, const std::vector<int64_t>& keys, Bytes& out) {
@@ -136,6 +165,79 @@ void AppendTxRange(int64_t table_id, BytesView first, BytesView last, Bytes& out
   out += writer.bytes();
 }
 
+void AppendTxClocks(int64_t table_id, bool stored_keys, const std::vector<cells::ClockRun>& rows,
+                    Bytes& out) {
+  cells::ClockBlockWriter block;
+  for (size_t i = 0; i < rows.size();) {
+    const cells::ClockKey& first = rows[i].key;
+    block.Begin(first, stored_keys);
+    for (; i < rows.size() && block.CanAdd(rows[i]); ++i) {
+      block.Add(rows[i]);
+    }
+    ByteWriter writer;
+    AppendHead(table_id, stored_keys ? kKeyClocks : kNumberClocks, writer);
+    if (stored_keys) {
+      writer.LengthPrefixed(first.stored);
+    } else {
+      writer.Zigzag(first.number);
+    }
+    writer.LengthPrefixed(block.bytes());
+    out += writer.bytes();
+  }
+}
+
+bool HasTxClocks(BytesView rows) {
+  return !rows.empty() && (static_cast<unsigned char>(rows[0]) & kClocksBit) != 0;
+}
+
+Status ForEachTxClock(BytesView rows, const std::function<Status(const TxClock&)>& each) {
+  ByteReader reader(rows);
+  while (!reader.empty()) {
+    TxClock one;
+    MERROW_ASSIGN(const uint64_t head, reader.Uleb64());
+    one.table_id = static_cast<int64_t>(head >> kKindBits);
+    const uint64_t kind = head & ((1 << kKindBits) - 1);
+    if (kind != kNumberClocks && kind != kKeyClocks) {
+      return reader.Fail("transaction rows: a group without clocks among those with");
+    }
+    one.stored_keys = kind == kKeyClocks;
+    MERROW_TRY(ReadClocks(reader, one, each));
+  }
+  return {};
+}
+
+Result<Bytes> WithoutTxClocks(BytesView rows) {
+  Bytes out;
+  TxClock last;
+  std::vector<int64_t> numbers;
+  std::vector<Bytes> stored;
+  const auto append = [&] {
+    if (!numbers.empty()) {
+      AppendTxIntKeys(last.table_id, numbers, out);
+    }
+    if (!stored.empty()) {
+      AppendTxStoredKeys(last.table_id, {stored.begin(), stored.end()}, out);
+    }
+    numbers.clear();
+    stored.clear();
+  };
+  MERROW_TRY(ForEachTxClock(rows, [&](const TxClock& one) -> Status {
+    if (one.table_id != last.table_id) {
+      append();
+      last.table_id = one.table_id;
+    }
+    if (one.stored_keys) {
+      stored.push_back(Bytes(one.run.key.stored));
+    }
+    for (uint64_t i = 0; i < one.run.count && !one.stored_keys; ++i) {
+      numbers.push_back(one.run.key.number + static_cast<int64_t>(i));
+    }
+    return {};
+  }));
+  append();
+  return out;
+}
+
 Status ForEachTxRange(BytesView rows, const std::function<Status(const TxRange&)>& each) {
   ByteReader reader(rows);
   while (!reader.empty()) {
@@ -143,8 +245,15 @@ Status ForEachTxRange(BytesView rows, const std::function<Status(const TxRange&)
     MERROW_ASSIGN(const uint64_t head, reader.Uleb64());
     range.table_id = static_cast<int64_t>(head >> kKindBits);
     const uint64_t kind = head & ((1 << kKindBits) - 1);
-    range.stored_keys = kind != kNumbers;
-    if (kind == kNumbers) {
+    range.stored_keys = kind != kNumbers && kind != kNumberClocks;
+    if ((kind & kClocksBit) != 0 && kind <= kKeyClocks) {
+      TxClock one{range.table_id, range.stored_keys, {}};
+      MERROW_TRY(ReadClocks(reader, one, [&](const TxClock& clock) {
+        range.first = clock.run.key;
+        range.last = {range.stored_keys ? 0 : clock.run.last_number(), clock.run.key.stored};
+        return each(range);
+      }));
+    } else if (kind == kNumbers) {
       MERROW_TRY(ReadNumbers(reader, range, each));
     } else if (kind == kKeys) {
       MERROW_TRY(ReadKeys(reader, range, each));

@@ -3,11 +3,13 @@
 // Which rows a transaction touched, as one blob of _merrow_tx (docs/format.md). DO NOT CHANGE: it
 // is on disk. A sequence of groups, all numbers unsigned LEB128:
 //
-//     group      [table id << 2 | kind] and
+//     group      [table id << 3 | kind] and
 //     0 numbers  [number of keys] [first key, zigzag], then for the others, rising, tokens
 //                [skipped << 1 | run] and, if run, [n]
 //     1 keys     [number of keys], then per stored key, rising, [shared] [length] [suffix]
 //     2 range    [length] [first stored key] [length] [last stored key]
+//     4 clocks   [first key, zigzag] [length] [clock block]
+//     5 clocks   [length] [first stored key] [length] [clock block]
 //
 // A token means the key `skipped` + 1 above the one before it; a run, that the n keys after that
 // follow without gap. So a bulk load of consecutive keys takes a handful of bytes in all. `shared`
@@ -15,6 +17,9 @@
 // at; it is written when at least every fourth of them is of the transaction.
 //
 // A key here only says where to look: what of the row is still of that transaction is in its clock.
+//
+// Kinds 4 and 5 are keys with the clocks that the rows got, packed as clocks on disk always are
+// (cells/clock_block.h): pending clocks (cell_pending.h). A blob has such groups only, or none.
 
 #pragma once
 
@@ -34,6 +39,10 @@ void AppendTxStoredKeys(int64_t table_id, const std::vector<BytesView>& keys, By
 /// REQUIRES: first <= last
 void AppendTxRange(int64_t table_id, BytesView first, BytesView last, Bytes& out);
 
+/// REQUIRES: `rows` rises strictly and is not empty
+void AppendTxClocks(int64_t table_id, bool stored_keys, const std::vector<cells::ClockRun>& rows,
+                    Bytes& out);
+
 /// Rows to look at: all with a clock from `first` to `last`, both included.
 struct TxRange {
   int64_t table_id = 0;
@@ -47,5 +56,18 @@ struct TxRange {
 /// Calls `each` for every range or key, whose bytes are valid during the call. Corruption stops it,
 /// and so does an error of `each`.
 Status ForEachTxRange(BytesView rows, const std::function<Status(const TxRange&)>& each);
+
+struct TxClock {
+  int64_t table_id = 0;
+  bool stored_keys = false;
+  cells::ClockRun run;
+};
+
+/// Does `rows` bring clocks?
+bool HasTxClocks(BytesView rows);
+/// Calls `each` for all clocks in `rows`, as above.
+Status ForEachTxClock(BytesView rows, const std::function<Status(const TxClock&)>& each);
+/// `rows` without its clocks, the keys only.
+Result<Bytes> WithoutTxClocks(BytesView rows);
 
 }  // namespace merrow::store

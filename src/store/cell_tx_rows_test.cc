@@ -50,23 +50,70 @@ TEST(TxRows, GoldenBytes) {
   }
   Bytes bytes;
   AppendTxIntKeys(1, keys, bytes);
-  EXPECT_EQ(ToHex(bytes), "04a08d0602019e8d06");
+  EXPECT_EQ(ToHex(bytes), "08a08d0602019e8d06");
   EXPECT_EQ(ReadNumbers(bytes).value(), keys);
 
   bytes.clear();
   AppendTxStoredKeys(2, {"ab", "ac", "d"}, bytes);
   EXPECT_EQ(ToHex(bytes),
-            "0903"
+            "1103"
             "00026162"
             "010163"
             "000164");
   EXPECT_EQ(ReadStored(bytes), "ab;ac;d;");
   AppendTxRange(2, "e", "xy", bytes);
   EXPECT_EQ(ToHex(bytes).substr(24),
-            "0a"
+            "12"
             "0165"
             "027879");
   EXPECT_EQ(ReadStored(bytes), "ab;ac;d;e-xy;");
+}
+
+TEST(TxRows, ClocksComeWithTheirKeys) {
+  cells::ClockRun fresh;
+  fresh.key.number = 300;
+  fresh.fresh = {4, 0, 7, 0};
+  cells::ClockRun updated;
+  updated.key.number = 302;
+  updated.clock = "\x01\x02";
+  Bytes bytes;
+  AppendTxClocks(1, false, {fresh, updated}, bytes);
+  EXPECT_EQ(ToHex(bytes),
+            "0c"
+            "d804"
+            "0a"
+            "010004000700"
+            "02020102");
+  EXPECT_TRUE(HasTxClocks(bytes));
+  EXPECT_EQ(ReadNumbers(bytes).value(), (std::vector<int64_t>{300, 302}));
+  std::vector<cells::FreshClock> read;
+  ASSERT_TRUE(ForEachTxClock(bytes, [&](const TxClock& one) -> Status {
+                read.push_back(one.run.fresh);
+                return {};
+              }).ok());
+  EXPECT_EQ(read, (std::vector<cells::FreshClock>{fresh.fresh, {}}));
+
+  Bytes keys;
+  AppendTxIntKeys(1, {300, 302}, keys);
+  EXPECT_EQ(WithoutTxClocks(bytes).value(), keys);
+  EXPECT_FALSE(HasTxClocks(keys));
+  EXPECT_FALSE(HasTxClocks(""));
+  bytes += keys;
+  EXPECT_FALSE(WithoutTxClocks(bytes).ok());
+
+  updated.key = {0, "key"};
+  bytes.clear();
+  AppendTxClocks(2, true, {updated}, bytes);
+  EXPECT_EQ(ReadStored(bytes), "key;");
+  keys.clear();
+  AppendTxStoredKeys(2, {"key"}, keys);
+  EXPECT_EQ(WithoutTxClocks(bytes).value(), keys);
+  // Far apart: two blocks.
+  fresh.key.number = INT64_MIN;
+  updated.key = {INT64_MAX, {}};
+  bytes.clear();
+  AppendTxClocks(1, false, {fresh, updated}, bytes);
+  EXPECT_EQ(ReadNumbers(bytes).value(), (std::vector<int64_t>{INT64_MIN, INT64_MAX}));
 }
 
 TEST(TxRows, RoundTrips) {

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/cell_pending.h"
+
+#include <algorithm>
+
+#include "store/cell_tx_rows.h"
+
+namespace merrow::store {
+
+void PendingClocks::FinalizeStatements() {
+  for (CellStatement* statement : {&read_all_, &read_new_, &read_first_}) {
+    statement->Finalize();
+  }
+}
+
+void PendingClocks::Clear() {
+  log_rows_.clear();
+  tables_.clear();
+}
+
+const PendingClocks::Table* PendingClocks::Find(int64_t table_id) const {
+  const auto table = tables_.find(table_id);
+  return table == tables_.end() ? nullptr : &table->second;
+}
+
+Status PendingClocks::AddClocks(BytesView rows, bool replace) {
+  return ForEachTxClock(rows, [&](const TxClock& one) -> Status {
+    cells::ClockRun run = one.run;
+    Table& table = tables_[one.table_id];
+    while (true) {
+      Clock clock;
+      clock.fresh = run.fresh;
+      if (!run.is_fresh()) {
+        clock.clock = Bytes(run.clock);
+      }
+      const auto [at, is_new] =
+          table.try_emplace(Key{run.key.number, Bytes(run.key.stored)}, clock);
+      if (!is_new && replace) {
+        at->second = std::move(clock);
+      }
+      if (run.count == 1) {
+        return {};
+      }
+      run.Drop(1);
+    }
+  });
+}
+
+Status PendingClocks::Load() {
+  Clear();
+  last_id_ = 0;
+  MERROW_TRY(read_all_.Prepare(db_, "SELECT id, rows FROM main._merrow_tx ORDER BY id DESC"));
+  const ResetAtEnd reset(read_all_);
+  while (true) {
+    MERROW_ASSIGN(const bool more, read_all_.Step());
+    if (!more) {
+      break;
+    }
+    last_id_ = std::max(last_id_, read_all_.Int(0));
+    const BytesView rows = read_all_.Column(1).bytes;
+    if (!HasTxClocks(rows)) {
+      break;
+    }
+    log_rows_.push_back(read_all_.Int(0));
+    MERROW_TRY(AddClocks(rows, false));
+  }
+  std::reverse(log_rows_.begin(), log_rows_.end());
+  loaded_ = true;
+  return {};
+}
+
+Status PendingClocks::Refresh() {
+  if (!loaded_) {
+    return Load();
+  }
+  if (!log_rows_.empty()) {
+    // Who folds, folds all.
+    MERROW_TRY(read_first_.Prepare(db_, "SELECT rows FROM main._merrow_tx WHERE id = ?1"));
+    const ResetAtEnd reset(read_first_);
+    read_first_.BindInt(1, log_rows_.front());
+    MERROW_ASSIGN(const bool found, read_first_.Step());
+    if (!found || !HasTxClocks(read_first_.Column(0).bytes)) {
+      return Load();
+    }
+  }
+  MERROW_TRY(
+      read_new_.Prepare(db_, "SELECT id, rows FROM main._merrow_tx WHERE id > ?1 ORDER BY id"));
+  const ResetAtEnd reset(read_new_);
+  read_new_.BindInt(1, last_id_);
+  while (true) {
+    MERROW_ASSIGN(const bool more, read_new_.Step());
+    if (!more) {
+      return {};
+    }
+    const BytesView rows = read_new_.Column(1).bytes;
+    if (!HasTxClocks(rows)) {
+      return Load();
+    }
+    MERROW_TRY(Add(read_new_.Int(0), rows));
+  }
+}
+
+Status PendingClocks::Add(int64_t id, BytesView rows) {
+  last_id_ = std::max(last_id_, id);
+  log_rows_.push_back(id);
+  return AddClocks(rows, true);
+}
+
+}  // namespace merrow::store

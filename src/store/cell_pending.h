@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Clocks that are not in their blocks yet. A small transaction puts the clocks of its rows into its
+// row of _merrow_tx, which it writes anyway, instead of into blocks (cell_clocks.h): a page less to
+// write at each commit. When many have come together, or somebody needs the blocks, they are
+// folded: the clocks go into the blocks in key order, and the log rows keep only the keys.
+//
+//     _merrow_tx    ... keys | keys | keys + clocks | keys + clocks      <- the newest
+//                                     \________ pending ___________/
+//
+// Invariants:
+//   (1) Log rows with clocks are the newest ones, without another between them.
+//   (2) The clock of a row is that of the newest pending log row that has one, else that in the
+//       row's block. So nobody writes to blocks before everything pending is folded.
+//
+// This class is those log rows in memory. It looks at the database again when another connection
+// may have written (Refresh), and reads everything anew after Invalidate().
+
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "cells/clock_block.h"
+#include "store/cell_statement.h"
+
+namespace merrow::store {
+
+class PendingClocks {
+ public:
+  struct Key {
+    int64_t number = 0;
+    Bytes stored;
+    cells::ClockKey view() const { return {number, stored}; }
+  };
+  struct Less {
+    using is_transparent = void;
+    static cells::ClockKey View(const Key& key) { return key.view(); }
+    static cells::ClockKey View(const cells::ClockKey& key) { return key; }
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return View(a) < View(b);
+    }
+  };
+  struct Clock {
+    cells::FreshClock fresh;  // columns is 0 if there is `clock` instead
+    Bytes clock;
+  };
+  using Table = std::map<Key, Clock, Less>;
+
+  explicit PendingClocks(sqlite3* db) : db_(db) {}
+
+  /// As the database is now.
+  Status Refresh();
+  /// The same, but what was read once is trusted.
+  Status Ensure() { return loaded_ ? Status() : Load(); }
+  void Invalidate() { loaded_ = false; }
+
+  /// Null if there are none. REQUIRES: Ensure() or Refresh() succeeded. Here and below.
+  const Table* Find(int64_t table_id) const;
+  const std::map<int64_t, Table>& tables() const { return tables_; }
+  /// Of the log rows with clocks, rising.
+  const std::vector<int64_t>& log_rows() const { return log_rows_; }
+
+  /// A log row with clocks that was just written.
+  Status Add(int64_t id, BytesView rows);
+  /// All were folded.
+  void Clear();
+
+  void FinalizeStatements();
+
+ private:
+  Status Load();
+  Status AddClocks(BytesView rows, bool replace);
+
+  sqlite3* db_;
+  bool loaded_ = false;
+  int64_t last_id_ = 0;  // newer log rows were not seen
+  std::vector<int64_t> log_rows_;
+  std::map<int64_t, Table> tables_;
+  CellStatement read_all_, read_new_, read_first_;
+};
+
+}  // namespace merrow::store
