@@ -1,70 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/document_capture.h"
 
-#include "cells/value.h"
-#include "store/cell_guard.h"
-
 namespace merrow::store {
-namespace {
-
-DocumentEvents& EventsOf(sqlite3_context* context) {
-  return *static_cast<DocumentEvents*>(sqlite3_user_data(context));
-}
-
-Status RecordWrite(DocumentEvents& events, int count, sqlite3_value** values) {
-  if (events.is_writing()) {
-    return {};
-  }
-  const cells::ValueView key = ArgumentValue(values[1]);
-  if (key.type != cells::ValueType::kText) {
-    return InvalidArgument("the key of a document is text, not " + cells::Describe(key));
-  }
-  if (count > 2 && !cells::SameValue(key, ArgumentValue(values[2]))) {
-    return InvalidArgument(
-        "the key of a document cannot change: " + cells::Describe(ArgumentValue(values[2])) +
-        " is what other sites know it by");
-  }
-  return events.RowWritten(sqlite3_value_int64(values[0]), key.bytes);
-}
-
-void Write(sqlite3_context* context, int count, sqlite3_value** values) {
-  GuardFunction(context, [&] { return RecordWrite(EventsOf(context), count, values); });
-}
-
-void Delete(sqlite3_context* context, int, sqlite3_value** values) {
-  GuardFunction(context, [&]() -> Status {
-    if (EventsOf(context).is_writing()) {
-      return {};
-    }
-    return InvalidArgument(
-        "row " + cells::Describe(ArgumentValue(values[1])) +
-        " is a document, which cannot be deleted: sites that are editing it would bring a part of "
-        "it back; mark it in a column instead, or empty its columns");
-  });
-}
-
-}  // namespace
-
-Status RegisterDocumentFunctions(sqlite3* db, DocumentEvents* events) {
-  constexpr int kFlags = SQLITE_UTF8 | SQLITE_INNOCUOUS;
-  const struct {
-    const char* name;
-    int arguments;
-    void (*function)(sqlite3_context*, int, sqlite3_value**);
-  } functions[] = {{"merrow_document_insert", 2, Write},
-                   {"merrow_document_update", 3, Write},
-                   {"merrow_document_delete", 2, Delete}};
-  for (const auto& function : functions) {
-    const int code =
-        sqlite3_create_function_v2(db, function.name, function.arguments, kFlags, events,
-                                   function.function, nullptr, nullptr, nullptr);
-    if (code != SQLITE_OK) {
-      return SqlError(db, code, std::string("registering ") + function.name);
-    }
-  }
-  return {};
-}
-
 DocumentCapture::DocumentCapture(CellStore& store, const DocumentCaptureOptions& options)
     : store_(store),
       options_(options),

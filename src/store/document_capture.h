@@ -28,26 +28,13 @@
 #include <utility>
 
 #include "store/cell_store.h"
+#include "store/document_capture_triggers.h"
 #include "store/document_rows.h"
 #include "store/file_lock.h"
 #include "store/replica_log.h"
 #include "store/sqlite.h"
 
 namespace merrow::store {
-
-/// Whom triggers of document tables tell that SQL wrote a row.
-class DocumentEvents {
- public:
-  virtual ~DocumentEvents() = default;
-  /// `key`: of the row as it is now. An error fails the statement.
-  virtual Status RowWritten(int64_t table_id, std::string_view key) = 0;
-  /// Merrow itself is writing: nothing is captured or refused.
-  virtual bool is_writing() const = 0;
-};
-
-/// Registers what the triggers call: merrow_document_insert, _update and _delete. `events` must
-/// outlive the connection.
-Status RegisterDocumentFunctions(sqlite3* db, DocumentEvents* events);
 
 struct DocumentCaptureOptions {
   /// Must outlive the connection, both.

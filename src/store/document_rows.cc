@@ -32,6 +32,23 @@ std::vector<loro::IdSpan> Within(std::vector<loro::IdSpan> spans, const VersionV
   return spans;
 }
 
+/// An export of more blocks is made again from a compact history.
+constexpr size_t kBlocksMax = 8;
+
+Bytes ExportOps(const DocumentOps& ops, Document& document) {
+  return ops.all ? document.ExportUpdates({}) : document.ExportUpdatesInRange(ops.spans);
+}
+
+size_t CountBlocks(BytesView body) {
+  size_t blocks = 0;
+  const Status counted = loro::ForEachBlock(body, [&](BytesView) -> Status {
+    ++blocks;
+    return {};
+  });
+  MERROW_CHECK(counted.ok());  // it is our own export
+  return blocks;
+}
+
 loro::PeerId PeerOf(uint64_t random) { return random == loro::kNoPeer ? 0 : random; }
 
 }  // namespace
@@ -474,6 +491,16 @@ Result<DocumentOpsById> DocumentRows::TakeOps() {
   return ops;
 }
 
+Result<VersionVector> DocumentRows::VersionOf(std::string_view table, BytesView packed_key) {
+  MERROW_ASSIGN(const auto key, cells::UnpackColumns(packed_key));
+  if (key.size() != 1) {
+    return InvalidArgument("table " + std::string(table) + ": the key of a document is one text");
+  }
+  const Result<VersionVector> version = Version(table, key[0].bytes);
+  return !version.ok() && version.error().code() == ErrorCode::kNotFound ? VersionVector()
+                                                                         : version;
+}
+
 Result<Result<ReplicaDocuments::Imported>> DocumentRows::Import(std::string_view table,
                                                                 BytesView packed_key,
                                                                 BytesView blocks) {
@@ -538,9 +565,13 @@ Result<bool> DocumentRows::IsReadable(int64_t document_id) {
 Result<DocumentBlocks> DocumentRows::Export(const DocumentOps& ops) {
   MERROW_ASSIGN(const DocumentName name, NameOf(ops.document_id));
   MERROW_ASSIGN(CachedDocument* const entry, Load(name, Absent::kFail));
-  const Bytes blob =
-      ops.all ? entry->document.ExportUpdates({}) : entry->document.ExportUpdatesInRange(ops.spans);
-  MERROW_ASSIGN(const loro::Envelope envelope, loro::DecodeEnvelope(blob));
+  Bytes blob = ExportOps(ops, entry->document);
+  MERROW_ASSIGN(loro::Envelope envelope, loro::DecodeEnvelope(blob));
+  if (CountBlocks(envelope.body) > kBlocksMax) {
+    entry->document.Compact();
+    blob = ExportOps(ops, entry->document);
+    MERROW_ASSIGN(envelope, loro::DecodeEnvelope(blob));
+  }
   const cells::ValueView key = cells::ValueView::Text(name.key);
   DocumentBlocks blocks{tables_[name.table]->name, cells::PackColumns({&key, 1}),
                         Bytes(envelope.body)};

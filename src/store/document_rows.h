@@ -72,8 +72,8 @@ class DocumentRows final : public ReplicaDocuments {
   Result<bool> HasCrdtColumns(const std::string& table);
   bool HasTables() const { return !tables_.empty(); }
   bool HasTable(std::string_view table) const override { return FindTable(table).has_value(); }
-  /// Makes a table of the database a document table, its rows documents, and writes triggers that
-  /// call merrow_document_... (document_capture.h). Of one that is: brings every row up to its
+  /// Makes a table of the database a document table, its rows documents, and writes triggers
+  /// (document_capture_triggers.h). Of one that is: brings every row up to its
   /// document. Invalid argument says what the table is not.
   Status Track(const std::string& table);
   /// Forgets the documents; the rows stay.
@@ -116,6 +116,7 @@ class DocumentRows final : public ReplicaDocuments {
 
   // --- ReplicaDocuments.
 
+  Result<loro::VersionVector> VersionOf(std::string_view table, BytesView packed_key) override;
   Result<Result<Imported>> Import(std::string_view table, BytesView packed_key,
                                   BytesView blocks) override;
   void BeginPart() override { imported_before_ = imported_; }
@@ -138,7 +139,6 @@ class DocumentRows final : public ReplicaDocuments {
   Status LoadTables();
   Status LoadTable(const std::string& sql, TableState* table);
   Status CreateTables();
-  Status CreateTriggers(const TableState& table);
   Status CaptureAll(size_t table);
   Status ProjectAll(size_t table);
 

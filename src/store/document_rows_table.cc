@@ -12,6 +12,7 @@
 #include "cells/packed_key.h"
 #include "store/cell_statement.h"
 #include "store/database_file.h"
+#include "store/document_capture_triggers.h"
 
 namespace merrow::store {
 namespace {
@@ -19,10 +20,6 @@ namespace {
 /// To be raised when row_edit.h makes other ops of a new row than it did. DO NOT CHANGE otherwise:
 /// equal peers must mean equal ops.
 constexpr std::string_view kContentVersion = "merrow row 1";
-
-std::string Trigger(int64_t table_id, std::string_view event) {
-  return QuoteIdentifier("_merrow_document_" + std::to_string(table_id) + "_" + std::string(event));
-}
 
 }  // namespace
 
@@ -137,26 +134,6 @@ Status DocumentRows::CreateTables() {
   return CreateDocumentTables(database_);
 }
 
-Status DocumentRows::CreateTriggers(const TableState& table) {
-  const std::string id = std::to_string(table.id);
-  const std::string key = QuoteIdentifier(table.table->key().name);
-  const struct {
-    const char* event;
-    const char* when;
-    std::string arguments;
-  } triggers[] = {{"insert", "AFTER INSERT", "NEW." + key},
-                  {"update", "AFTER UPDATE", "NEW." + key + ", OLD." + key},
-                  {"delete", "BEFORE DELETE", "OLD." + key}};
-  for (const auto& trigger : triggers) {
-    const std::string name = Trigger(table.id, trigger.event);
-    MERROW_TRY(database_.Execute("DROP TRIGGER IF EXISTS main." + name + "; CREATE TRIGGER main." +
-                                 name + " " + trigger.when + " ON " + QuoteIdentifier(table.name) +
-                                 " BEGIN SELECT merrow_document_" + trigger.event + "(" + id +
-                                 ", " + trigger.arguments + "); END"));
-  }
-  return {};
-}
-
 Status DocumentRows::Track(const std::string& name) {
   MERROW_TRY(CreateTables());
   MERROW_TRY(Refresh());
@@ -177,7 +154,7 @@ Status DocumentRows::Track(const std::string& name) {
   }
   const TableState& table = *tables_[*found];
   MERROW_TRY(table.usable);
-  MERROW_TRY(CreateTriggers(table));
+  MERROW_TRY(CreateDocumentTriggers(database_, table.id, *table.table));
   MERROW_TRY(Refresh());
   if (was_tracked) {
     return ProjectAll(*found);
@@ -200,16 +177,13 @@ Status DocumentRows::Untrack(const std::string& name) {
   }
   const int64_t table_id = tables_[*found]->id;
   const std::string id = std::to_string(table_id);
-  std::string sql;
-  for (const char* event : {"insert", "update", "delete"}) {
-    sql += "DROP TRIGGER IF EXISTS main." + Trigger(table_id, event) + ";";
-  }
+  MERROW_TRY(DropDocumentTriggers(database_, table_id));
   const std::string documents =
       "(SELECT id FROM main._merrow_document WHERE table_id = " + id + ")";
-  sql += "DELETE FROM main._merrow_log WHERE id >> 24 IN " + documents +
-         "; DELETE FROM main._merrow_stale WHERE table_id = " + id +
-         "; DELETE FROM main._merrow_document WHERE table_id = " + id +
-         "; DELETE FROM main._merrow_table WHERE id = " + id;
+  const std::string sql = "DELETE FROM main._merrow_log WHERE id >> 24 IN " + documents +
+                          "; DELETE FROM main._merrow_stale WHERE table_id = " + id +
+                          "; DELETE FROM main._merrow_document WHERE table_id = " + id +
+                          "; DELETE FROM main._merrow_table WHERE id = " + id;
   MERROW_TRY(database_.Execute(sql));
   ResetMemory();
   MERROW_TRY(Refresh());

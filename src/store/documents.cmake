@@ -8,6 +8,7 @@ set(MERROW_DOCUMENT_SOURCES
     document_cache.cc
     document_capture.cc
     document_capture_exchange.cc
+    document_capture_triggers.cc
     document_log.cc
     document_rows.cc
     document_rows_table.cc

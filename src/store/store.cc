@@ -26,6 +26,7 @@ Status Store::Impl::Open() {
   lock_.emplace(std::move(lock));
   MERROW_ASSIGN(database_, OpenDatabaseFile(options_.path, options_.busy_timeout_ms));
   sqlite3_set_authorizer(database_->handle(), AuthorizeTriggers, &schema_);
+  MERROW_TRY(OpenSqlDocuments());
   MERROW_ASSIGN(Transaction transaction, Transaction::Begin(database_.get()));
   MERROW_TRY(OpenTables());
   MERROW_TRY(OpenReplica());
@@ -42,6 +43,7 @@ Status Store::Impl::OpenTables() {
     MERROW_ASSIGN(Projection projection, Projection::Make(*database_, table));
     table_index_.emplace(table.name, tables_.size());
     tables_.push_back({&table, id, std::move(projection)});
+    MERROW_TRY(OpenSqlTable(tables_.back()));
   }
   // What a crash left waiting. What the table now refuses goes on waiting, for RunUpkeep to report.
   MERROW_TRY(ReloadStale());

@@ -102,7 +102,7 @@ struct MissingDependencies {
 /// the message), io (nothing of the batch is on disk).
 using WriteResult = std::variant<Applied, MissingDependencies, Error>;
 
-/// A document that changesets of other sites changed.
+/// A document that changesets of other sites changed, or SQL.
 struct DocumentNotice {
   std::string table;
   std::string key;
@@ -128,6 +128,8 @@ struct Executed {
   /// The transaction's version in the replica log; 0 without one, or if nothing that replicates
   /// changed.
   cells::DbVersion version = 0;
+  /// For clients that have the documents open.
+  std::vector<DocumentNotice> notices;
 };
 
 /// What of a document somebody lacks.
@@ -155,6 +157,7 @@ struct StoreStats {
   uint64_t sql_transactions = 0;       // by Execute()
   uint64_t changesets_applied = 0;
   uint64_t changesets_refused = 0;
+  uint64_t transactions_waiting = 0;  // seen, and waiting for the schema or for document ops
 };
 
 struct Upkeep {
@@ -192,10 +195,11 @@ class Store {
   /// The row as a JSON object, columns as declared, values as the document's own JSON has them.
   Result<std::string> ReadRow(std::string_view table, std::string_view key);
 
-  /// Runs SQL that writes to tables without CRDT_ columns, as one transaction: all statements or
-  /// none. Reading along is possible, rows that statements give are dropped. Invalid argument names
-  /// the statement and what is wrong with it: it does not compile, writes to a document table or to
-  /// Merrow's own, or is neither SELECT nor INSERT, UPDATE, DELETE or REPLACE. Conflict for a
+  /// Runs SQL that writes, as one transaction: all statements or none. What it changes in rows of
+  /// document tables becomes ops of their documents (row_edit.h). Reading along is possible, rows
+  /// that statements give are dropped. Invalid argument names the statement and what is wrong with
+  /// it: it does not compile, writes to Merrow's own tables or what a document cannot hold, deletes
+  /// a document, or is neither SELECT nor INSERT, UPDATE, DELETE or REPLACE. Conflict for a
   /// constraint, cancelled if it takes longer than sql_transaction_ms_max.
   Result<Executed> Execute(std::span<const SqlWrite> statements);
 

@@ -36,10 +36,9 @@ struct Rules {
       return Refuse("table " + std::string(table) + " is not for writing");
     }
     for (const Table& document_table : schema->tables()) {
-      if (sqlite3_stricmp(document_table.name.c_str(), table) == 0) {
-        return Refuse("table " + std::string(table) + " has CRDT_ columns: " +
-                      (in_trigger ? "a trigger cannot write to it"
-                                  : "its rows are documents, which SQL cannot write yet"));
+      if (in_trigger && sqlite3_stricmp(document_table.name.c_str(), table) == 0) {
+        return Refuse("table " + std::string(table) +
+                      " has CRDT_ columns: a trigger cannot write to it");
       }
     }
     return SQLITE_OK;
@@ -59,7 +58,8 @@ struct Rules {
         return rules.Write(first, trigger != nullptr);
       case SQLITE_FUNCTION:
         // The triggers of tracked tables call these; nobody else may.
-        if (trigger == nullptr && StartsWith(second, "merrow_cell_")) {
+        if (trigger == nullptr &&
+            (StartsWith(second, "merrow_cell_") || StartsWith(second, "merrow_document_"))) {
           return rules.Refuse(std::string(second) + "() is for Merrow's own triggers");
         }
         if (StartsWith(second, "load_extension")) {
@@ -153,23 +153,34 @@ bool IsBlank(const char* sql) {
 Result<Executed> Store::Impl::Execute(std::span<const SqlWrite> statements) {
   Executed executed;
   const cells::DbVersion before = replica_ == nullptr ? 0 : replica_->own_version();
-  MERROW_TRY(Transact([&]() -> Status {
+  const auto run = [&]() -> Status {
     const Deadline deadline(database_->handle(), *options_.clock,
                             options_.limits.sql_transaction_ms_max);
-    for (size_t i = 0; i < statements.size(); ++i) {
-      const Result<int64_t> changed = RunSqlWrite(statements[i]);
-      if (!changed.ok()) {
-        return changed.error().Within("statement " + std::to_string(i + 1));
-      }
-      executed.rows_changed.push_back(*changed);
-    }
-    return {};
-  }));
+    // A row is compared with its document, so it has to show that before. One whose table refuses
+    // that cannot be written (CaptureRow).
+    MERROW_ASSIGN([[maybe_unused]] const Status refused, ProjectStale(DueRows(0)));
+    MERROW_TRY(RunSqlWrites(statements, &executed));
+    return CaptureRows();
+  };
+  MERROW_TRY(Transact(run));
+  executed.notices = std::exchange(notices_, {});
   ++stats_.sql_transactions;
   if (replica_ != nullptr && replica_->own_version() != before) {
     executed.version = replica_->own_version();
   }
   return executed;
+}
+
+Status Store::Impl::RunSqlWrites(std::span<const SqlWrite> statements, Executed* executed) {
+  const SqlDocuments::Capturing capturing(*sql_documents_);
+  for (size_t i = 0; i < statements.size(); ++i) {
+    const Result<int64_t> changed = RunSqlWrite(statements[i]);
+    if (!changed.ok()) {
+      return changed.error().Within("statement " + std::to_string(i + 1));
+    }
+    executed->rows_changed.push_back(*changed);
+  }
+  return {};
 }
 
 Result<int64_t> Store::Impl::RunSqlWrite(const SqlWrite& write) {

@@ -29,6 +29,7 @@
 #include "store/replica_log.h"
 #include "store/sqlite.h"
 #include "store/store.h"
+#include "store/store_sql_documents.h"
 
 namespace merrow::store {
 
@@ -152,6 +153,14 @@ class Store::Impl {
   // --- SQL writes ---
   Status RunSqlWrites(std::span<const SqlWrite> statements, Executed* executed);
   Result<int64_t> RunSqlWrite(const SqlWrite& write);
+  /// In the transaction of Open(), before anything writes a row.
+  Status OpenSqlDocuments();
+  Status OpenSqlTable(const TableState& state);
+  /// What SQL wrote into document tables becomes ops.
+  Status CaptureRows();
+  Status CaptureRow(const DocumentName& name);
+  /// True if there was something to edit. Sets `*shows` to whether the row shows the document now.
+  Result<bool> EditDocument(CachedDocument* entry, bool* shows);
 
   // --- Replication ---
   void CloseConnection();
@@ -161,6 +170,8 @@ class Store::Impl {
   Status OpenReplica();
   Status TrackTable(const std::string& name);
   void Publish(cells::DbVersion version);
+  /// True if there is more to do at once.
+  Result<bool> UpkeepReplica();
   /// `work` in one transaction, or nothing of it.
   Status Transact(const std::function<Status()>& work);
 
@@ -182,8 +193,9 @@ class Store::Impl {
 
   const StoreOptions options_;
   Schema schema_;
-  std::optional<FileLock> lock_;        // released after the database is closed
-  std::unique_ptr<Database> database_;  // null: closed
+  std::unique_ptr<SqlDocuments> sql_documents_;  // the connection calls it
+  std::optional<FileLock> lock_;                 // released after the database is closed
+  std::unique_ptr<Database> database_;           // null: closed
   std::optional<DocumentLog> log_;
   std::vector<TableState> tables_;  // as schema_.tables()
   std::unordered_map<std::string_view, size_t> table_index_;
@@ -211,6 +223,11 @@ class Store::Impl {
   std::vector<DocumentNotice> notices_;
   /// What each peer said that it has. Not on disk: they say it again.
   std::map<cells::SiteId, changeset::SiteVersions> confirmed_;
+  /// Of what upkeep applied, for the next one who asks.
+  std::vector<DocumentNotice> late_notices_;
+  cells::DbVersion unpark_version_ = 0;  // own version when what is parked was looked at last
+  bool confirmed_more_ = false;          // since tombstones were collected
+  int64_t collect_due_ms_ = 0;
 };
 
 }  // namespace merrow::store

@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "store/database_file.h"
+#include "store/document_capture_triggers.h"
 #include "store/sqlite.h"
 #include "store/store_test_util.h"
 
@@ -22,9 +23,13 @@ using loro::Value;
 using loro::VersionVector;
 using ::testing::HasSubstr;
 
-/// A second connection that writes what a store would not, while the store is closed.
+/// A second connection that writes what a store would not, while the store is closed. Triggers
+/// keep programs that do not know documents from writing their rows.
 void Tamper(const std::string& path, const std::string& sql) {
   const auto database = Must(Database::Open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
+  for (int64_t table_id = 1; table_id <= 3; ++table_id) {
+    Must(DropDocumentTriggers(*database, table_id));
+  }
   Must(database->Execute(sql));
 }
 
