@@ -77,7 +77,8 @@ std::optional<CellClock> ChooseGroup(const std::vector<CellClock>& cells) {
     CellClock first = cells[i];
     first.stamp.seq -= first.column;
     first.column = 0;
-    if (first.stamp.seq < 0) {
+    if (first.stamp.seq < 0 ||
+        first.stamp.seq > kCounterMax - static_cast<int64_t>(cells.size() - 1)) {
       continue;
     }
     const size_t count = CountGrouped(cells, first);
