@@ -155,6 +155,10 @@ Status ChangesApply(const std::string& database, const std::vector<std::string>&
   io.out << Printable(database) << ": " << Counted(applied->changesets, "changeset") << " merged, "
          << applied->known << " known before, "
          << Counted(static_cast<uint64_t>(applied->rows), "row") << " changed\n";
+  if (applied->waiting > 0) {
+    io.out << Counted(applied->waiting, "changeset")
+           << " waiting for a table, a column or changes that are not here\n";
+  }
   return {};
 }
 

@@ -244,21 +244,45 @@ TEST_F(Changes, WhatCannotBeDoneIsSaidWithTheFile) {
   EXPECT_THROW(Run({"export", "-o", "x"}), CLI::ParseError);
 }
 
-/// All files or none: the second one of these follows ops that no file has.
-TEST_F(Changes, NothingIsMergedHalf) {
+/// What comes before that which it follows waits, and is merged with it.
+TEST_F(Changes, FilesCanComeInAnyOrder) {
   MakeSite("a.db");
   MakeSite("b.db");
   RunSql("a.db", "INSERT INTO note VALUES ('n', 'first', 'hello')");
   ASSERT_EQ(Export("a.db", "a1.changes"), 0) << err_;
-  RunSql("a.db", "UPDATE note SET body = 'hello world'");
+  RunSql("a.db", "UPDATE note SET body = 'hello world'; INSERT INTO service VALUES ('web', 80)");
   ASSERT_EQ(Export("a.db", "a2.changes", "@" + Path("a1.changes")), 0) << err_;
-  RunSql("a.db", "INSERT INTO service VALUES ('web', 80)");
-  EXPECT_EQ(Apply("b.db", "a2.changes"), 1);
-  EXPECT_THAT(err_, HasSubstr("follows changes that are not here"));
-  EXPECT_EQ(AllRows("b.db"), "");
-  ASSERT_EQ(Run({"apply", "--db", Path("b.db"), Path("a2.changes"), Path("a1.changes")}), 0)
+  ASSERT_EQ(Apply("b.db", "a2.changes"), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("waiting for"));
+  EXPECT_EQ(AllRows("b.db").find("hello"), std::string::npos);
+  ASSERT_EQ(Apply("b.db", "a1.changes"), 0) << err_;
+  EXPECT_EQ(AllRows("b.db"), AllRows("a.db"));
+  // All at once, and twice.
+  MakeSite("c.db");
+  ASSERT_EQ(Run({"apply", "--db", Path("c.db"), Path("a2.changes"), Path("a1.changes"),
+                 Path("a2.changes")}),
+            0)
       << err_;
-  EXPECT_EQ(AllRows("b.db"), "n|first|hello world|\n");
+  EXPECT_EQ(AllRows("c.db"), AllRows("a.db"));
+}
+
+/// All files or none.
+TEST_F(Changes, NothingIsMergedHalf) {
+  MakeSite("a.db");
+  RunSql("a.db", "INSERT INTO note VALUES ('m', 'ok', 'fine'), ('n', 'too long', 'hello')");
+  ASSERT_EQ(Export("a.db", "a.changes"), 0) << err_;
+  {
+    Site site(Path("b.db"));
+    site.Run(
+        "CREATE TABLE note (id TEXT PRIMARY KEY NOT NULL, title TEXT CHECK (length(title) < 5),"
+        " body CRDT_TEXT); CREATE TABLE service (name TEXT PRIMARY KEY NOT NULL, port INTEGER)");
+    site.Track("note");
+    site.Track("service");
+  }
+  EXPECT_EQ(Apply("b.db", "a.changes"), 1);
+  EXPECT_THAT(err_, HasSubstr("CHECK constraint failed"));
+  EXPECT_THAT(err_, HasSubstr("b.db: changeset "));
+  EXPECT_EQ(AllRows("b.db"), "");
 }
 
 /// No damage of a file ends the process or is merged.

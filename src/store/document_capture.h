@@ -78,9 +78,12 @@ class DocumentCapture final : public TransactionListener, public DocumentEvents 
     size_t changesets = 0;  // that were not known yet
     size_t known = 0;
     int64_t rows = 0;  // rows and documents that changed
+    /// Of which something is kept for later, now: rows of tables and columns that are not here, or
+    /// ops of documents that follow others that are not.
+    size_t waiting = 0;
   };
   /// Merges every changeset of the files, in whatever order they depend on each other. Errors name
-  /// the changeset: conflict if one follows ops of a document that are not here.
+  /// the changeset.
   Result<AppliedChanges> ApplyChanges(std::span<const BytesView> files);
 
   // --- TransactionListener.

@@ -81,8 +81,7 @@ Status CheckOutcome(const Changeset& changeset, const ReplicaOutcome& outcome) {
     case ReplicaFate::kBuffered:
       return Corruption(Describe(changeset) + " is not complete");
     case ReplicaFate::kWaiting:
-      return Conflict(Describe(changeset) +
-                      " follows changes that are not here; apply those too, together or before");
+      return Conflict(Describe(changeset) + " follows changes that are not here");
     case ReplicaFate::kRefused:
       break;
   }
@@ -140,12 +139,17 @@ Result<DocumentCapture::AppliedChanges> DocumentCapture::ApplyChanges(
   const int64_t rows_before = store_.transaction().rows_merged + rows_.imported();
   MERROW_ASSIGN(const std::vector<ReplicaOutcome> outcomes,
                 WithLog([&] { return log->Apply(incoming); }));
+  // What came in an earlier file may have waited for this one.
+  if (log->has_parked()) {
+    MERROW_TRY(WithLog([log] { return log->ApplyWaiting(); }));
+  }
   AppliedChanges applied;
   for (size_t i = 0; i < outcomes.size(); ++i) {
     MERROW_TRY(CheckOutcome(*incoming[i].changeset, outcomes[i]));
     applied.changesets += outcomes[i].fate == ReplicaFate::kApplied ? 1 : 0;
     applied.known += outcomes[i].fate == ReplicaFate::kKnown ? 1 : 0;
   }
+  applied.waiting = log->waiting();
   applied.rows = store_.transaction().rows_merged + rows_.imported() - rows_before;
   return applied;
 }

@@ -174,9 +174,9 @@ SELECT id, body FROM note;
 --> 'copy'|'mine'
 --> 'other'|'mine'
 UPDATE note SET body = body || ' and yours' WHERE id = 'copy';
-SELECT hex(merrow_document_import('note', 'other', merrow_document_export('note', 'copy', merrow_document_version('note', 'other')))) =
-  hex(merrow_document_export('note', 'copy', x'00')) AS whole;
---> 0
+SELECT length(merrow_document_import('note', 'other', merrow_document_export('note', 'copy', merrow_document_version('note', 'other')))) <
+  length(merrow_document_export('note', 'copy', x'00')) AS only_what_is_new;
+--> 1
 SELECT id, body FROM note;
 --> 'copy'|'mine and yours'
 --> 'other'|'mine and yours'
