@@ -35,6 +35,17 @@ class HashIndex {
     }
   }
 
+  /// Brings the place of an element into the processor's cache.
+  void Prefetch(size_t hash) const {
+    if (!slots_.empty()) __builtin_prefetch(&slots_[hash & (slots_.size() - 1)]);
+  }
+  /// The position of an element that may be the one with this hash.
+  std::optional<uint32_t> Guess(size_t hash) const {
+    if (slots_.empty()) return std::nullopt;
+    const Slot& slot = slots_[hash & (slots_.size() - 1)];
+    return slot.position == kFree ? std::nullopt : std::optional(slot.position);
+  }
+
   /// Call after the owner's vector has grown to `count` elements; `hash_of(position)` is their
   /// hash.
   template <typename HashOf>

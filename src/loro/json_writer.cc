@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <memory>
 #include <numeric>
 #include <span>
@@ -33,11 +34,42 @@ struct Frame {
 
 bool NeedsEscape(char c) { return static_cast<uint8_t>(c) < 0x20 || c == '"' || c == '\\'; }
 
-// Puts `text` in quotes at `to`; null, and nothing is written, if a character has to be escaped.
+// Eight characters at once.
+constexpr size_t kWordBytes = sizeof(uint64_t);
+uint64_t LoadWord(const char* at) {
+  uint64_t word = 0;
+  std::memcpy(&word, at, kWordBytes);
+  return word;
+}
+bool NeedsEscape(uint64_t word) {
+  constexpr uint64_t kOnes = 0x0101010101010101;
+  constexpr uint64_t kHighs = kOnes << 7;
+  const auto has_zero = [](uint64_t bytes) { return (bytes - kOnes) & ~bytes & kHighs; };
+  const uint64_t below_space = (word - kOnes * 0x20) & ~word & kHighs;
+  return (below_space | has_zero(word ^ kOnes * '"') | has_zero(word ^ kOnes * '\\')) != 0;
+}
+
+// Puts `text` in quotes at `to`; null if a character has to be escaped, and then what stands there
+// means nothing.
 char* PutPlain(std::string_view text, char* to) {
-  if (std::any_of(text.begin(), text.end(), NeedsEscape)) return nullptr;
   *to++ = '"';
-  to = std::copy(text.begin(), text.end(), to);
+  const char* from = text.data();
+  const char* const end = from + text.size();
+  if (text.size() >= kWordBytes) {
+    for (; from + kWordBytes <= end; from += kWordBytes, to += kWordBytes) {
+      if (NeedsEscape(LoadWord(from))) return nullptr;
+      std::memcpy(to, from, kWordBytes);
+    }
+    // The rest, with some that were there already.
+    if (NeedsEscape(LoadWord(end - kWordBytes))) return nullptr;
+    to += end - from;
+    std::memcpy(to - kWordBytes, end - kWordBytes, kWordBytes);
+  } else {
+    for (; from < end; ++from) {
+      if (NeedsEscape(*from)) return nullptr;
+      *to++ = *from;
+    }
+  }
   *to++ = '"';
   return to;
 }
@@ -310,6 +342,10 @@ void AppendJsonString(std::string_view text, std::string* out) {
   out->push_back('"');
   size_t plain = 0;
   for (size_t i = 0; i < text.size(); ++i) {
+    while (i + kWordBytes <= text.size() && !NeedsEscape(LoadWord(text.data() + i))) {
+      i += kWordBytes;
+    }
+    if (i == text.size()) break;
     if (!NeedsEscape(text[i])) continue;
     const auto byte = static_cast<uint8_t>(text[i]);
     out->append(text.substr(plain, i - plain));

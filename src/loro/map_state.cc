@@ -20,6 +20,17 @@ std::optional<uint32_t> MapState::Find(std::string_view key) const {
                      [&](uint32_t i) { return entries_[i].key == key; });
 }
 
+void MapState::PrefetchSlot(std::string_view key) const { index_.Prefetch(HashKey(key)); }
+
+void MapState::PrefetchEntry(std::string_view key) const {
+  const std::optional<uint32_t> guess = index_.Guess(HashKey(key));
+  if (!guess.has_value()) return;
+  // An entry lies in two lines.
+  const char* const entry = reinterpret_cast<const char*>(&entries_[*guess]);
+  __builtin_prefetch(entry);
+  __builtin_prefetch(entry + sizeof(Entry) - 1);
+}
+
 MapState MapState::FromEntries(std::vector<Entry> entries) {
   MapState map;
   map.entries_ = std::move(entries);

@@ -34,6 +34,11 @@ class MapState {
   /// Applies one write. False if a later write is there already.
   bool Write(std::string_view key, std::optional<Value> value, IdLp writer);
 
+  /// Brings what a write to `key` will need into the processor's cache: first where the entry is
+  /// found, and when that is there, the entry. Of a large map that takes longer than all else.
+  void PrefetchSlot(std::string_view key) const;
+  void PrefetchEntry(std::string_view key) const;
+
   /// Null if the key is absent or deleted. Valid until the next write.
   const Value* Get(std::string_view key) const;
   const std::vector<Entry>& entries() const { return entries_; }

@@ -178,6 +178,27 @@ Status State::Apply(const OpSlice& slice, History& history) {
   MERROW_CHECK(false);
 }
 
+void State::Prefetch(const ChangeBlock& block, const Op& op) const {
+  // So many ops ahead that memory has answered by then.
+  constexpr size_t kSlotAhead = 16;
+  constexpr size_t kEntryAhead = 8;
+  // Smaller maps stay in the cache.
+  constexpr size_t kEntriesMin = 4096;
+  const auto left = static_cast<size_t>(block.ops.data() + block.ops.size() - &op);
+  if (left <= kSlotAhead || last_found_ >= containers_.size()) return;
+  const auto* map = std::get_if<MapState>(&containers_[last_found_].state);
+  if (map == nullptr || map->entries().size() < kEntriesMin) return;
+  const auto is_here = [&](const Op& later) {
+    return (later.kind == OpKind::kMapSet || later.kind == OpKind::kMapDelete) &&
+           later.container == op.container;
+  };
+  const auto key_of = [&](const Op& later) { return block.keys[static_cast<size_t>(later.prop)]; };
+  const Op& far = *(&op + kSlotAhead);
+  const Op& near = *(&op + kEntryAhead);
+  if (is_here(far)) map->PrefetchSlot(key_of(far));
+  if (is_here(near)) map->PrefetchEntry(key_of(near));
+}
+
 Status State::ApplyMap(const OpSlice& slice) {
   std::optional<Value> value;
   if (slice.op->kind == OpKind::kMapSet) {
@@ -186,6 +207,7 @@ Status State::ApplyMap(const OpSlice& slice) {
   }
   if (auto* map = OpenAs<MapState>(slice.container())) {
     const std::string_view key = slice.block->keys[static_cast<size_t>(slice.op->prop)];
+    Prefetch(*slice.block, *slice.op);
     WriteMap(slice.container(), map, key, std::move(value), {slice.lamport, slice.block->peer});
   }
   return {};

@@ -80,6 +80,8 @@ class State {
   /// counter, or to the value of a movable list's element). `history` is of the log that holds the
   /// op.
   Status Apply(const OpSlice& slice, History& history);
+  /// Says that later ops of a block, which follow `op`, will be applied soon.
+  void Prefetch(const ChangeBlock& block, const Op& op) const;
   /// Applies an insert at `position` instead of its own. Of a mark, only the start anchor.
   /// REQUIRES: a text or list insert or a mark start.
   Status ApplyInsertAt(const OpSlice& slice, uint32_t position);
