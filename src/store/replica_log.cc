@@ -155,26 +155,27 @@ Result<bool> ReplicaLog::Adopt(const Bytes& documents) {
     int64_t bytes;
   };
   std::vector<Group> groups;
-  CellStatement unowned;
-  MERROW_TRY(
-      unowned.Prepare(cells_.db(), "SELECT id >> " + std::to_string(kPartBits) +
-                                       ", sum(length(rows)) FROM main._merrow_tx WHERE id >= ?1 "
-                                       "GROUP BY 1 ORDER BY 1"));
-  unowned.BindInt(1, (memory_.last_local + 1) << kPartBits);
-  while (true) {
-    MERROW_ASSIGN(const bool more, unowned.Step());
-    if (!more) {
-      break;
+  MERROW_TRY(read_unowned_.Prepare(cells_.db(),
+                                   "SELECT id, length(rows) FROM main._merrow_tx WHERE "
+                                   "id >= ?1 ORDER BY id"));
+  {
+    const ResetAtEnd reset(read_unowned_);
+    read_unowned_.BindInt(1, (memory_.last_local + 1) << kPartBits);
+    while (true) {
+      MERROW_ASSIGN(const bool more, read_unowned_.Step());
+      if (!more) {
+        break;
+      }
+      const cells::DbVersion version = read_unowned_.Int(0) >> kPartBits;
+      const bool is_part = !groups.empty() && groups.back().local == version;
+      if (groups.empty() || (!is_part && (groups.back().bytes > kAdoptedRowsBytes ||
+                                          version - groups.back().first >= kAdoptedVersionsMax))) {
+        groups.push_back({version, version, 0});
+      }
+      groups.back().local = version;
+      groups.back().bytes += read_unowned_.Int(1);
     }
-    const cells::DbVersion version = unowned.Int(0);
-    if (groups.empty() || groups.back().bytes > kAdoptedRowsBytes ||
-        version - groups.back().first >= kAdoptedVersionsMax) {
-      groups.push_back({version, version, 0});
-    }
-    groups.back().local = version;
-    groups.back().bytes += unowned.Int(1);
   }
-  unowned.Finalize();
   for (const Group& group : groups) {
     const bool is_last = &group == &groups.back();
     MERROW_TRY(AddOwn(group.first, group.local, is_last ? documents : Bytes()));

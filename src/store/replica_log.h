@@ -207,7 +207,7 @@ class ReplicaLog {
   std::optional<Memory> memory_before_;
   std::map<cells::SiteId, changeset::VersionRanges> seen_before_;
 
-  CellStatement insert_;
+  CellStatement insert_, read_unowned_;
 };
 
 }  // namespace merrow::store
