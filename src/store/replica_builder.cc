@@ -49,7 +49,9 @@ uint32_t ReplicaBuilder::AuthorOf(const cells::SiteId& site) {
 
 cells::RowChange& ReplicaBuilder::RowOf(const Table& table, BytesView key, cells::CausalLength cl) {
   std::vector<cells::RowChange>& rows = changeset_.cells.rows;
-  if (!rows.empty() && rows.back().table == table.index && rows.back().key == key) {
+  // Mostly the row of the event before; but not one that another changeset brought.
+  const bool is_last_own = last_own_row_ + 1 == rows.size();
+  if (is_last_own && rows.back().table == table.index && rows.back().key == key) {
     return rows.back();
   }
   std::string name = std::to_string(table.index) + ":";
@@ -64,6 +66,7 @@ cells::RowChange& ReplicaBuilder::RowOf(const Table& table, BytesView key, cells
     rows.push_back(std::move(row));
     bytes_ += key.size() + kRowBytes;
   }
+  last_own_row_ = found->second;
   return rows[found->second];
 }
 

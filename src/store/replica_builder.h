@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <unordered_map>
 
@@ -49,6 +50,7 @@ class ReplicaBuilder {
   std::unordered_map<std::string, Table> tables_;
   std::unordered_map<std::string, uint32_t> authors_;
   std::unordered_map<std::string, uint32_t> rows_;  // by table index and key
+  size_t last_own_row_ = SIZE_MAX;                  // of rows_, the last that was asked for
   size_t bytes_ = 0;
 };
 
