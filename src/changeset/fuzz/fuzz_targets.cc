@@ -5,12 +5,13 @@
 namespace merrow::fuzz {
 
 // Each is several frames, which are read and written several times.
-constexpr uint64_t kFramesMutations = 3'000;
+constexpr uint64_t kFramesMutations = 1'000;
+constexpr uint64_t kFilesMutations = 5'000;
 
 std::vector<FuzzTarget> FuzzTargets() {
   using namespace changeset;
   return {{"changeset_frames", FuzzChangesetFrames, ChangesetFramesSeeds, kFramesMutations},
-          {"changeset_file", FuzzChangesetFile, ChangesetFileSeeds},
+          {"changeset_file", FuzzChangesetFile, ChangesetFileSeeds, kFilesMutations},
           {"version_text", FuzzVersionText, VersionTextSeeds}};
 }
 
