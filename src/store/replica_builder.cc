@@ -50,7 +50,7 @@ uint32_t ReplicaBuilder::AuthorOf(const cells::SiteId& site) {
 cells::RowChange& ReplicaBuilder::RowOf(const Table& table, BytesView key, cells::CausalLength cl) {
   std::vector<cells::RowChange>& rows = changeset_.cells.rows;
   // Mostly the row of the event before; but not one that another changeset brought.
-  const bool is_last_own = last_own_row_ + 1 == rows.size();
+  const bool is_last_own = !rows.empty() && last_own_row_ == rows.size() - 1;
   if (is_last_own && rows.back().table == table.index && rows.back().key == key) {
     return rows.back();
   }
