@@ -36,6 +36,16 @@ std::string FreshPath() {
   return folder / ("merrow-sim-" + std::to_string(getpid()) + "-" + std::to_string(next++));
 }
 
+// SQLite draws anew after it opened the first file of a process, with a seed or without.
+void OpenOneFile() {
+  const std::string path = FreshPath();
+  sqlite3* db = nullptr;
+  MERROW_CHECK(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
+  MERROW_CHECK(sqlite3_exec(db, "PRAGMA user_version = 1", nullptr, nullptr, nullptr) == SQLITE_OK);
+  MERROW_CHECK(sqlite3_close(db) == SQLITE_OK);
+  std::filesystem::remove(path);
+}
+
 // Every suffix that SQLite or the store puts behind the name.
 constexpr const char* kSuffixes[] = {"", "-wal", "-shm", "-journal", "-merrow-lock"};
 
@@ -93,6 +103,7 @@ StoreDatabase::~StoreDatabase() {
 
 void StoreDatabase::Open() {
   // Site ids are drawn by SQLite: with a seed, they are the same in every run.
+  [[maybe_unused]] static const bool is_first = (OpenOneFile(), true);
   const int seed = static_cast<int>(random_.Next() % INT32_MAX) + 1;
   sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, seed, nullptr);
   store::StoreOptions options;
