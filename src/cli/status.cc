@@ -149,8 +149,14 @@ std::string Identities(const Json& list) {
   return text.empty() ? "" : "new identities (the database was restored from a backup)\n" + text;
 }
 
-std::string Waiting(const Json& replication) {
+std::string Waiting(const Json& status) {
+  const Json& replication = status.at("replication");
   std::string text;
+  const Json store = status.value("store", Json());
+  if (const auto count = store.is_object() ? store.value("transactions_waiting", uint64_t{0}) : 0;
+      count > 0) {
+    text += fmt::format("  {} transactions wait for the schema or for what they follow\n", count);
+  }
   const auto add = [&](const char* key, const char* what) {
     const uint64_t bytes = replication.value(key, uint64_t{0});
     if (bytes > 0) text += fmt::format("  {} {}\n", Size(bytes), what);
@@ -178,7 +184,7 @@ std::string WholeText(const Json& status) {
   if (status.value("store", Json()).is_null()) text += "the database does not answer\n";
   if (replication.is_null()) return text;
   text += Links(replication.at("links")) + Dials(replication.at("dials")) +
-          Sites(replication.at("sites"), own) + Waiting(replication) +
+          Sites(replication.at("sites"), own) + Waiting(status) +
           Refused(replication.at("refused")) + Identities(replication.at("identity_changes"));
   return text;
 }

@@ -19,7 +19,7 @@ using Json = nlohmann::json;
 
 constexpr char kStatus[] = R"json({
   "site": "5d0c64cd3e02a1f78bb2f50a19c8e6d4", "db_version": 12, "uptime_ms": 185000,
-  "listen": "http://127.0.0.1:7001", "peer_listen": "ws://127.0.0.1:7101", "store": {},
+  "listen": "http://127.0.0.1:7001", "peer_listen": "ws://127.0.0.1:7101", "store": {"transactions_waiting": 3},
   "replication": {
     "seen": {}, "needs": {}, "apply_queue_bytes": 2048, "applying_ms": 0, "waiting_bytes": 0,
     "sites": [
@@ -63,6 +63,7 @@ TEST(StatusText, HasEverySiteLinkAndTrouble) {
       "  5d0c64cd (this)  12    0\n"
       "  a91f03bc         7     2      1.5 s\n"
       "waiting\n"
+      "  3 transactions wait for the schema or for what they follow\n"
       "  2.0 KiB of changesets wait for the database\n"
       "refused changesets\n"
       "  a91f03bc 8 to 9, from 5d0c64cd: bad\\x0akey\n");

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "server/hub_notices.h"
 #include "server/metrics_page.h"
 #include "server/sync_socket.h"
 
@@ -229,7 +230,7 @@ void HttpApi::PostTransaction(const HttpRequest& request, ResponseWriter respons
       request.body.size(), [this, writes, response](store::Store& store) -> std::function<void()> {
         return [this, response, executed = store.Execute(*writes)]() mutable {
           if (executed.ok()) {
-            Tell(std::move(executed->notices));
+            TellHub(std::move(executed->notices), &parts_.hub);
             return response.Send(HttpResponse::Json(200, ExecutedJson(*executed)));
           }
           spdlog::warn("POST /v1/transactions refused: {}", executed.error().ToString());
@@ -238,18 +239,6 @@ void HttpApi::PostTransaction(const HttpRequest& request, ResponseWriter respons
       });
   if (!is_taken) {
     Refuse(request, response, Busy("the store has more waiting than it takes; try again"));
-  }
-}
-
-/// Clients hear of what SQL changed in documents that they have open.
-void HttpApi::Tell(std::vector<store::DocumentNotice> notices) {
-  const auto share = [](loro::VersionVector& version) {
-    return std::make_shared<const loro::VersionVector>(std::move(version));
-  };
-  for (store::DocumentNotice& notice : notices) {
-    parts_.hub.OnCommitted({std::move(notice.table), std::move(notice.key)},
-                           share(notice.applied.before), share(notice.applied.after),
-                           std::move(notice.applied.delta));
   }
 }
 

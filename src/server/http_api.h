@@ -64,7 +64,6 @@ class HttpApi final : public net::HttpHandler, public net::WebSocketHandler {
   void PostQuery(const net::HttpRequest& request, net::ResponseWriter response);
   void PostTransaction(const net::HttpRequest& request, net::ResponseWriter response);
   void PostUpdate(const net::HttpRequest& request, net::ResponseWriter response);
-  void Tell(std::vector<store::DocumentNotice> notices);
 
   ServerStatus ReadStatus() const;
 

@@ -138,6 +138,9 @@ void AddStore(const store::StoreStats& store, Page* page) {
                 store.changesets_applied);
   page->Counter("merrow_store_changesets_refused_total", "Changesets of other sites refused",
                 store.changesets_refused);
+  page->Gauge("merrow_store_transactions_waiting",
+              "Transactions of other sites with something that the schema or a document lacks",
+              store.transactions_waiting);
   page->Counter("merrow_store_updates_applied_total", "Updates with something new",
                 store.updates_applied);
   page->Counter("merrow_store_updates_refused_total", "Updates refused", store.updates_refused);

@@ -246,9 +246,12 @@ void PeerLinks::StartDial(size_t index) {
 
 void PeerLinks::OnDialFailed(Dial& dial, const net::DialFailure& failure) {
   // The same trouble again and again is told once.
-  const bool is_news = failure.message != dial.last_error;
-  spdlog::log(is_news ? spdlog::level::warn : spdlog::level::debug, "{}", failure.message);
-  Redial(dial, replication::Redial::kBackoff, failure.message);
+  const std::string url = dial.url.ToString() + ": ";
+  std::string error = failure.message;
+  if (error.starts_with(url)) error.erase(0, url.size());
+  const bool is_news = error != dial.last_error;
+  spdlog::log(is_news ? spdlog::level::warn : spdlog::level::debug, "{}{}", url, error);
+  Redial(dial, replication::Redial::kBackoff, std::move(error));
 }
 
 void PeerLinks::Enter(Dial& dial, DialState state) {

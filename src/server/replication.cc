@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "server/file_bytes.h"
+#include "server/hub_notices.h"
 
 namespace merrow::server {
 namespace {
@@ -61,14 +62,7 @@ Replication::Replication(const ReplicationOptions& options, const std::string& d
     : parts_(parts), time_(parts.clock) {
   digests_ = std::make_unique<DigestThread>(database_path, kDigestBusyTimeoutMs, parts_.loop);
   const auto on_documents = [this](std::vector<store::DocumentNotice> notices) {
-    for (store::DocumentNotice& notice : notices) {
-      const auto share = [](loro::VersionVector& version) {
-        return std::make_shared<const loro::VersionVector>(std::move(version));
-      };
-      parts_.hub.OnCommitted({std::move(notice.table), std::move(notice.key)},
-                             share(notice.applied.before), share(notice.applied.after),
-                             std::move(notice.applied.delta));
-    }
+    TellHub(std::move(notices), &parts_.hub);
   };
   replica_ = std::make_unique<ReplicaOnStore>(parts_.store, *digests_, on_documents);
   replication::Options limits = options.limits;

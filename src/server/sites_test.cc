@@ -76,6 +76,26 @@ TEST_F(SitesTest, ALiveClientSeesEditsOfOtherSites) {
   EXPECT_THAT(doc.ToJson(), HasSubstr("\"votes\":1"));
 }
 
+TEST_F(SitesTest, SqlThatWritesADocumentReachesLiveClientsHereAndThere) {
+  RunningServer a(Db("a"));
+  RunningServer b(Db("b"), RunningServer::Replicating({a.peer_url()}));
+  std::vector<TestWebSocket> clients;
+  for (RunningServer* server : {&a, &b}) {
+    clients.push_back(Expect(TestWebSocket::Connect(server->port(), "/rows")));
+    Expect(clients.back().SendText(R"({"type":"crdt-subscribe","entity":"note","rowId":"n"})"));
+    EXPECT_EQ(Expect(clients.back().ReadMessage()).payload[0], 0x10);
+  }
+  const Json answer = a.Execute(R"j(["INSERT INTO note VALUES ('n', 5)"])j");
+  ASSERT_EQ(answer["http"], 200) << answer;
+  for (TestWebSocket& client : clients) {
+    const auto update = Expect(client.ReadMessage());
+    ASSERT_EQ(update.payload[0], 0x11);
+    loro::Document doc(9);
+    Expect(doc.Import(update.payload.substr(1 + 2 + 4 + 2 + 1)));
+    EXPECT_THAT(doc.ToJson(), HasSubstr("\"votes\":5"));
+  }
+}
+
 TEST_F(SitesTest, AMiddleSitePassesOn) {
   RunningServer a(Db("a"));
   RunningServer b(Db("b"), RunningServer::Replicating({a.peer_url()}));

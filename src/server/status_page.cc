@@ -159,6 +159,7 @@ Json StoreJson(const store::StoreStats& store) {
       {"updates_refused", store.updates_refused},
       {"changesets_applied", store.changesets_applied},
       {"changesets_refused", store.changesets_refused},
+      {"transactions_waiting", store.transactions_waiting},
       {"documents_quarantined", store.documents_quarantined},
   };
 }
