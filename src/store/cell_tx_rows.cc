@@ -103,8 +103,8 @@ Status ReadKeys(ByteReader& reader, TxRange& range, const EachRange& each) {
   return {};
 }
 
-/// The clocks of one group, whose head was read.
-Status ReadClocks(ByteReader& reader, TxClock& one,
+/// The clocks of one group, whose head was read; takes its rows from `rows_left`.
+Status ReadClocks(ByteReader& reader, TxClock& one, uint64_t& rows_left,
                   const std::function<Status(const TxClock&)>& each) {
   cells::ClockKey first;
   if (one.stored_keys) {
@@ -117,9 +117,10 @@ Status ReadClocks(ByteReader& reader, TxClock& one,
   MERROW_TRY(block.Reset(first, one.stored_keys, bytes));
   while (!block.done()) {
     one.run = block.run();
-    if (one.run.count > kRowsMax) {
+    if (one.run.count > rows_left) {
       return reader.Fail("transaction rows: too many clocks");
     }
+    rows_left -= one.run.count;
     MERROW_TRY(each(one));
     MERROW_TRY(block.Next());
   }
@@ -192,6 +193,7 @@ bool HasTxClocks(BytesView rows) {
 
 Status ForEachTxClock(BytesView rows, const std::function<Status(const TxClock&)>& each) {
   ByteReader reader(rows);
+  uint64_t rows_left = kRowsMax;
   while (!reader.empty()) {
     TxClock one;
     MERROW_ASSIGN(const uint64_t head, reader.Uleb64());
@@ -201,7 +203,7 @@ Status ForEachTxClock(BytesView rows, const std::function<Status(const TxClock&)
       return reader.Fail("transaction rows: a group without clocks among those with");
     }
     one.stored_keys = kind == kKeyClocks;
-    MERROW_TRY(ReadClocks(reader, one, each));
+    MERROW_TRY(ReadClocks(reader, one, rows_left, each));
   }
   return {};
 }
@@ -240,6 +242,7 @@ Result<Bytes> WithoutTxClocks(BytesView rows) {
 
 Status ForEachTxRange(BytesView rows, const std::function<Status(const TxRange&)>& each) {
   ByteReader reader(rows);
+  uint64_t rows_left = kRowsMax;
   while (!reader.empty()) {
     TxRange range;
     MERROW_ASSIGN(const uint64_t head, reader.Uleb64());
@@ -248,7 +251,7 @@ Status ForEachTxRange(BytesView rows, const std::function<Status(const TxRange&)
     range.stored_keys = kind != kNumbers && kind != kNumberClocks;
     if ((kind & kClocksBit) != 0 && kind <= kKeyClocks) {
       TxClock one{range.table_id, range.stored_keys, {}};
-      MERROW_TRY(ReadClocks(reader, one, [&](const TxClock& clock) {
+      MERROW_TRY(ReadClocks(reader, one, rows_left, [&](const TxClock& clock) {
         range.first = clock.run.key;
         range.last = {range.stored_keys ? 0 : clock.run.last_number(), clock.run.key.stored};
         return each(range);
