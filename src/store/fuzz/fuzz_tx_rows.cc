@@ -14,6 +14,9 @@ namespace merrow::store {
 namespace {
 
 constexpr size_t kHeapBase = size_t{4} << 10;
+// The numbers of as many rows as may bring clocks, in a vector that grows.
+constexpr size_t kClockHeapBase = size_t{2} << 20;
+constexpr size_t kClockHeapFactor = 512;
 // Ranges of more numbers are not written again.
 constexpr uint64_t kNumbersMax = 2'000;
 
@@ -85,9 +88,90 @@ void Append(const Range& range, Bytes& out) {
   }
 }
 
+// --- Clocks.
+
+// The same clock gives the same text, however it is held.
+std::string Describe(const TxClock& one) {
+  const cells::ClockRun& run = one.run;
+  std::string text = std::to_string(one.table_id) + (one.stored_keys ? " stored " : " number ") +
+                     (one.stored_keys ? ToHex(run.key.stored) : std::to_string(run.key.number)) +
+                     " " + std::to_string(run.count) + " rows, " + ToHex(run.clock);
+  for (const int64_t number :
+       {int64_t{run.fresh.columns}, int64_t{run.fresh.site}, run.fresh.version, run.fresh.seq}) {
+    text += " " + std::to_string(number);
+  }
+  if (run.count > 1) {
+    text += " steps " + std::to_string(run.version_step) + " " + std::to_string(run.seq_step);
+  }
+  return text;
+}
+
+struct Clocks {
+  std::vector<std::string> texts;
+  Bytes written;
+  std::vector<Range> keys;
+  bool rise = true;  // as all that is written
+};
+
+Result<Clocks> ReadClocks(BytesView rows) {
+  Clocks clocks;
+  MERROW_TRY(ForEachTxClock(rows, [&](const TxClock& one) -> Status {
+    clocks.texts.push_back(Describe(one));
+    AppendTxClocks(one.table_id, one.stored_keys, {one.run}, clocks.written);
+    const Range key(TxRange{one.table_id,
+                            one.stored_keys,
+                            one.run.key,
+                            {one.stored_keys ? 0 : one.run.last_number(), one.run.key.stored}});
+    if (!clocks.keys.empty() && clocks.keys.back().table_id >= key.table_id) {
+      const Range& before = clocks.keys.back();
+      clocks.rise =
+          clocks.rise && before.table_id == key.table_id && before.stored_keys == key.stored_keys &&
+          (key.stored_keys ? before.last < key.first : before.last_number < key.first_number);
+    }
+    clocks.keys.push_back(key);
+    return {};
+  }));
+  return clocks;
+}
+
+// Numbers that follow each other as one range.
+std::vector<Range> Joined(const std::vector<Range>& ranges) {
+  std::vector<Range> joined;
+  for (const Range& range : ranges) {
+    if (!joined.empty() && !range.stored_keys && !joined.back().stored_keys &&
+        joined.back().table_id == range.table_id && joined.back().last_number != INT64_MAX &&
+        joined.back().last_number + 1 == range.first_number) {
+      joined.back().last_number = range.last_number;
+    } else {
+      joined.push_back(range);
+    }
+  }
+  return joined;
+}
+
+void CheckClocks(BytesView input) {
+  const Result<Clocks> clocks = ReadClocks(input);
+  const fuzz::HeapMeter meter;
+  const Result<Bytes> keys_only = WithoutTxClocks(input);
+  fuzz::CheckHeap(meter, kClockHeapBase + kClockHeapFactor * input.size());
+  MERROW_CHECK(keys_only.ok() == clocks.ok());
+  if (!clocks.ok()) return;
+  MERROW_CHECK(clocks->texts.size() <= input.size());
+  MERROW_CHECK(input.empty() || HasTxClocks(input));
+  const Result<Clocks> again = ReadClocks(clocks->written);
+  MERROW_CHECK(again.ok() && again->texts == clocks->texts);
+  const Result<std::vector<Range>> ranges = ReadRanges(input);
+  MERROW_CHECK(ranges.ok() && *ranges == clocks->keys);
+  if (!clocks->rise) return;
+  MERROW_CHECK(!HasTxClocks(*keys_only));
+  const Result<std::vector<Range>> keys = ReadRanges(*keys_only);
+  MERROW_CHECK(keys.ok() && Joined(*keys) == Joined(*ranges));
+}
+
 }  // namespace
 
 void FuzzTxRows(BytesView input) {
+  CheckClocks(input);
   CheckHeapOf(input);
   const Result<std::vector<Range>> ranges = ReadRanges(input);
   if (!ranges.ok()) return;
@@ -118,6 +202,22 @@ std::vector<Bytes> TxRowsSeeds() {
   add([](Bytes& out) { AppendTxStoredKeys(3, {"ab", "abc", "abd", "b"}, out); });
   add([](Bytes& out) { AppendTxRange(3, "e", "xy", out); });
   add([](Bytes& out) { AppendTxRange(4, "e", "e", out); });
+  cells::ClockRun loaded_rows;
+  loaded_rows.key.number = 300;
+  loaded_rows.count = 20;
+  loaded_rows.fresh = {4, 0, 7, 0};
+  loaded_rows.seq_step = 4;
+  cells::ClockRun updated;
+  updated.key.number = 320;
+  updated.clock = "\x01\x02";
+  cells::ClockRun stored;
+  stored.key.stored = "key 1";
+  stored.clock = "x";
+  cells::ClockRun next = stored;
+  next.key.stored = "key 23";
+  seeds.emplace_back();
+  AppendTxClocks(1, false, {loaded_rows, updated}, seeds.back());
+  AppendTxClocks(2, true, {stored, next}, seeds.back());
   return seeds;
 }
 
