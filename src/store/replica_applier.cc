@@ -158,6 +158,7 @@ Result<Status> ReplicaApplier::MergeAndRecord(std::vector<Member>& members) {
     MERROW_ASSIGN(merged, MergeDocuments(members));
     for (size_t i = 0; i < members.size() && merged.ok(); ++i) {
       MERROW_ASSIGN(merged, MergeMember(members[i]));
+      members[i].is_refused = !merged.ok();
     }
     if (merged.ok()) {
       MERROW_TRY(savepoint.Release());

@@ -54,6 +54,7 @@ class ReplicaApplier {
     ReplicaLog::Entry entry;
     const Split* split = nullptr;
     DocumentOpsById ops;
+    bool is_refused = false;  // its rows cannot be merged
   };
   using ImportedIds = std::map<DocumentKey, int64_t>;
 
@@ -64,8 +65,10 @@ class ReplicaApplier {
   Result<ReplicaOutcome> Park(const changeset::Changeset& changeset, ReplicaLog::Entry entry);
   /// Applies what is parked and need not be any more.
   Result<bool> Unpark();
-  /// Applies what these entries wait with, together or not at all. False: it goes on waiting.
-  Result<bool> ApplyWaitingEntries(const std::vector<cells::DbVersion>& locals);
+  /// Applies what these entries wait with, together or not at all. Gives those that are to blame if
+  /// nothing was applied: one that does not fit, or all.
+  Result<std::vector<cells::DbVersion>> ApplyWaitingEntries(
+      const std::vector<cells::DbVersion>& locals);
   Result<ReplicaLog::Entry> ReadEntry(cells::DbVersion local);
   Result<changeset::Changeset> ReadWaiting(cells::DbVersion local);
 

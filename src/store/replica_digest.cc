@@ -304,6 +304,12 @@ class ReplicaDigest::Impl {
 
   /// Documents that cannot be read are left out.
   Status ForEachDocument(const VisitDocument& visit) {
+    MERROW_ASSIGN(const int64_t has_documents,
+                  database_->QueryInt("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = "
+                                      "'_merrow_document')"));
+    if (has_documents == 0) {
+      return {};  // made by merrow.so
+    }
     MERROW_ASSIGN(
         Statement documents,
         database_->Prepare("SELECT t.name, d.key, d.id FROM _merrow_document d JOIN _merrow_table "

@@ -197,6 +197,46 @@ TEST(ReplicaStore, ChangesetsThatFollowEachOtherAreAppliedTogether) {
   EXPECT_EQ(d.Dump(), a.Dump());
 }
 
+TEST(ReplicaStore, WhatARowRefusesDoesNotHoldUpTheOthers) {
+  StoreReplica a(
+      "CREATE TABLE note (id TEXT PRIMARY KEY NOT NULL, title TEXT, body CRDT_TEXT);"
+      "CREATE TABLE item (id INTEGER PRIMARY KEY NOT NULL, name TEXT, size INTEGER);");
+  StoreReplica b, c;
+  Editor one(1), two(2);
+  for (int i = 0; i < 2; ++i) {
+    one.Type("body", 0, "x");
+    a.MustApply("note", "k", one.Take());
+    b.PullFrom(a);
+    two.Receive(Must(b->ReadSnapshot("note", "k")).bytes);
+    two.Take();
+    two.Type("body", 0, "y");
+    b.MustApply("note", "k", two.Take());
+    a.PullFrom(b);
+    one.Receive(Must(a->ReadSnapshot("note", "k")).bytes);
+    one.Take();
+  }
+  // Beside those that follow each other: ops of another document, with a row that c refuses.
+  Editor other(3);
+  other.Type("body", 0, "x");
+  a.MustApply("note", "l", other.Take());
+  const cells::DbVersion before = a->own_version();
+  other.Type("body", 0, "y");
+  a.MustApply("note", "l", other.Take());
+  a.Run("INSERT INTO item VALUES (1, 'x', 500)");
+  const auto read = [&](const cells::SiteId& site, VersionRange range) {
+    return Must(a->ReadChangesets(site, VersionRanges(range), 1 << 20)).changesets;
+  };
+  c.Apply(read(a->own_site(), {before, a->own_version()}));
+  c.Apply(read(b->own_site(), {0, b->own_version()}));
+  EXPECT_EQ(c->stats().transactions_waiting, 2U);
+  c.Apply(read(a->own_site(), {0, before}));
+  EXPECT_EQ(c->stats().transactions_waiting, 1U);
+  EXPECT_EQ(c.Sql("SELECT id, body FROM note ORDER BY id"), "k|yxyx\nl|x");
+  c.Reopen();
+  EXPECT_EQ(c->stats().transactions_waiting, 1U);
+  c->CheckInvariants();
+}
+
 TEST(ReplicaStore, AClientMayBringWhatOthersWaitFor) {
   StoreReplica a, b;
   Editor editor(1);

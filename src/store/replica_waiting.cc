@@ -138,17 +138,17 @@ Result<bool> ReplicaApplier::Unpark() {
       }
     }
     if (next.empty()) {
-      next = FindClosedSet(parked, here);
+      Parked others = parked;
+      std::erase_if(others, [&](const auto& entry) { return stuck.contains(entry.first); });
+      next = FindClosedSet(others, here);
     }
-    if (next.empty() || stuck.contains(next[0])) {
+    if (next.empty()) {
       return got_on;
     }
-    MERROW_ASSIGN(const bool applied, ApplyWaitingEntries(next));
-    got_on = got_on || applied;
-    if (!applied) {
-      // A constraint refuses it. It waits for better times, and does not hold up the others.
-      stuck.insert(next.begin(), next.end());
-    }
+    MERROW_ASSIGN(const std::vector<cells::DbVersion> odd, ApplyWaitingEntries(next));
+    // A constraint refuses them. They wait for better times, and do not hold up the others.
+    stuck.insert(odd.begin(), odd.end());
+    got_on = got_on || odd.empty();
   }
 }
 
@@ -180,8 +180,8 @@ Result<bool> ReplicaApplier::ApplyWaiting() {
   const std::set<cells::DbVersion> locals = log_.memory_.waiting;
   for (const cells::DbVersion local : locals) {
     if (!log_.memory_.parked.contains(local)) {
-      MERROW_ASSIGN(const bool applied, ApplyWaitingEntries({local}));
-      got_on = got_on || applied;
+      MERROW_ASSIGN(const std::vector<cells::DbVersion> odd, ApplyWaitingEntries({local}));
+      got_on = got_on || odd.empty();
     }
   }
   MERROW_ASSIGN(const bool unparked, Unpark());
@@ -190,7 +190,8 @@ Result<bool> ReplicaApplier::ApplyWaiting() {
 
 /// What of them can be applied gets an entry for the same versions, under which the rest goes on
 /// waiting.
-Result<bool> ReplicaApplier::ApplyWaitingEntries(const std::vector<cells::DbVersion>& locals) {
+Result<std::vector<cells::DbVersion>> ReplicaApplier::ApplyWaitingEntries(
+    const std::vector<cells::DbVersion>& locals) {
   std::vector<Changeset> changesets;
   for (const cells::DbVersion local : locals) {
     MERROW_ASSIGN(Changeset changeset, ReadWaiting(local));
@@ -201,7 +202,7 @@ Result<bool> ReplicaApplier::ApplyWaitingEntries(const std::vector<cells::DbVers
     MERROW_ASSIGN(Split split, SplitBySchema(changeset));
     splits.push_back(std::move(split));
     if (!splits.back().has_known()) {
-      return false;
+      return std::vector<cells::DbVersion>{locals[splits.size() - 1]};
     }
   }
   std::vector<Member> members(locals.size());
@@ -211,7 +212,12 @@ Result<bool> ReplicaApplier::ApplyWaitingEntries(const std::vector<cells::DbVers
   }
   MERROW_ASSIGN(const Status merged, MergeAndRecord(members));
   if (!merged.ok()) {
-    return false;
+    for (size_t i = 0; i < locals.size(); ++i) {
+      if (members[i].is_refused) {
+        return std::vector<cells::DbVersion>{locals[i]};
+      }
+    }
+    return locals;
   }
   for (const cells::DbVersion local : locals) {
     MERROW_TRY(RunSql(cells_.db(),
@@ -219,7 +225,7 @@ Result<bool> ReplicaApplier::ApplyWaitingEntries(const std::vector<cells::DbVers
     log_.memory_.waiting.erase(local);
     log_.memory_.parked.erase(local);
   }
-  return true;
+  return std::vector<cells::DbVersion>();
 }
 
 Status ReplicaApplier::Repair(const Changeset& rows) {

@@ -320,6 +320,8 @@ Result<cells::SiteId> Store::Impl::TakeNewIdentity(cells::DbVersion agreed) {
     MERROW_ASSIGN(site, replica().TakeNewIdentity(agreed));
     return {};
   }));
+  // They carry the old name. Peers pull them under the new one.
+  published_.clear();
   return *site;
 }
 
