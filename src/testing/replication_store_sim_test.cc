@@ -16,7 +16,7 @@ constexpr size_t kSitesMax = 5;
 
 TEST(ReplicationStoreSim, AllSitesBecomeEqualAndNothingIsLost) {
   const SimTotals totals = RunSeeds(
-      1, 200, kSitesMax,
+      1, 300, kSitesMax,
       [](std::function<int64_t()> wall_ms, SeededRandom& random, bool has_second_schema) {
         return std::make_unique<StoreDatabase>(std::move(wall_ms), random, has_second_schema);
       });
