@@ -237,11 +237,9 @@ void PeerLinks::StartDial(size_t index) {
   Dial& dial = dials_[index];
   Enter(dial, DialState::kDialing);
   ++dial.attempts;
-  dial.attempt =
-      dialer_->Start(dial.url, std::make_unique<PeerLink>(*this, index),
-                     [this, index](const net::DialFailure& failure) {
-                       Redial(dials_[index], replication::Redial::kBackoff, failure.message);
-                     });
+  dial.attempt = dialer_->Start(
+      dial.url, std::make_unique<PeerLink>(*this, index),
+      [this, index](const net::DialFailure& failure) { OnDialFailed(dials_[index], failure); });
 }
 
 void PeerLinks::OnDialFailed(Dial& dial, const net::DialFailure& failure) {
