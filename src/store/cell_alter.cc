@@ -3,11 +3,54 @@
 // CellStore's part in ALTER TABLE: between BeginAlter() and CommitAlter() a table may be changed in
 // any way, and afterwards its clocks agree with it again.
 #include <algorithm>
+#include <utility>
 
 #include "cells/packed_key.h"
 #include "store/cell_store.h"
 
 namespace merrow::store {
+namespace {
+
+/// Each row's key, and of each other column whether it has its default.
+std::string SelectDefaults(const CellTable& table) {
+  std::string columns;
+  for (const CellColumn& column : table.key) {
+    columns += (columns.empty() ? "" : ", ") + SqlName(column.name);
+  }
+  for (const CellColumn& column : table.columns) {
+    columns += ", " + SqlName(column.name) + " IS (" +
+               (column.default_sql.empty() ? "NULL" : column.default_sql) + ")";
+  }
+  return "SELECT " + columns + " FROM main." + SqlName(table.name);
+}
+
+std::string WhereKey(const CellTable& table) {
+  std::string condition;
+  for (size_t i = 0; i < table.key.size(); ++i) {
+    condition += (i == 0 ? " WHERE " : " AND ") + SqlName(table.key[i].name) + " = ?" +
+                 std::to_string(i + 1);
+  }
+  return condition;
+}
+
+/// Resets the statement and binds the key's columns, whose bytes `packed` owns.
+Status BindKey(CellStatement& statement, const CellTable& table, const cells::ClockKey& key,
+               Bytes& packed) {
+  statement.Reset();
+  if (table.int_key) {
+    statement.BindInt(1, key.number);
+    return {};
+  }
+  packed.clear();
+  MERROW_TRY(cells::AppendPackedKey(key.stored, packed));
+  MERROW_ASSIGN(const std::vector<cells::ValueView> values, cells::UnpackColumns(packed));
+  for (size_t i = 0; i < values.size(); ++i) {
+    statement.Bind(static_cast<int>(i) + 1, values[i]);
+  }
+  return {};
+}
+
+}  // namespace
 
 Result<int64_t> CellStore::RootPage(std::string_view name) {
   CellStatement statement;
@@ -96,16 +139,8 @@ Status CellStore::ReconcileRow(CellTable& table, CellStatement& scan, cells::DbV
 
 Status CellStore::Reconcile(CellTable& table) {
   MERROW_TRY(Join());
-  std::string columns;
-  for (const CellColumn& column : table.key) {
-    columns += (columns.empty() ? "" : ", ") + SqlName(column.name);
-  }
-  for (const CellColumn& column : table.columns) {
-    columns += ", " + SqlName(column.name) + " IS (" +
-               (column.default_sql.empty() ? "NULL" : column.default_sql) + ")";
-  }
   CellStatement scan;
-  MERROW_TRY(scan.Prepare(db_, "SELECT " + columns + " FROM main." + SqlName(table.name)));
+  MERROW_TRY(scan.Prepare(db_, SelectDefaults(table)));
   const cells::DbVersion version = std::max<cells::DbVersion>(transaction_.committed(), 1);
   while (true) {
     MERROW_ASSIGN(const bool more, scan.Step());
@@ -117,28 +152,62 @@ Status CellStore::Reconcile(CellTable& table) {
   return DropVanished(table);
 }
 
+// --- A table that is altered in the middle of a transaction that wrote to it.
+
+/// What happened so far happened to the table as it was.
+Status CellStore::BeforeReload() {
+  columns_before_.clear();
+  if (!transaction_.active()) {
+    return {};
+  }
+  MERROW_TRY(transaction_.Process());
+  for (const std::shared_ptr<CellTable>& table : tables_.tables()) {
+    if (transaction_.HasRows(table->id)) {
+      columns_before_[table->id] = table->column_ids;
+    }
+  }
+  return {};
+}
+
+/// Triggers do not report columns that were added behind their back, so what was written to them
+/// since is found in the rows themselves. BeginAlter and CommitAlter have their own way.
+Status CellStore::AfterReload() {
+  for (const auto& [table_id, columns] : std::exchange(columns_before_, {})) {
+    CellTable* const table = tables_.FindId(table_id);
+    if (table == nullptr || alter_.has_value()) {
+      continue;
+    }
+    const bool has_new = !std::includes(columns.begin(), columns.end(), table->column_ids.begin(),
+                                        table->column_ids.end());
+    if (has_new) {
+      MERROW_TRY(ReconcileTouched(*table));
+    }
+  }
+  return {};
+}
+
+Status CellStore::ReconcileTouched(CellTable& table) {
+  CellStatement read;
+  MERROW_TRY(read.Prepare(db_, SelectDefaults(table) + WhereKey(table)));
+  Bytes packed;
+  for (const cells::ClockKey& key : transaction_.KeysOf(table.id)) {
+    MERROW_TRY(BindKey(read, table, key, packed));
+    MERROW_ASSIGN(const bool exists, read.Step());
+    if (exists) {
+      MERROW_TRY(ReconcileRow(table, read, transaction_.version()));
+    }
+  }
+  return {};
+}
+
 /// Live clocks of rows that are gone: they were not deleted, they are no longer part of the table.
 Status CellStore::DropVanished(CellTable& table) {
   MERROW_TRY(transaction_.Flush());
-  std::string condition;
-  for (size_t i = 0; i < table.key.size(); ++i) {
-    condition +=
-        (i == 0 ? "" : " AND ") + SqlName(table.key[i].name) + " = ?" + std::to_string(i + 1);
-  }
   CellStatement probe;
-  MERROW_TRY(
-      probe.Prepare(db_, "SELECT 1 FROM main." + SqlName(table.name) + " WHERE " + condition));
+  MERROW_TRY(probe.Prepare(db_, "SELECT 1 FROM main." + SqlName(table.name) + WhereKey(table)));
   const auto drop_if_gone = [&](const cells::ClockKey& key) -> Status {
     Bytes packed;
-    std::vector<cells::ValueView> values = {cells::ValueView::Integer(key.number)};
-    if (!table.int_key) {
-      MERROW_TRY(cells::AppendPackedKey(key.stored, packed));
-      MERROW_ASSIGN(values, cells::UnpackColumns(packed));
-    }
-    probe.Reset();
-    for (size_t i = 0; i < values.size(); ++i) {
-      probe.Bind(static_cast<int>(i) + 1, values[i]);
-    }
+    MERROW_TRY(BindKey(probe, table, key, packed));
     MERROW_ASSIGN(const bool exists, probe.Step());
     if (!exists) {
       MERROW_ASSIGN(CellTransaction::Row* const row, transaction_.FindStored(table, key));

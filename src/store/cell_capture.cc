@@ -130,7 +130,7 @@ class CellCapture {
         changed.push_back(call.table.columns[i].id);
       }
     }
-    if (!changed.empty()) {
+    if (!changed.empty() || sqlite3_get_autocommit(call.store.db_) == 0) {
       call.store.transaction_.AddUpdate(KeyAt(call, 0, buffer), changed);
     }
     return {};

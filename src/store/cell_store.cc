@@ -88,6 +88,10 @@ uint32_t CellStore::DataVersion() {
 }
 
 Status CellStore::Fold() {
+  if (transaction_.active()) {
+    // Before the schema that the events are of is forgotten.
+    MERROW_TRY(transaction_.Process());
+  }
   MERROW_TRY(tables_.Refresh());
   if (!tables_.initialized()) {
     return {};

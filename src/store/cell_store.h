@@ -25,6 +25,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -68,12 +69,12 @@ class TransactionListener {
   virtual void FinalizeStatements() = 0;
 };
 
-class CellStore {
+class CellStore final : private CellTablesListener {
  public:
   /// Registers the functions and the virtual table that triggers need. The connection owns the
   /// store and deletes it when it is closed.
   static Result<CellStore*> Attach(sqlite3* db);
-  ~CellStore();
+  ~CellStore() override;
   CellStore(const CellStore&) = delete;
   CellStore& operator=(const CellStore&) = delete;
 
@@ -174,7 +175,7 @@ class CellStore {
   friend class CellCapture;
   class LocalRow;
 
-  explicit CellStore(sqlite3* db) : db_(db), tables_(db), transaction_(db, tables_) {}
+  explicit CellStore(sqlite3* db) : db_(db), tables_(db, *this), transaction_(db, tables_) {}
 
   Status BeginTransaction();
   void Committed();
@@ -185,6 +186,9 @@ class CellStore {
   Status Backfill(CellTable& table);
   Result<int64_t> RootPage(std::string_view name);
   Status Reconcile(CellTable& table);
+  Status BeforeReload() override;
+  Status AfterReload() override;
+  Status ReconcileTouched(CellTable& table);
   Status ReconcileRow(CellTable& table, CellStatement& scan, cells::DbVersion version);
   Status DropVanished(CellTable& table);
   Status TakeOverSites();
@@ -224,6 +228,8 @@ class CellStore {
     int64_t root_page = 0;
   };
   std::optional<Alter> alter_;
+  /// The columns of the tables that the open transaction touched, before they are read anew.
+  std::map<int64_t, std::vector<cells::ColumnId>> columns_before_;
 
   std::optional<int64_t> merge_equal_values_;
   std::vector<std::string> converted_;  // values that SQLite converted, until the merge is over

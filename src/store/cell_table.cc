@@ -187,10 +187,11 @@ Status CellTables::Refresh() {
   if (version == schema_version_) {
     return {};
   }
+  MERROW_TRY(listener_.BeforeReload());
   schema_version_ = -1;
   MERROW_TRY(Load());
   schema_version_ = version;
-  return {};
+  return listener_.AfterReload();
 }
 
 Status CellTables::Load() {

@@ -80,10 +80,20 @@ struct CellTable {
   static constexpr size_t npos = static_cast<size_t>(-1);
 };
 
+/// Hears that tables are read anew because the schema may have changed.
+class CellTablesListener {
+ public:
+  virtual ~CellTablesListener() = default;
+  /// tables() are still as they were.
+  virtual Status BeforeReload() = 0;
+  virtual Status AfterReload() = 0;
+};
+
 /// All tracked tables of the connection's main database.
 class CellTables {
  public:
-  explicit CellTables(sqlite3* db) : db_(db), pending_(db) {}
+  CellTables(sqlite3* db, CellTablesListener& listener)
+      : db_(db), listener_(listener), pending_(db) {}
 
   /// Brings everything up to date if the schema changed since the last call. Cheap otherwise.
   Status Refresh();
@@ -123,6 +133,7 @@ class CellTables {
   Result<int64_t> SchemaVersion();
 
   sqlite3* db_;
+  CellTablesListener& listener_;
   int64_t schema_version_ = -1;
   bool initialized_ = false;
   bool has_replica_log_ = false;

@@ -55,6 +55,7 @@ void Materialize(CellTransaction::Row& row) {
 void CellTransaction::Begin(cells::DbVersion committed) {
   Clear();
   active_ = true;
+  is_explicit_ = sqlite3_get_autocommit(db_) == 0;
   committed_ = committed;
   version_ = committed + 1;
   written_version_ = 0;
@@ -294,6 +295,21 @@ Result<CellTransaction::Row*> CellTransaction::FindStored(CellTable& table,
   return row;
 }
 
+bool CellTransaction::HasRows(int64_t table_id) const {
+  return std::any_of(rows_.begin(), rows_.end(),
+                     [table_id](const Row& row) { return row.key.table_id == table_id; });
+}
+
+std::vector<cells::ClockKey> CellTransaction::KeysOf(int64_t table_id) const {
+  std::vector<cells::ClockKey> keys;
+  for (const Row& row : rows_) {
+    if (row.key.table_id == table_id) {
+      keys.push_back(row.key.key);
+    }
+  }
+  return keys;
+}
+
 void CellTransaction::WillChange(Row& row, cells::DbVersion version) {
   if (!savepoints_.empty()) {
     journal_.push_back(row);
@@ -405,6 +421,9 @@ Status CellTransaction::ProcessEvent(size_t at) {
   if (table == nullptr || event.row == kNoRow || event.kind == Kind::kMoveFrom) {
     return {};
   }
+  if (event.kind == Kind::kUpdate && event.changed_count == 0) {
+    return {};
+  }
   Row* const row = &rows_[event.row];
   if (event.kind == Kind::kInsert) {
     return ProcessInsert(*table, *row, event.version);
@@ -438,6 +457,9 @@ Status CellTransaction::ProcessEvent(size_t at) {
 // --- Writing to SQLite.
 
 Status CellTransaction::Flush() {
+  if (is_explicit_) {
+    MERROW_TRY(tables_.Refresh());
+  }
   MERROW_TRY(Process());
   if (dirty_.empty() && touched_flushed_ == touched_.size()) {
     return {};

@@ -75,7 +75,8 @@ class CellTransaction {
 
   void AddInsert(const RowKey& key) { AddEvent(Kind::kInsert, key); }
   void AddDelete(const RowKey& key) { AddEvent(Kind::kDelete, key); }
-  /// `changed`: rising.
+  /// `changed`: rising. May be empty in an explicit transaction: the row might have been changed in
+  /// columns that its trigger does not know.
   void AddUpdate(const RowKey& key, std::span<const cells::ColumnId> changed);
   void AddMove(const RowKey& from, const RowKey& to);
 
@@ -92,6 +93,11 @@ class CellTransaction {
   /// The row with its clock in `clock`, all events so far worked in. Valid until Flush() or End().
   Result<Row*> Find(CellTable& table, const RowKey& key);
   Result<Row*> FindStored(CellTable& table, const cells::ClockKey& key);
+  /// Works off what triggers reported.
+  Status Process();
+  /// Rows of the table that the transaction touched since the last flush.
+  bool HasRows(int64_t table_id) const;
+  std::vector<cells::ClockKey> KeysOf(int64_t table_id) const;
   /// REQUIRES: called before `row.clock` is changed, at each change.
   void WillChange(Row& row, cells::DbVersion version);
 
@@ -153,7 +159,6 @@ class CellTransaction {
   template <typename KeyAt>
   static void SortByKey(std::vector<Order>& order, KeyAt key_at);
 
-  Status Process();
   /// Gives each new event its row.
   Status LoadEventRows();
   Status ProcessEvent(size_t at);
@@ -184,6 +189,7 @@ class CellTransaction {
   CellStatement insert_tx_, read_tx_, update_tx_;
 
   bool active_ = false;
+  bool is_explicit_ = false;  // the schema may change in the middle of it
   cells::DbVersion committed_ = 0;
   cells::DbVersion version_ = 0;
   cells::DbVersion written_version_ = 0;

@@ -150,3 +150,55 @@ SELECT pk, cid, val, col_version FROM crsql_changes;
 --> x'0209040b0162'|'yy'|1|1
 --> x'0209090b0162'|'yy'|1|1
 --> x'02090a0b0162'|'yy'|1|1
+-- A column that is added in the middle of a transaction: what was written before has no cell of it,
+-- what is written to it afterwards is not lost, whether merrow_track hears of it or not.
+.site middle
+CREATE TABLE foo (a INTEGER PRIMARY KEY NOT NULL, x);
+CREATE TABLE bar (a TEXT PRIMARY KEY NOT NULL, x);
+SELECT merrow_track('foo'), merrow_track('bar');
+--> 'OK'|'OK'
+BEGIN;
+INSERT INTO foo VALUES (1, 1), (2, 2);
+INSERT INTO bar VALUES ('k', 1), ('l', 1);
+ALTER TABLE foo ADD COLUMN y DEFAULT 5;
+ALTER TABLE bar ADD COLUMN y;
+INSERT INTO foo VALUES (3, 3, 33);
+UPDATE foo SET y = 6 WHERE a = 1;
+UPDATE bar SET y = 'new' WHERE a = 'k';
+DELETE FROM bar WHERE a = 'l';
+COMMIT;
+SELECT "table", pk, cid, val, col_version, db_version, cl FROM merrow_changes ORDER BY "table", pk, cid;
+--> 'bar'|x'010b016b'|'x'|1|1|1|1
+--> 'bar'|x'010b016b'|'y'|'new'|1|1|1
+--> 'bar'|x'010b016c'|'-1'|NULL|2|1|2
+--> 'foo'|x'010901'|'x'|1|1|1|1
+--> 'foo'|x'010901'|'y'|6|1|1|1
+--> 'foo'|x'010902'|'x'|2|1|1|1
+--> 'foo'|x'010903'|'x'|3|1|1|1
+--> 'foo'|x'010903'|'y'|33|1|1|1
+BEGIN;
+INSERT INTO foo VALUES (4, 4, 44);
+UPDATE foo SET x = 22 WHERE a = 2;
+--! merrow: table foo: its columns changed since it was tracked; run SELECT merrow_track('foo')
+ALTER TABLE foo ADD COLUMN z;
+SELECT merrow_track('foo');
+--> 'OK'
+UPDATE foo SET z = 'z' WHERE a = 2;
+COMMIT;
+SELECT "table", pk, cid, val, col_version, db_version FROM merrow_changes WHERE db_version = 2;
+--> 'foo'|x'010904'|'x'|4|1|2
+--> 'foo'|x'010904'|'y'|44|1|2
+--> 'foo'|x'010902'|'z'|'z'|1|2
+-- Undone together with what was written since.
+BEGIN;
+INSERT INTO foo VALUES (5, 5, 5, 5);
+SAVEPOINT before;
+ALTER TABLE foo ADD COLUMN w;
+UPDATE foo SET w = 1;
+ROLLBACK TO before;
+UPDATE foo SET x = 55 WHERE a = 5;
+COMMIT;
+SELECT "table", pk, cid, val, col_version, db_version FROM merrow_changes WHERE db_version = 3;
+--> 'foo'|x'010905'|'y'|5|1|3
+--> 'foo'|x'010905'|'z'|5|1|3
+--> 'foo'|x'010905'|'x'|55|2|3
