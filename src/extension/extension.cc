@@ -22,10 +22,22 @@ namespace {
 
 constexpr int kSqliteVersionMin = 3035000;
 
+/// Was this connection given all of it before? Registering again would replace the module that owns
+/// the CellStore while what stands beside it lives on.
+bool IsLoaded(sqlite3* db) {
+  sqlite3_stmt* statement = nullptr;
+  const int code = sqlite3_prepare_v2(db, "SELECT merrow_site_id()", -1, &statement, nullptr);
+  sqlite3_finalize(statement);
+  return code == SQLITE_OK;
+}
+
 Status Register(sqlite3* db) {
   if (sqlite3_libversion_number() < kSqliteVersionMin) {
     return Unsupported(std::string("SQLite 3.35 or later is needed, this is ") +
                        sqlite3_libversion());
+  }
+  if (IsLoaded(db)) {
+    return {};
   }
   MERROW_ASSIGN(store::CellStore* const store, store::CellStore::Attach(db));
   static SystemClock clock;
