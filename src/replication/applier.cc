@@ -227,11 +227,11 @@ void Applier::Wait(Entry entry) {
   }
 }
 
-void Applier::RetryWaiting() {
-  if (waiting_.empty()) return;
+bool Applier::RetryWaiting() {
+  if (waiting_.empty()) return false;
   const int64_t since_ms = core_.now.steady_ms - waiting_tried_ms_;
   const int64_t wait_ms = has_applied_ ? core_.options.waiting_retry_ms : kWaitingIdleMs;
-  if (since_ms < wait_ms) return;
+  if (since_ms < wait_ms) return false;
   // What no peer has any more (the publisher was restored, and it goes by another name now) would
   // wait for ever. If it comes back it is asked for again.
   if (!has_applied_) {
@@ -248,6 +248,7 @@ void Applier::RetryWaiting() {
   bytes_ += std::exchange(waiting_bytes_, 0);
   for (Entry& entry : waiting_) queue_.push_back(std::move(entry));
   waiting_.clear();
+  return true;
 }
 
 void Applier::ComputePending() {
@@ -272,8 +273,7 @@ void Applier::OnTick() {
     queue_.insert(queue_.begin(), applying_->begin(), applying_->end());
     applying_.reset();
   }
-  RetryWaiting();
-  ComputePending();
+  if (RetryWaiting()) ComputePending();
 }
 
 int64_t Applier::NextDue() const {

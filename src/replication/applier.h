@@ -66,7 +66,8 @@ class Applier {
   void OnOutcome(const Entry& entry, const ApplyOutcome& outcome);
   void OnRefused(const Entry& entry, const Error& error);
   void Wait(Entry entry);
-  void RetryWaiting();
+  /// Puts what waits back into the queue if it is time. True if it did.
+  bool RetryWaiting();
   void ComputePending();
   void NoteOrigin(const Entry& entry);
 
