@@ -49,6 +49,13 @@ class Site {
     ASSERT_TRUE(capture_->Track(table).ok());
     Run("COMMIT");
   }
+  cells::SiteId NewSite() {
+    Run("BEGIN");
+    const Result<cells::SiteId> site = capture_->NewSite();
+    EXPECT_TRUE(site.ok()) << (site.ok() ? "" : site.error().message());
+    Run("COMMIT");
+    return site.ok() ? *site : cells::SiteId();
+  }
   std::string Rows(const std::string& sql) {
     std::string rows;
     auto statement = database_->Prepare(sql).value();
@@ -264,6 +271,22 @@ TEST_F(Changes, FilesCanComeInAnyOrder) {
             0)
       << err_;
   EXPECT_EQ(AllRows("c.db"), AllRows("a.db"));
+}
+
+TEST_F(Changes, ACopyBecomesASiteOfItsOwn) {
+  MakeSite("a.db");
+  RunSql("a.db",
+         "INSERT INTO note VALUES ('n', 'first', 'hello'); INSERT INTO service VALUES ('web', 80)");
+  std::filesystem::copy_file(Path("a.db"), Path("b.db"));
+  Site(Path("b.db")).NewSite();
+  RunSql("a.db", "UPDATE note SET body = 'Oh, hello'; UPDATE service SET port = 81");
+  RunSql("b.db", "UPDATE note SET body = 'hello world'; INSERT INTO service VALUES ('db', 5432)");
+  ASSERT_EQ(Export("a.db", "a.changes"), 0) << err_;
+  ASSERT_EQ(Export("b.db", "b.changes"), 0) << err_;
+  ASSERT_EQ(Apply("b.db", "a.changes"), 0) << err_;
+  ASSERT_EQ(Apply("a.db", "b.changes"), 0) << err_;
+  EXPECT_EQ(AllRows("a.db"), "n|first|Oh, hello world|\ndb|5432|\nweb|81|\n");
+  EXPECT_EQ(AllRows("b.db"), AllRows("a.db"));
 }
 
 /// All files or none.

@@ -5,6 +5,7 @@
 //     merrow_changeset([since])   what is here and not in `since`, as a changeset file
 //     merrow_apply(file)          merges it, whole or not at all; how many rows changed
 //     merrow_versions()           what this database has seen of every site: the `since` of others
+//     merrow_new_site()           makes a copied database a site of its own; its id
 //
 // The file is that of `merrow changes` (changeset_file.h), the versions are text (version_set.h).
 #include <string>
@@ -69,12 +70,25 @@ void Versions(sqlite3_context* context, int, sqlite3_value**) {
   });
 }
 
+void NewSite(sqlite3_context* context, int, sqlite3_value**) {
+  GuardFunction(context, [&]() -> Status {
+    store::DocumentCapture& capture = CaptureOf(context);
+    MERROW_ASSIGN(store::CellSavepoint savepoint,
+                  store::CellSavepoint::Begin(capture.store().db()));
+    MERROW_ASSIGN(const cells::SiteId site, capture.NewSite());
+    MERROW_TRY(savepoint.Release());
+    SetResult(context, cells::ValueView::Blob(site.view()));
+    return {};
+  });
+}
+
 }  // namespace
 
 Status RegisterChangesets(store::CellStore& store) {
   constexpr int kAny = -1;
   MERROW_TRY(AddFunction(store, "merrow_changeset", kAny, SQLITE_DIRECTONLY, Changeset));
   MERROW_TRY(AddFunction(store, "merrow_apply", 1, SQLITE_DIRECTONLY, Apply));
+  MERROW_TRY(AddFunction(store, "merrow_new_site", 0, SQLITE_DIRECTONLY, NewSite));
   return AddFunction(store, "merrow_versions", 0, SQLITE_DIRECTONLY, Versions);
 }
 

@@ -68,6 +68,9 @@ class DocumentCapture final : public TransactionListener, public DocumentEvents 
   /// What this database has seen of every site. Invalid argument if the transaction wrote before,
   /// as with the next one: others must not rely on what may be undone.
   Result<changeset::SiteVersions> Versions();
+  /// Makes a copied database a site of its own: what was written until now stays the original's.
+  /// Errors as above.
+  Result<cells::SiteId> NewSite();
   struct Exported {
     Bytes file;
     size_t changesets = 0;

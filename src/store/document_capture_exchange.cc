@@ -107,6 +107,11 @@ Result<SiteVersions> DocumentCapture::Versions() {
   return log->seen();
 }
 
+Result<cells::SiteId> DocumentCapture::NewSite() {
+  MERROW_ASSIGN(ReplicaLog* const log, LogOfCommitted());
+  return WithLog([log] { return log->TakeNewIdentity(log->own_version()); });
+}
+
 Result<DocumentCapture::Exported> DocumentCapture::ExportChanges(const SiteVersions& since) {
   MERROW_ASSIGN(ReplicaLog* const log, LogOfCommitted());
   MERROW_ASSIGN(const std::vector<SharedChangeset> changesets, ReadAll(*log, since));
