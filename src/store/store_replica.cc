@@ -331,9 +331,11 @@ Status Store::Impl::ConfirmPeer(const cells::SiteId& peer, const changeset::Site
   }
   changeset::SiteVersions& confirmed = confirmed_[peer];
   for (const auto& [site, ranges] : has) {
-    confirmed[site].Add(ranges);
+    changeset::VersionRanges& of_site = confirmed[site];
+    const changeset::VersionRanges before = of_site;
+    of_site.Add(ranges);
+    confirmed_more_ = confirmed_more_ || !(of_site == before);
   }
-  confirmed_more_ = true;
   return {};
 }
 
