@@ -14,7 +14,7 @@
 // Usage: node bench/replication.mjs [--changes N] [--rounds N]
 
 import { Agent, request } from "node:http";
-import { cpus } from "node:os";
+import { cpus, loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Client } from "../test/node/lib/loro_client.mjs";
@@ -333,6 +333,7 @@ const shapes = [
   { name: "chain of 4, three hops", sites: 4 },
   { name: "10 sites, sparse graph, to each", sites: 10, graph: true },
 ];
+const loadBefore = loadavg()[0];
 const rows = [];
 for (const shape of shapes) {
   const measured = [];
@@ -384,7 +385,8 @@ console.log(`# Replication benchmark
 
 \`make bench-replication\` writes this page (bench/replication.mjs says what is measured). All sites, clients and the
 measuring program share one machine with ${cpus().length} cores, on loopback; every change is committed with fsync at every site that
-it passes. Medians of ${rounds} rounds of ${changes} changes (10 sites: ${changes / 2}), one after the other.
+it passes. Medians of ${rounds} rounds of ${changes} changes (10 sites: ${changes / 2}), one after the other. Load average of the
+machine before the start: ${loadBefore.toFixed(1)} (anything above 1 makes the delays longer; the bytes hardly depend on it).
 
 | sites | change | delay p50 | p99 | bytes on all links | links | Corrosion v2, modelled, one message |
 |---|---|---:|---:|---:|---:|---:|`);
