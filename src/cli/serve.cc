@@ -66,6 +66,8 @@ void AddReplicationFlags(CLI::App& serve, ServeFlags& flags) {
   serve.add_option("--tls-cert", config.tls_cert, "PEM certificate of this site");
   serve.add_option("--tls-key", config.tls_key, "PEM key of the certificate");
   serve.add_option("--tls-ca", config.tls_ca, "PEM certificates that sign the other sites'");
+  serve.add_option("--zstd-dictionary", config.zstd_dictionary,
+                   "dictionary from `zstd --train`, for links whose other end has it too");
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ void Handshake::OnLinkUp(Link& link) {
   hello.nonce = core_.nonce;
   hello.schema_hash = core_.options.schema_hash;
   hello.wall_ms = core_.now.wall_ms;
+  if (core_.options.dictionary != nullptr) hello.dictionary = core_.options.dictionary->id();
   core_.Send(link, hello);
 }
 
@@ -48,6 +49,9 @@ void Handshake::OnHello(Link& link, const HelloMessage& hello) {
   link.protocol = version;
   link.schema_hash = hello.schema_hash;
   link.handshake.nonce = hello.nonce;
+  if (core_.options.dictionary != nullptr && hello.dictionary == core_.options.dictionary->id()) {
+    link.UseDictionary(core_.options);
+  }
   // Unsigned, because the peer may have said anything.
   link.clock_ahead_ms = static_cast<int64_t>(static_cast<uint64_t>(hello.wall_ms) -
                                              static_cast<uint64_t>(core_.now.wall_ms));

@@ -28,6 +28,13 @@ Link::Link(const Options& options, LinkId link_id, LinkSink& link_sink, bool was
       encoder({}, FramesOf(options)),
       decoder({}, FramesOf(options)) {}
 
+void Link::UseDictionary(const Options& options) {
+  changeset::FrameOptions frames = FramesOf(options);
+  frames.dictionary = options.dictionary;
+  encoder = changeset::Encoder({}, frames);
+  decoder = changeset::Decoder({}, frames);
+}
+
 bool Link::PeerHas(const cells::SiteId& site, VersionRange range) const {
   return RangesOf(has, site).Includes(range);
 }

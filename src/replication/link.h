@@ -147,6 +147,8 @@ struct Link {
   uint64_t duplicates_in = 0;
 
   bool is_open() const { return !is_closed && state == LinkState::kOpen; }
+  /// The peer has the same dictionary. REQUIRES: no frame was sent or received yet
+  void UseDictionary(const Options& options);
   bool PeerHas(const cells::SiteId& site, VersionRange range) const;
 };
 

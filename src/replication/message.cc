@@ -40,6 +40,7 @@ class MessageWriter {
     out_.U64Le(hello.nonce);
     out_.U64Le(hello.schema_hash);
     out_.Zigzag(hello.wall_ms);
+    if (hello.dictionary != 0) out_.Uleb(hello.dictionary);
   }
 
   void operator()(const StateMessage& state) {
@@ -211,6 +212,9 @@ class MessageReader {
     MERROW_ASSIGN(hello.nonce, in_.U64Le());
     MERROW_ASSIGN(hello.schema_hash, in_.U64Le());
     MERROW_ASSIGN(hello.wall_ms, in_.Zigzag64());
+    if (!in_.empty()) {
+      MERROW_ASSIGN(hello.dictionary, in_.Uleb32());
+    }
     return Message(hello);
   }
 

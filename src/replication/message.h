@@ -74,6 +74,8 @@ struct HelloMessage {
   uint64_t nonce = 0;
   uint64_t schema_hash = 0;
   int64_t wall_ms = 0;
+  /// The id of the zstd dictionary that the site has; 0: none.
+  uint32_t dictionary = 0;
 };
 struct StateMessage {
   bool is_last = true;

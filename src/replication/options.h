@@ -7,8 +7,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "changeset/changeset_format.h"
+#include "changeset/frame.h"
 #include "changeset/hybrid_clock.h"
 
 namespace merrow::replication {
@@ -26,6 +28,8 @@ struct Options {
   size_t message_bytes_max = changeset::kFramePayloadMax + 64 * 1024;
   /// Of frames on the wire; 0: never compressed.
   int zstd_level = 1;
+  /// Used on links whose other end names the same one. Null: none.
+  std::shared_ptr<const changeset::Dictionary> dictionary;
   /// A link with more unsent bytes than this gets no more changesets until it has drained: fresh
   /// ones are announced to it later, answers wait.
   size_t unsent_bytes_max = 1024 * 1024;

@@ -6,6 +6,7 @@
 #include "replication/replicator.h"
 
 #include <gtest/gtest.h>
+#include <zdict.h>
 
 #include "changeset/decoder.h"
 #include "changeset/encoder.h"
@@ -393,6 +394,64 @@ TEST_F(ReplicatorTest, OnlyTheBadOneOfACombinationIsKeptOut) {
   peer.heard.clear();
   replicator->OnSchemaChanged(5);
   EXPECT_EQ(peer.Heard<NeedMessage>().size(), 1U) << "a new schema may take it";
+}
+
+// --- Compression.
+
+// As `zstd --train` makes it of frames like the ones that it is to compress.
+std::shared_ptr<const changeset::Dictionary> TrainDictionary() {
+  Bytes samples;
+  std::vector<size_t> sizes;
+  for (int64_t id = 1; id <= 400; ++id) {
+    changeset::Encoder encoder;
+    const std::vector<Changeset> one = {LogRow(
+        SiteOf(9), {id - 1, id}, id,
+        "the same long sentence, written to row " + std::to_string(id * 7919) + " by somebody")};
+    const auto frame = encoder.Encode(std::span<const Changeset>(one));
+    samples += *frame;
+    sizes.push_back(frame->size());
+  }
+  Bytes dictionary(4096, 0);
+  const size_t size = ZDICT_trainFromBuffer(dictionary.data(), dictionary.size(), samples.data(),
+                                            sizes.data(), static_cast<unsigned>(sizes.size()));
+  dictionary.resize(ZDICT_isError(size) != 0 ? 0 : size);
+  auto made = changeset::Dictionary::FromBytes(dictionary, 3);
+  return made.ok() ? *made : nullptr;
+}
+
+TEST_F(ReplicatorTest, ADictionaryIsUsedWhereThePeerNamesTheSame) {
+  Options options;
+  options.dictionary = TrainDictionary();
+  ASSERT_NE(options.dictionary, nullptr);
+  Make(options);
+  HandPeer with(*replicator, SiteOf(1));
+  HandPeer without(*replicator, SiteOf(2));
+  with.Connect();
+  EXPECT_EQ(with.Heard<HelloMessage>()[0].dictionary, options.dictionary->id());
+  HelloMessage hello;
+  hello.site = with.site;
+  hello.nonce = 101;
+  hello.dictionary = options.dictionary->id();
+  with.Say(hello);
+  with.Say(StateMessage{});
+  Open(without);
+  const changeset::FrameOptions frames{.zstd_level = 3, .dictionary = options.dictionary};
+  with.frames = changeset::Encoder({}, frames);
+  const Changeset change =
+      LogRow(SiteOf(9), {0, 4}, 1, "the same long sentence, written to row 12 by somebody");
+  with.SayChanges({}, {change});
+  Run(100);
+  EXPECT_EQ(counters().applied, 1U) << "a frame of the peer that needs the dictionary";
+
+  replica->Commit(
+      {{{"log", 5, false, {{"text", "the same long sentence, written to row 3 by somebody"}}}}, {}},
+      [] {});
+  Run(100);
+  changeset::Decoder decoder({}, frames);
+  const BytesView frame = with.Heard<ChangesMessage>().back().frame;
+  EXPECT_TRUE(decoder.Decode(frame).ok());
+  EXPECT_EQ(changeset::Decoder().Decode(frame).error().code(), ErrorCode::kUnsupported);
+  EXPECT_TRUE(changeset::Decoder().Decode(without.Heard<ChangesMessage>().front().frame).ok());
 }
 
 // --- Pushing.

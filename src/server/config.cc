@@ -40,6 +40,7 @@ constexpr TextSetting kTextSettings[] = {
     {"tls-cert", &Config::tls_cert, true},
     {"tls-key", &Config::tls_key, true},
     {"tls-ca", &Config::tls_ca, true},
+    {"zstd-dictionary", &Config::zstd_dictionary, true},
 };
 
 std::string_view TypeName(const toml::node& node) {
@@ -196,6 +197,7 @@ Result<ReplicationOptions> ToReplicationOptions(const Config& config) {
   options.tls_cert = config.tls_cert.value_or("");
   options.tls_key = config.tls_key.value_or("");
   options.tls_ca = config.tls_ca.value_or("");
+  options.zstd_dictionary_file = config.zstd_dictionary.value_or("");
   if (options.tls_cert.empty() != options.tls_key.empty()) {
     return InvalidArgument("--tls-cert and --tls-key go together");
   }

@@ -37,6 +37,7 @@ struct Config {
   std::optional<std::string> tls_cert;
   std::optional<std::string> tls_key;
   std::optional<std::string> tls_ca;
+  std::optional<std::string> zstd_dictionary;
   /// By name (replication_limits.h).
   std::map<std::string, uint64_t, std::less<>> replication_limits;
 };

@@ -14,6 +14,7 @@ namespace merrow::server {
 namespace {
 
 constexpr size_t kTokenBytesMax = 4096;
+constexpr size_t kDictionaryBytesMax = size_t{16} << 20;
 constexpr int kDigestBusyTimeoutMs = 5000;
 
 void Log(replication::LogLevel level, std::string_view line) {
@@ -38,6 +39,14 @@ Result<std::string> ReadToken(const std::string& path) {
     return InvalidArgument(path + " is not one line of visible ASCII characters");
   }
   return token;
+}
+
+Result<std::shared_ptr<const changeset::Dictionary>> ReadDictionary(const std::string& path,
+                                                                    int level) {
+  MERROW_ASSIGN(const Bytes bytes, ReadFileBytes(path, kDictionaryBytesMax));
+  auto dictionary = changeset::Dictionary::FromBytes(bytes, level);
+  if (!dictionary.ok()) return dictionary.error().Within(path);
+  return dictionary;
 }
 
 // The same for any order of the file's statements.
@@ -89,7 +98,13 @@ Result<std::unique_ptr<Replication>> Replication::Open(const ReplicationOptions&
                                                        const std::string& database_path,
                                                        const ReplicationStart& start,
                                                        const Parts& parts) {
-  std::unique_ptr<Replication> replication(new Replication(options, database_path, start, parts));
+  ReplicationOptions with_dictionary = options;
+  if (!options.zstd_dictionary_file.empty()) {
+    MERROW_ASSIGN(with_dictionary.limits.dictionary,
+                  ReadDictionary(options.zstd_dictionary_file, options.limits.zstd_level));
+  }
+  std::unique_ptr<Replication> replication(
+      new Replication(with_dictionary, database_path, start, parts));
   MERROW_TRY(replication->Connect(options));
   return replication;
 }

@@ -38,6 +38,8 @@ struct ReplicationOptions {
   std::string tls_cert;
   std::string tls_key;
   std::string tls_ca;
+  /// A dictionary that the sites share, from `zstd --train`; empty: none.
+  std::string zstd_dictionary_file;
   /// Limits and times (replication_limits.h names those that a configuration may set).
   replication::Options limits;
   store::ReplicaLimits store_limits;
