@@ -196,6 +196,12 @@ async function writeSql(random, site, key) {
   assert.deepEqual(await site.json(key), before);
 }
 
+// A position in UTF-16, not between the halves of a pair.
+function placeIn(random, text) {
+  const scalars = [...text];
+  return scalars.slice(0, random.below(scalars.length + 1)).join("").length;
+}
+
 function editClient(random, doc) {
   const text = doc.getText("body");
   const list = doc.getList("tags");
@@ -203,7 +209,7 @@ function editClient(random, doc) {
   for (let edits = 1 + random.below(4); edits > 0; --edits) {
     switch (random.below(8)) {
       case 0:
-        text.insert(random.below(text.length + 1), "ab");
+        text.insert(placeIn(random, text.toString()), "ab");
         break;
       case 1:
         if (text.length > 0) {
@@ -304,7 +310,7 @@ test(
   "SQL and loro-crdt clients edit the same documents",
   { timeout: 600_000 },
   async (t) => {
-    const cases = Number(process.env.MERROW_CASES ?? 300);
+    const cases = Number(process.env.MERROW_CASES ?? 200);
     const firstSeed = seedFromEnvironment(1);
     const engine = new MerrowEngine();
     for (let seed = firstSeed; seed < firstSeed + cases; ++seed) {
