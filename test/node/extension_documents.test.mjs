@@ -317,7 +317,7 @@ test(
       try {
         await runCase(engine, seed);
       } catch (error) {
-        error.message = `MERROW_SEED=${seed}: ${error.message}`;
+        t.diagnostic(`MERROW_SEED=${seed}`);
         throw error;
       }
     }
