@@ -99,6 +99,7 @@ Result<changeset::SiteVersions> ParseSince(const std::string& since, DocIo& io) 
 struct Flags {
   std::string database;
   std::string since;
+  int zstd_level = store::DocumentCapture::kExportZstdLevel;
   std::string out;
   std::vector<std::string> files;
   std::string file;
@@ -107,13 +108,13 @@ struct Flags {
 
 }  // namespace
 
-Status ChangesExport(const std::string& database, const std::string& since,
+Status ChangesExport(const std::string& database, const std::string& since, int zstd_level,
                      const std::string& out_file, DocIo& io) {
   MERROW_ASSIGN(const changeset::SiteVersions have, ParseSince(since, io));
   const auto run = [&]() -> Result<store::DocumentCapture::Exported> {
     MERROW_ASSIGN(const auto opened, ChangesDatabase::Open(database));
     MERROW_ASSIGN(auto transaction, store::Transaction::Begin(opened->database()));
-    MERROW_ASSIGN(auto exported, opened->capture().ExportChanges(have));
+    MERROW_ASSIGN(auto exported, opened->capture().ExportChanges(have, zstd_level));
     MERROW_TRY(transaction.Commit());
     return exported;
   };
@@ -174,12 +175,15 @@ void AddChanges(CLI::App& app, DocIo& io, int& exit_code) {
   };
 
   CLI::App* exports = add("export", "Write what a database has to a file", [flags, &io] {
-    return ChangesExport(flags->database, flags->since, flags->out, io);
+    return ChangesExport(flags->database, flags->since, flags->zstd_level, flags->out, io);
   });
   exports->add_option("--db", flags->database, "the database")->required();
   exports->add_option("--since", flags->since,
                       "leave out what is there already: versions as text, or @FILE, an export of "
                       "who is to get this one");
+  exports->add_option("--zstd-level", flags->zstd_level, "compression, 0 (none) to 19")
+      ->check(CLI::Range(0, 19))
+      ->capture_default_str();
   exports->add_option("-o,--out", flags->out, "file to write; - is standard output")->required();
 
   CLI::App* apply = add("apply", "Merge such files into a database",

@@ -19,9 +19,9 @@ class App;
 namespace merrow::cli {
 
 /// Writes what `database` has and `since` has not. `since`: versions as text, or @FILE, the
-/// changeset file that has been exported elsewhere; empty: nothing is there. Busy if a server has
-/// the database.
-Status ChangesExport(const std::string& database, const std::string& since,
+/// changeset file that has been exported elsewhere; empty: nothing is there. `zstd_level`: 0, no
+/// compression, to 19. Busy if a server has the database.
+Status ChangesExport(const std::string& database, const std::string& since, int zstd_level,
                      const std::string& out_file, DocIo& io);
 
 /// Merges changeset files, in whatever order they depend on each other: all of them, or none.

@@ -75,8 +75,10 @@ class DocumentCapture final : public TransactionListener, public DocumentEvents 
     Bytes file;
     size_t changesets = 0;
   };
-  /// What is here and not in `since`.
-  Result<Exported> ExportChanges(const changeset::SiteVersions& since);
+  static constexpr int kExportZstdLevel = 3;
+  /// What is here and not in `since`. Frames are compressed at `zstd_level`; 0: not at all.
+  Result<Exported> ExportChanges(const changeset::SiteVersions& since,
+                                 int zstd_level = kExportZstdLevel);
   struct AppliedChanges {
     size_t changesets = 0;  // that were not known yet
     size_t known = 0;

@@ -24,7 +24,6 @@ using changeset::VersionRanges;
 constexpr size_t kPageBytes = size_t{4} << 20;
 /// Larger changesets are cut into parts.
 constexpr size_t kPartBytes = size_t{1} << 20;
-constexpr int kZstdLevel = 3;
 
 /// Versions (after, until] of a site, for messages.
 std::string Describe(const Changeset& changeset) {
@@ -112,7 +111,8 @@ Result<cells::SiteId> DocumentCapture::NewSite() {
   return WithLog([log] { return log->TakeNewIdentity(log->own_version()); });
 }
 
-Result<DocumentCapture::Exported> DocumentCapture::ExportChanges(const SiteVersions& since) {
+Result<DocumentCapture::Exported> DocumentCapture::ExportChanges(const SiteVersions& since,
+                                                                 int zstd_level) {
   MERROW_ASSIGN(ReplicaLog* const log, LogOfCommitted());
   MERROW_ASSIGN(const std::vector<SharedChangeset> changesets, ReadAll(*log, since));
   std::vector<Changeset> parts;
@@ -121,7 +121,7 @@ Result<DocumentCapture::Exported> DocumentCapture::ExportChanges(const SiteVersi
     std::move(of_one.begin(), of_one.end(), std::back_inserter(parts));
   }
   changeset::FrameOptions options;
-  options.zstd_level = kZstdLevel;
+  options.zstd_level = zstd_level;
   Exported exported;
   exported.changesets = changesets.size();
   MERROW_ASSIGN(exported.file, changeset::EncodeFile(parts, options));
