@@ -32,6 +32,7 @@ peer-token-file = "token"
 tls-cert = "site.pem"
 tls-key = "site.key"
 tls-ca = "ca.pem"
+zstd-dictionary = "sites.dict"
 )";
 
 std::string ErrorOf(std::string_view text) {
@@ -63,6 +64,7 @@ TEST(Config, EverySettingArrivesAndPathsAreRelativeToTheFile) {
   EXPECT_EQ(config.tls_cert, "sites/site.pem");
   EXPECT_EQ(config.tls_key, "sites/site.key");
   EXPECT_EQ(config.tls_ca, "sites/ca.pem");
+  EXPECT_EQ(config.zstd_dictionary, "sites/sites.dict");
 
   const Config empty = Expect(ParseConfig("", "merrow.toml"));
   EXPECT_FALSE(empty.db.has_value());

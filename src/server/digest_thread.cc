@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/digest_thread.h"
 
+#include <chrono>
 #include <utility>
 
 namespace merrow::server {
+namespace {
+
+constexpr std::chrono::milliseconds kInterruptInterval{20};
+
+}  // namespace
 
 DigestThread::DigestThread(std::string path, int busy_timeout_ms, net::EventLoop& loop)
     : path_(std::move(path)), busy_timeout_ms_(busy_timeout_ms), loop_(loop) {
@@ -12,12 +18,16 @@ DigestThread::DigestThread(std::string path, int busy_timeout_ms, net::EventLoop
 
 DigestThread::~DigestThread() {
   {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     stopping_ = true;
     queue_.clear();
-    if (digest_ != nullptr) digest_->Interrupt();
+    wake_.notify_all();
+    // Again and again, because an interruption from before a statement begins is lost.
+    while (!ended_) {
+      if (digest_ != nullptr) digest_->Interrupt();
+      wake_.wait_for(lock, kInterruptInterval, [this] { return ended_; });
+    }
   }
-  wake_.notify_one();
   thread_.join();
 }
 
@@ -35,7 +45,11 @@ void DigestThread::Loop() {
     {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-      if (stopping_) return;
+      if (stopping_) {
+        ended_ = true;
+        wake_.notify_all();
+        return;
+      }
       task = std::move(queue_.front());
       queue_.pop_front();
     }

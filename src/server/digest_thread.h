@@ -49,6 +49,7 @@ class DigestThread {
   std::unique_ptr<store::ReplicaDigest> digest_;
   std::deque<Task> queue_;
   bool stopping_ = false;
+  bool ended_ = false;
 
   std::thread thread_;
 };
