@@ -584,16 +584,33 @@ Status DocumentRows::ForEach(
   if (tables_.empty()) {
     return {};
   }
-  MERROW_ASSIGN(Statement statement,
-                database_.Prepare("SELECT id >> 24, sum(length(bytes)) FROM main._merrow_log "
-                                  "GROUP BY id >> 24 ORDER BY 1"));
-  while (true) {
-    MERROW_ASSIGN(const bool row, statement.Step());
-    if (!row) {
-      return {};
+  std::vector<std::pair<int64_t, size_t>> documents;
+  {
+    MERROW_ASSIGN(Statement statement,
+                  database_.Prepare("SELECT id >> 24, sum(length(bytes)) FROM main._merrow_log "
+                                    "GROUP BY id >> 24 ORDER BY 1"));
+    while (true) {
+      MERROW_ASSIGN(const bool row, statement.Step());
+      if (!row) break;
+      documents.emplace_back(statement.Int(0), static_cast<size_t>(statement.Int(1)));
     }
-    MERROW_TRY(visit(statement.Int(0), static_cast<size_t>(statement.Int(1))));
   }
+  // What cannot be read comes last, and as if it was large, so that it does not share a transaction
+  // with others: nobody gets that until the document can be read.
+  std::vector<int64_t> unreadable;
+  for (const auto& [id, bytes] : documents) {
+    MERROW_ASSIGN(const bool is_readable, IsReadable(id));
+    cache_->EvictToBudget();
+    if (is_readable) {
+      MERROW_TRY(visit(id, bytes));
+    } else {
+      unreadable.push_back(id);
+    }
+  }
+  for (const int64_t id : unreadable) {
+    MERROW_TRY(visit(id, SIZE_MAX / 2));
+  }
+  return {};
 }
 
 }  // namespace merrow::store

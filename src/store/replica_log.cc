@@ -195,6 +195,11 @@ Status ReplicaLog::AdoptDocuments() {
     return {};
   };
   MERROW_TRY(options_.documents->ForEach([&](int64_t document_id, size_t bytes) -> Status {
+    // A large one, or one that cannot be read, does not hold up those before it.
+    const bool is_alone = bytes >= kAdoptedDocumentBytes && !group.empty();
+    if (const Status published = is_alone ? publish() : Status(); !published.ok()) {
+      return published;
+    }
     DocumentOps ops;
     ops.document_id = document_id;
     ops.all = true;
