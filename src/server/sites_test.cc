@@ -228,6 +228,24 @@ TEST_F(SitesTest, StatusAndMetricsTellOfLinksSitesAndLag) {
                                  "\",peer=\"" + std::string(other["site"]) + "\"} 0\n"));
 }
 
+TEST_F(SitesTest, DigestsOfSitesThatAgreeAreEqual) {
+  ServerOptions options = RunningServer::Replicating();
+  options.replication.limits.digest_interval_ms = 200;
+  options.replication.limits.digest_second_round_ms = 200;
+  RunningServer a(Db("a"), options);
+  options.replication.peers = {Expect(net::ParsePeerUrl(a.peer_url()))};
+  RunningServer b(Db("b"), options);
+  a.Execute(R"j([["INSERT INTO service VALUES (1, 'web', 80), (2, 'mail', 25)"]])j");
+  b.VoteFor("n", 1);
+  b.Execute(R"(["DELETE FROM service WHERE id = 2"])");
+  EXPECT_TRUE(Eventually([&] { return SameRows(a, b); }));
+  EXPECT_TRUE(Eventually([&] {
+    const Json links = a.Status()["replication"]["links"];
+    return links.size() == 1 && links[0]["digest"]["result"] == "equal";
+  })) << a.Status();
+  EXPECT_EQ(a.Status()["replication"]["counters"]["buckets_repaired"], 0);
+}
+
 TEST_F(SitesTest, WithoutReplicationStatusSaysSo) {
   ServerOptions options;
   RunningServer alone(Db("a"), options);
