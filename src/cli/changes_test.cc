@@ -289,6 +289,16 @@ TEST_F(Changes, ACopyBecomesASiteOfItsOwn) {
   EXPECT_EQ(AllRows("b.db"), AllRows("a.db"));
 }
 
+TEST_F(Changes, ADocumentThatCannotBeReadHoldsUpNobody) {
+  MakeSite("a.db");
+  MakeSite("b.db");
+  RunSql("a.db", "INSERT INTO note VALUES ('m', 'x', 'lost'), ('n', 'y', 'kept')");
+  RunSql("a.db", "UPDATE _merrow_log SET bytes = x'00' WHERE id >> 24 = 1");
+  ASSERT_EQ(Export("a.db", "a.changes"), 0) << err_;
+  ASSERT_EQ(Apply("b.db", "a.changes"), 0) << err_;
+  EXPECT_EQ(AllRows("b.db"), "n|y|kept|\n");
+}
+
 /// All files or none.
 TEST_F(Changes, NothingIsMergedHalf) {
   MakeSite("a.db");
