@@ -85,6 +85,12 @@ class PeerTest : public ::testing::Test {
     return thread_.Call(
         [&] { return PeerListener::Listen(thread_.loop(), parsed, options, handler_); });
   }
+  /// Whether a listener could be there; it is not.
+  bool CanListen(const PeerListenerOptions& options, const std::string& address) {
+    const ListenAddress parsed = Expect(ParseListenAddress(address));
+    return thread_.Call(
+        [&] { return PeerListener::Listen(thread_.loop(), parsed, options, handler_).ok(); });
+  }
   void Listen(PeerListenerOptions options = {}) {
     listener_ = Expect(TryListen(std::move(options)));
   }
