@@ -6,7 +6,9 @@
 #include "replication/replicator.h"
 
 #include <gtest/gtest.h>
+
 #include <zdict.h>
+#include <algorithm>
 
 #include "changeset/decoder.h"
 #include "changeset/encoder.h"
@@ -676,6 +678,32 @@ TEST_F(ReplicatorTest, TimestampsFromFarAheadAreCounted) {
   Run(100);
   EXPECT_EQ(counters().skewed, 1U);
   EXPECT_TRUE(database.HasRow("log", 1)) << "it is taken all the same";
+}
+
+TEST_F(ReplicatorTest, NoTimestampIsTooStrange) {
+  Make();
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer);
+  cells::DbVersion version = 0;
+  for (const int64_t ms :
+       {-changeset::kTimestampMsMax, int64_t{-1}, int64_t{0}, changeset::kTimestampMsMax}) {
+    Changeset changeset = LogRow(SiteOf(9), {version, version + 1}, version + 1);
+    changeset.timestamp.ms = ms;
+    HandPeer other(*replicator, SiteOf(static_cast<unsigned char>(20 + version)));
+    Open(other);
+    other.SayChanges({}, {changeset});
+    Run(100);
+    ++version;
+    EXPECT_FALSE(other.closed.has_value()) << ms;
+    EXPECT_TRUE(database.HasRow("log", version)) << ms;
+    const auto sites = replicator->report().sites;
+    const auto at = std::find_if(sites.begin(), sites.end(),
+                                 [](const SiteReport& site) { return site.site == SiteOf(9); });
+    ASSERT_NE(at, sites.end());
+    EXPECT_GE(at->delay_ms, 0) << ms;
+    replicator->OnLinkDown(other.link);
+  }
+  EXPECT_EQ(counters().skewed, 1U);
 }
 
 // --- The database.
