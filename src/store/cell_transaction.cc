@@ -75,8 +75,7 @@ void CellTransaction::End() {
 
 void CellTransaction::Clear() {
   // Large lists are given back; small ones are kept for the next transaction.
-  if (events_.capacity() > kEventsMax / 16) {
-    events_ = {};
+  if (touched_.capacity() > kEventsMax / 16) {
     touched_ = {};
     dirty_ = {};
   }
@@ -99,6 +98,7 @@ void CellTransaction::ForgetBlocks() {
 
 void CellTransaction::ForgetRows() {
   rows_.clear();
+  rows_rise_ = true;
   if (indexed_ > 0) {
     if (index_.size() > kIndexSizeKept) {
       index_ = {};
@@ -255,6 +255,11 @@ Result<CellTransaction::Row*> CellTransaction::AddRow(CellTable& table, const St
       return status.error().Within("clock of a row of table " + table.name);
     }
   }
+  if (!rows_.empty()) {
+    const StoredRowKey& last = rows_.back().key;
+    rows_rise_ = rows_rise_ && (last.table_id != key.table_id ? last.table_id < key.table_id
+                                                              : last.key < key.key);
+  }
   Row& row = rows_.emplace_back();
   row.index = static_cast<uint32_t>(rows_.size() - 1);
   row.key = key;
@@ -356,6 +361,7 @@ Status CellTransaction::LoadEventRows() {
     MERROW_TRY(Fold());
   }
   order_.clear();
+  order_.reserve(events_.size() - processed_);
   for (size_t at = processed_; at < events_.size(); ++at) {
     if (events_[at].row == kNoRow) {
       order_.push_back(OrderOf(events_[at].key, static_cast<uint32_t>(at)));
@@ -630,13 +636,25 @@ Status CellTransaction::Fold() {
   return {};
 }
 
-Status CellTransaction::WriteClocks() {
-  ranges_.clear();
+void CellTransaction::OrderRows(const std::vector<uint32_t>& rows) {
   order_.clear();
-  for (const uint32_t index : dirty_) {
+  order_.reserve(rows.size());
+  if (rows_rise_ && rows.size() == rows_.size()) {
+    // All of them, and they are in order.
+    for (const Row& row : rows_) {
+      order_.push_back(OrderOf(row.key, row.index));
+    }
+    return;
+  }
+  for (const uint32_t index : rows) {
     order_.push_back(OrderOf(rows_[index].key, index));
   }
   SortByKey(order_, [this](uint32_t index) { return rows_[index].key.key; });
+}
+
+Status CellTransaction::WriteClocks() {
+  ranges_.clear();
+  OrderRows(dirty_);
   for (size_t begin = 0; begin < order_.size();) {
     size_t end = begin + 1;
     while (end < order_.size() && order_[end].table_id == order_[begin].table_id) {
@@ -657,6 +675,7 @@ Status CellTransaction::WriteClocks() {
 
 Status CellTransaction::WriteTableClocks(CellTable& table, std::span<const Order> rows) {
   changes_.clear();
+  changes_.reserve(rows.size());
   clocks_.clear();
   std::vector<size_t> ends;
   ends.reserve(rows.size());
@@ -738,13 +757,14 @@ void CellTransaction::AppendTxGroup(std::span<const Order> rows, Bytes& out) {
 Status CellTransaction::WriteTxRows() {
   const std::vector<Touched> touched = UnflushedByVersion();
   Bytes bytes;
+  std::vector<uint32_t> rows;
   for (size_t i = 0; i < touched.size();) {
     const cells::DbVersion version = touched[i].version;
-    order_.clear();
+    rows.clear();
     for (; i < touched.size() && touched[i].version == version; ++i) {
-      order_.push_back(OrderOf(rows_[touched[i].row].key, touched[i].row));
+      rows.push_back(touched[i].row);
     }
-    SortByKey(order_, [this](uint32_t index) { return rows_[index].key.key; });
+    OrderRows(rows);
     const auto same = [](const Order& a, const Order& b) { return a.index == b.index; };
     order_.erase(std::unique(order_.begin(), order_.end(), same), order_.end());
     bytes.clear();

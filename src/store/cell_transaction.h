@@ -169,6 +169,8 @@ class CellTransaction {
   uint64_t* Slot(const StoredRowKey& key, uint64_t hash);
   void IndexRows();
 
+  /// Brings `rows` into order_, by key. If one is there twice, others may come with them.
+  void OrderRows(const std::vector<uint32_t>& rows);
   Status WriteClocks();
   Status WriteTableClocks(CellTable& table, std::span<const Order> rows);
   Status WriteTxRows();
@@ -195,12 +197,13 @@ class CellTransaction {
   cells::DbVersion written_version_ = 0;
   cells::Seq next_seq_ = 0;
 
-  std::vector<Event> events_;
+  std::deque<Event> events_;
   size_t processed_ = 0;
   std::vector<cells::ColumnId> changed_;
   std::deque<Bytes> arena_;  // stored keys; blocks that never move
   Bytes stored_;
   std::deque<Row> rows_;
+  bool rows_rise_ = true;  // rows_ is in key order
   /// Open addressing over rows_: 0 is free, else the row's index + 1, below the hash's upper half.
   /// Made when a row is first looked up; the first indexed_ rows are in it.
   std::vector<uint64_t> index_;
