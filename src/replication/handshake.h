@@ -48,7 +48,6 @@ class Handshake {
 
   Core& core_;
   bool is_changing_ = false;
-  int tries_ = 0;
   std::vector<IdentityChange> changes_;
 };
 
