@@ -34,6 +34,13 @@ Result<bool> CheckOwner(Database& database, const std::string& path) {
     }
     return false;
   }
+  // merrow.so marks a file only once it has documents.
+  MERROW_ASSIGN(const int64_t has_sites,
+                database.QueryInt("SELECT count(*) FROM sqlite_schema WHERE name = "
+                                  "'_merrow_site'"));
+  if (application == 0 && version == 0 && has_sites != 0) {
+    return false;
+  }
   MERROW_ASSIGN(const int64_t objects, database.QueryInt("SELECT count(*) FROM sqlite_schema"));
   if (application != 0 || version != 0 || objects != 0) {
     return InvalidArgument(path +

@@ -10,6 +10,7 @@
 
 #include <fstream>
 
+#include "store/cell_store.h"
 #include "store/database_file.h"
 #include "store/document_capture_triggers.h"
 #include "store/sqlite.h"
@@ -281,6 +282,23 @@ TEST_F(StoreTest, RefusesForeignNewerAndBrokenFiles) {
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().code(), ErrorCode::kUnsupported);
   EXPECT_THAT(status.error().message(), HasSubstr("format 99"));
+}
+
+TEST_F(StoreTest, TakesAFileWithColumnRowsFromTheExtension) {
+  {
+    const auto database =
+        Must(Database::Open(store.path(), SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
+    CellStore* const cells = Must(CellStore::Attach(database->handle()));
+    Must(database->Execute("CREATE TABLE part (id INTEGER PRIMARY KEY, name TEXT)"));
+    Must(cells->Track("part"));
+    Must(database->Execute("INSERT INTO part VALUES (1, 'bolt')"));
+  }
+  store.options.schema_sql += "; CREATE TABLE part (id INTEGER PRIMARY KEY, name TEXT)";
+  store.options.replicate = true;
+  store.Open();
+  EXPECT_EQ(store.Sql("SELECT * FROM part"), "1|bolt");
+  EXPECT_EQ(store->seen().at(store->own_site()).last(), 1);
+  store.Reopen();
 }
 
 TEST_F(StoreTest, SecondProcessIsRefused) {
