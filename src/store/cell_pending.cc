@@ -8,7 +8,7 @@
 namespace merrow::store {
 
 void PendingClocks::FinalizeStatements() {
-  for (CellStatement* statement : {&read_all_, &read_new_, &read_first_}) {
+  for (CellStatement* statement : {&read_all_, &read_new_, &read_one_, &update_}) {
     statement->Finalize();
   }
 }
@@ -75,11 +75,11 @@ Status PendingClocks::Refresh() {
   }
   if (!log_rows_.empty()) {
     // Who folds, folds all.
-    MERROW_TRY(read_first_.Prepare(db_, "SELECT rows FROM main._merrow_tx WHERE id = ?1"));
-    const ResetAtEnd reset(read_first_);
-    read_first_.BindInt(1, log_rows_.front());
-    MERROW_ASSIGN(const bool found, read_first_.Step());
-    if (!found || !HasTxClocks(read_first_.Column(0).bytes)) {
+    MERROW_TRY(read_one_.Prepare(db_, "SELECT rows FROM main._merrow_tx WHERE id = ?1"));
+    const ResetAtEnd reset(read_one_);
+    read_one_.BindInt(1, log_rows_.front());
+    MERROW_ASSIGN(const bool found, read_one_.Step());
+    if (!found || !HasTxClocks(read_one_.Column(0).bytes)) {
       return Load();
     }
   }
@@ -98,6 +98,32 @@ Status PendingClocks::Refresh() {
     }
     MERROW_TRY(Add(read_new_.Int(0), rows));
   }
+}
+
+Status PendingClocks::FoldLogRow(int64_t id) {
+  MERROW_TRY(read_one_.Prepare(db_, "SELECT rows FROM main._merrow_tx WHERE id = ?1"));
+  read_one_.BindInt(1, id);
+  Bytes keys;
+  {
+    const ResetAtEnd reset(read_one_);
+    MERROW_ASSIGN(const bool found, read_one_.Step());
+    if (!found) {
+      return {};  // nothing of it was left, so it was dropped
+    }
+    MERROW_ASSIGN(keys, WithoutTxClocks(read_one_.Column(0).bytes));
+  }
+  MERROW_TRY(update_.Prepare(db_, "UPDATE main._merrow_tx SET rows = ?2 WHERE id = ?1"));
+  update_.BindInt(1, id);
+  update_.Bind(2, cells::ValueView::Blob(keys));
+  return update_.Run();
+}
+
+Status PendingClocks::FoldLogRows() {
+  for (const int64_t id : log_rows_) {
+    MERROW_TRY(FoldLogRow(id));
+  }
+  Clear();
+  return {};
 }
 
 Status PendingClocks::Add(int64_t id, BytesView rows) {

@@ -65,13 +65,15 @@ class PendingClocks {
 
   /// A log row with clocks that was just written.
   Status Add(int64_t id, BytesView rows);
-  /// All were folded.
-  void Clear();
+  /// The clocks are in their blocks now: leaves the keys alone in the log rows.
+  Status FoldLogRows();
 
   void FinalizeStatements();
 
  private:
+  void Clear();
   Status Load();
+  Status FoldLogRow(int64_t id);
   Status AddClocks(BytesView rows, bool replace);
 
   sqlite3* db_;
@@ -79,7 +81,7 @@ class PendingClocks {
   int64_t last_id_ = 0;  // newer log rows were not seen
   std::vector<int64_t> log_rows_;
   std::map<int64_t, Table> tables_;
-  CellStatement read_all_, read_new_, read_first_;
+  CellStatement read_all_, read_new_, read_one_, update_;
 };
 
 }  // namespace merrow::store

@@ -43,6 +43,18 @@ uint64_t HashOf(const StoredRowKey& key) {
   return hash ^ (hash >> 29);
 }
 
+/// Calls `each` with the part of `order` that is of one table, for each table.
+template <typename Orders, typename Each>
+Status ForEachTable(const Orders& order, Each each) {
+  for (size_t begin = 0, end = 0; begin < order.size(); begin = end) {
+    for (end = begin; end < order.size() && order[end].table_id == order[begin].table_id;) {
+      ++end;
+    }
+    MERROW_TRY(each(std::span(order).subspan(begin, end - begin)));
+  }
+  return {};
+}
+
 void Materialize(CellTransaction::Row& row) {
   if (row.fresh.columns > 0) {
     row.clock.SetFresh(row.fresh);
@@ -493,11 +505,7 @@ Status CellTransaction::Flush() {
   return {};
 }
 
-void CellTransaction::FinalizeStatements() {
-  for (CellStatement* statement : {&insert_tx_, &read_tx_, &update_tx_}) {
-    statement->Finalize();
-  }
-}
+void CellTransaction::FinalizeStatements() { insert_tx_.Finalize(); }
 
 bool CellTransaction::CanPend() const {
   const auto can_pend = [this](uint32_t index) {
@@ -570,14 +578,10 @@ Status CellTransaction::WritePending() {
     const auto same = [](const Order& a, const Order& b) { return a.index == b.index; };
     order_.erase(std::unique(order_.begin(), order_.end(), same), order_.end());
     bytes.clear();
-    for (size_t begin = 0; begin < order_.size();) {
-      size_t end = begin + 1;
-      while (end < order_.size() && order_[end].table_id == order_[begin].table_id) {
-        ++end;
-      }
-      AppendPendingGroup(std::span(order_).subspan(begin, end - begin), bytes);
-      begin = end;
-    }
+    MERROW_TRY(ForEachTable(order_, [&](std::span<const Order> rows_of_table) -> Status {
+      AppendPendingGroup(rows_of_table, bytes);
+      return {};
+    }));
     if (bytes.empty()) {
       continue;  // of tables that are gone
     }
@@ -590,24 +594,6 @@ Status CellTransaction::WritePending() {
   dirty_.clear();
   touched_flushed_ = touched_.size();
   return {};
-}
-
-Status CellTransaction::FoldLogRow(int64_t id) {
-  MERROW_TRY(read_tx_.Prepare(db_, "SELECT rows FROM main._merrow_tx WHERE id = ?1"));
-  read_tx_.BindInt(1, id);
-  Bytes keys;
-  {
-    const ResetAtEnd reset(read_tx_);
-    MERROW_ASSIGN(const bool found, read_tx_.Step());
-    if (!found) {
-      return {};  // nothing of it was left, so it was dropped
-    }
-    MERROW_ASSIGN(keys, WithoutTxClocks(read_tx_.Column(0).bytes));
-  }
-  MERROW_TRY(update_tx_.Prepare(db_, "UPDATE main._merrow_tx SET rows = ?2 WHERE id = ?1"));
-  update_tx_.BindInt(1, id);
-  update_tx_.Bind(2, cells::ValueView::Blob(keys));
-  return update_tx_.Run();
 }
 
 Status CellTransaction::Fold() {
@@ -629,11 +615,7 @@ Status CellTransaction::Fold() {
     }
     MERROW_TRY(table->clocks.Write(changes, nullptr));
   }
-  for (const int64_t id : pending.log_rows()) {
-    MERROW_TRY(FoldLogRow(id));
-  }
-  pending.Clear();
-  return {};
+  return pending.FoldLogRows();
 }
 
 void CellTransaction::OrderRows(const std::vector<uint32_t>& rows) {
@@ -655,17 +637,10 @@ void CellTransaction::OrderRows(const std::vector<uint32_t>& rows) {
 Status CellTransaction::WriteClocks() {
   ranges_.clear();
   OrderRows(dirty_);
-  for (size_t begin = 0; begin < order_.size();) {
-    size_t end = begin + 1;
-    while (end < order_.size() && order_[end].table_id == order_[begin].table_id) {
-      ++end;
-    }
-    CellTable* const table = tables_.FindId(order_[begin].table_id);
-    if (table != nullptr) {
-      MERROW_TRY(WriteTableClocks(*table, std::span(order_).subspan(begin, end - begin)));
-    }
-    begin = end;
-  }
+  MERROW_TRY(ForEachTable(order_, [this](std::span<const Order> rows) -> Status {
+    CellTable* const table = tables_.FindId(rows[0].table_id);
+    return table == nullptr ? Status() : WriteTableClocks(*table, rows);
+  }));
   for (const uint32_t index : dirty_) {
     rows_[index].dirty = false;
   }
@@ -768,14 +743,10 @@ Status CellTransaction::WriteTxRows() {
     const auto same = [](const Order& a, const Order& b) { return a.index == b.index; };
     order_.erase(std::unique(order_.begin(), order_.end(), same), order_.end());
     bytes.clear();
-    for (size_t begin = 0; begin < order_.size();) {
-      size_t end = begin + 1;
-      while (end < order_.size() && order_[end].table_id == order_[begin].table_id) {
-        ++end;
-      }
-      AppendTxGroup(std::span(order_).subspan(begin, end - begin), bytes);
-      begin = end;
-    }
+    MERROW_TRY(ForEachTable(order_, [&](std::span<const Order> rows_of_table) -> Status {
+      AppendTxGroup(rows_of_table, bytes);
+      return {};
+    }));
     MERROW_TRY(WriteTxRow(version, bytes));
   }
   touched_flushed_ = touched_.size();

@@ -182,13 +182,12 @@ class CellTransaction {
   Status WritePending();
   void AppendPendingGroup(std::span<const Order> rows, Bytes& out);
   std::vector<Touched> UnflushedByVersion() const;
-  Status FoldLogRow(int64_t id);
   void Clear();
   void ForgetRows();
 
   sqlite3* db_;
   CellTables& tables_;
-  CellStatement insert_tx_, read_tx_, update_tx_;
+  CellStatement insert_tx_;
 
   bool active_ = false;
   bool is_explicit_ = false;  // the schema may change in the middle of it
