@@ -12,6 +12,9 @@ namespace {
 // What is waited for may also come from a client of this site, of which nobody tells.
 constexpr int64_t kWaitingIdleMs = 5'000;
 constexpr int kStallDoublingsMax = 6;
+// Of a batch before the pace of the database is known, and when it is very slow.
+constexpr size_t kFirstBatchBytes = 256 * 1024;
+constexpr size_t kSlowBatchBytes = 64 * 1024;
 
 VersionRange RangeOf(const Changeset& changeset) {
   return {changeset.cells.previous, changeset.cells.version};
@@ -56,6 +59,8 @@ Applier::Batch Applier::TakeBatch() {
   Batch batch;
   size_t bytes = 0;
   const size_t most = batch_max_ == 0 ? core_.options.apply_changesets_max : batch_max_;
+  const size_t bytes_max = std::min(batch_bytes_max_ == 0 ? kFirstBatchBytes : batch_bytes_max_,
+                                    core_.options.apply_bytes_max);
   while (!queue_.empty()) {
     Entry& next = queue_.front();
     // What has waited goes together, whatever it is; its size is bounded by what may wait.
@@ -69,7 +74,7 @@ Applier::Batch Applier::TakeBatch() {
       queue_.pop_front();
       continue;
     }
-    if (!is_free && !batch.empty() && bytes + next.bytes > core_.options.apply_bytes_max) break;
+    if (!is_free && !batch.empty() && bytes + next.bytes > bytes_max) break;
     bytes += next.bytes;
     batch.push_back(std::move(next));
     queue_.pop_front();
@@ -101,6 +106,7 @@ void Applier::OnDone(uint64_t number, const std::shared_ptr<Batch>& batch,
                      const Result<std::vector<ApplyOutcome>>& outcomes) {
   const bool is_current = number == number_ && applying_ != nullptr;
   if (is_current) {
+    NotePace(*batch);
     applying_.reset();
     stalls_ = 0;
   }
@@ -120,6 +126,19 @@ void Applier::OnDone(uint64_t number, const std::shared_ptr<Batch>& batch,
   }
   RetryWaiting();
   ComputePending();
+}
+
+void Applier::NotePace(const Batch& batch) {
+  const int64_t took_ms = ApplyingMs();
+  const size_t now = batch_bytes_max_ == 0 ? kFirstBatchBytes : batch_bytes_max_;
+  size_t bytes = 0;
+  for (const Entry& entry : batch) bytes += entry.bytes;
+  if (took_ms > core_.options.apply_ms_target) {
+    // One that was slow for another reason does not take all of the pace away.
+    batch_bytes_max_ = std::max(now / 2, kSlowBatchBytes);
+  } else if (bytes > now / 2 && took_ms <= core_.options.apply_ms_target / 2) {
+    batch_bytes_max_ = std::min(now * 2, std::max(core_.options.apply_bytes_max, kSlowBatchBytes));
+  }
 }
 
 void Applier::OnFailed(bool is_current, const std::shared_ptr<Batch>& batch, const Error& error) {

@@ -2,12 +2,13 @@
 //
 // Applier: the queue of changesets on their way into the database, and what becomes of them.
 //
-// One batch at a time is handed over. If the database is busy or fails, the same changesets are
-// handed in again after a while, in smaller batches each time; nothing leaves the queue without an
-// outcome. What follows ops that are not here waits in memory, as far as there is room, and is
-// handed in again, all of it together, when other changesets were applied: combined changesets of
-// several sites may follow each other. What is dropped because there is no room is
-// still lacking, and so asked for again.
+// One batch at a time is handed over, of what the database lately did in apply_ms_target: clients
+// of this site have their edits committed between two batches. If the database is busy or fails,
+// the same changesets are handed in again after a while, in smaller batches each time; nothing
+// leaves the queue without an outcome. What follows ops that are not here waits in memory, as far
+// as there is room, and is handed in again, all of it together, when other changesets were applied:
+// combined changesets of several sites may follow each other. What is dropped because there is no
+// room is still lacking, and so asked for again.
 //
 // Inside of this layer only.
 
@@ -70,6 +71,7 @@ class Applier {
   bool RetryWaiting();
   void ComputePending();
   void NoteOrigin(const Entry& entry);
+  void NotePace(const Batch& batch);
 
   Core& core_;
   std::deque<Entry> queue_;
@@ -82,7 +84,8 @@ class Applier {
   int64_t started_ms_ = 0;
   int stalls_ = 0;  // in a row
   size_t batch_max_ = 0;
-  int failures_ = 0;  // in a row
+  size_t batch_bytes_max_ = 0;  // follows the pace; 0: nothing was applied yet
+  int failures_ = 0;            // in a row
   int64_t retry_ms_ = 0;
   bool has_applied_ = false;  // since the waiting ones were tried
   int64_t waiting_tried_ms_ = 0;

@@ -66,6 +66,9 @@ struct Options {
   /// Of one transaction of the store.
   size_t apply_changesets_max = 500;
   size_t apply_bytes_max = 4 * 1024 * 1024;
+  /// How long the store may be at one transaction of them, about, since the edits of clients wait
+  /// that long. Batches are as large as lately went through in this time, down to some 64 KiB.
+  int64_t apply_ms_target = 25;
   /// Changesets that wait for the store, in memory. Beyond this fresh ones are dropped and pulled
   /// later; what was asked for is bounded by the requests.
   size_t apply_queue_bytes_max = 64 * 1024 * 1024;
@@ -90,6 +93,11 @@ struct Options {
   /// that sent them are told that they are committed here.
   int64_t have_delay_ms = 50;
   int64_t acknowledge_delay_ms = 500;
+  /// How often at most this site states what it has, passes on what others stated, and tells the
+  /// database; sites whose statements are kept, and version ranges of all of them.
+  int64_t confirm_interval_ms = 10'000;
+  size_t statement_sites_max = 4096;
+  size_t statement_ranges_max = 131'072;
   /// How long a changeset that a pruned link announced may take to come over another one.
   int64_t lazy_timeout_ms = 500;
   /// Fresh changesets that came over a link although they were known, in a row, until it is pruned.

@@ -739,6 +739,37 @@ TEST_F(ReplicatorTest, AnApplyThatHangsIsCountedAndStillWorthSomething) {
   EXPECT_TRUE(replicator->seen().contains(SiteOf(9))) << "the late outcome counts";
 }
 
+TEST_F(ReplicatorTest, ASlowDatabaseGetsSmallBatchesSoThatClientsGetInBetween) {
+  Make();
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer);
+  const auto hand_in = [&](cells::DbVersion first) {
+    for (cells::DbVersion version = first; version < first + 64; ++version) {
+      peer.SayChanges(
+          {}, {LogRow(SiteOf(9), {version - 1, version}, version, std::string(32'000, 'x'))});
+    }
+  };
+  faults.stuck = 1000;
+  faults.stuck_ms = 200;
+  hand_in(1);
+  // Two megabytes fit into one batch; at 200 ms for each, they go in small ones.
+  Run(1000);
+  EXPECT_GT(replicator->report().apply_queue_bytes, 1'000'000U);
+  Run(20'000);
+  EXPECT_EQ(replicator->report().apply_queue_bytes, 0U);
+  EXPECT_TRUE(replicator->seen().at(SiteOf(9)).Includes(VersionRange{0, 64}));
+  // It recovers: batches grow with what goes through.
+  faults.stuck = 0;
+  for (cells::DbVersion version = 65; version < 65 + 10 * 64; version += 64) {
+    hand_in(version);
+    Run(300);
+  }
+  faults.stuck = 1000;
+  hand_in(705);
+  Run(450);
+  EXPECT_EQ(replicator->report().apply_queue_bytes, 0U) << "one large batch, or two";
+}
+
 TEST_F(ReplicatorTest, ReadsThatFailAreTriedAgainAndThenSentElsewhere) {
   Options options;
   options.read_tries_max = 3;

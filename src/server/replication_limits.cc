@@ -33,6 +33,7 @@ constexpr Limit kLimits[] = {
     {"answer_bytes_max", 64 * kKiB, kGiB, Set<&Options::answer_bytes_max>},
     {"apply_bytes_max", 64 * kKiB, kGiB, Set<&Options::apply_bytes_max>},
     {"apply_changesets_max", 1, 1'000'000, Set<&Options::apply_changesets_max>},
+    {"apply_ms_target", 1, 60'000, Set<&Options::apply_ms_target>},
     {"apply_queue_bytes_max", kMiB, 64 * kGiB, Set<&Options::apply_queue_bytes_max>},
     {"apply_timeout_ms", 1'000, kHourMs, Set<&Options::apply_timeout_ms>},
     {"chunk_bytes", kKiB, 8 * kMiB, Set<&Options::chunk_bytes>},
