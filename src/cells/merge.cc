@@ -103,7 +103,8 @@ Status MergeRow(const IncomingRow& row, MergeContext& context, RowClock& clock,
   if (local_cl == 0 && row.cl == 1 && !row.sentinel.has_value()) {
     return MergeCells(row, false, context, clock, outcome);
   }
-  const Stamp stamp = row.sentinel.has_value() ? *row.sentinel : row.cells[0].stamp;
+  const Stamp& first = row.sentinel.has_value() ? *row.sentinel : row.cells[0].stamp;
+  const Stamp stamp{first.db_version, first.seq, row.sentinel.has_value() ? first.site : kNobody};
   clock.ZeroVersions(stamp.db_version);
   clock.SetSentinel({row.cl, stamp});
   ++outcome.impacted;

@@ -15,10 +15,9 @@
 // So the state of a row is a join of what was heard: the order, grouping and repetition of whole
 // rows do not matter. (docs/data-model.md has the argument.)
 //
-// A cell of an alive row without a sentinel at hand, in a causal length above 1, implies one. The
-// implied one is ascribed to the cell's site, so who stands in a sentinel can depend on what came
-// first. Nothing does depend on it but the tie between sentinels, which changes no data; digests
-// leave it out.
+// A cell of an alive row without a sentinel at hand, in a causal length above 1, implies one.
+// Nobody (kNobody) stands in it, whose id is below all others, so the real one wins whenever it
+// comes and cells may come before it.
 
 #pragma once
 

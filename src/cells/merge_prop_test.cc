@@ -33,7 +33,8 @@ struct Row final : public MergeContext {
     return std::optional<ValueView>(values[column].view());
   }
   int CompareSites(SiteOrdinal a, SiteOrdinal b) const override {
-    return a < b ? -1 : (a == b ? 0 : 1);
+    // kNobody is below all others.
+    return a + 1 < b + 1 ? -1 : (a == b ? 0 : 1);
   }
 };
 
@@ -42,7 +43,7 @@ using Versioned = std::tuple<ColVersion, int, int64_t, SiteOrdinal>;
 /// What must converge: everything but when and in which order it arrived here.
 struct Essence {
   CausalLength cl = 0;
-  int sentinel_site = -1;
+  int64_t sentinel_site = -2;  // -1: kNobody
   std::map<ColumnId, Versioned> cells;
   friend bool operator==(const Essence&, const Essence&) = default;
 };
@@ -59,8 +60,10 @@ std::ostream& operator<<(std::ostream& out, const Essence& essence) {
 Essence EssenceOf(Row& row) {
   Essence essence;
   essence.cl = row.clock.cl();
-  essence.sentinel_site =
-      row.clock.sentinel() ? static_cast<int>(row.clock.sentinel()->stamp.site) : -1;
+  if (row.clock.sentinel()) {
+    const SiteOrdinal site = row.clock.sentinel()->stamp.site;
+    essence.sentinel_site = site == kNobody ? -1 : site;
+  }
   for (const CellClock& cell : row.clock.cells()) {
     const Value& value = row.values[cell.column];
     essence.cells[cell.column] = {cell.col_version, static_cast<int>(value.type), value.integer,
@@ -82,7 +85,7 @@ Essence NaiveJoin(const Essence& a, const Essence& b) {
   return joined;
 }
 
-void Join(const Row& from, Row& into) {
+void Join(const Row& from, Row& into, bool with_sentinel = true) {
   if (from.clock.empty()) {
     return;
   }
@@ -94,7 +97,7 @@ void Join(const Row& from, Row& into) {
   IncomingRow incoming;
   incoming.cl = from.clock.cl();
   incoming.cells = cells;
-  if (from.clock.sentinel()) {
+  if (from.clock.sentinel() && with_sentinel) {
     incoming.sentinel = from.clock.sentinel()->stamp;
   }
   MergeOutcome outcome;
@@ -204,7 +207,8 @@ TEST(MergeProp, IsAJoin) {
   }
 }
 
-/// Cells that travel one at a time end where whole rows end, if the sentinel comes first.
+/// Cells that travel one at a time end where whole rows end, whether the sentinel comes first or
+/// not.
 TEST(MergeProp, CellsMayTravelAlone) {
   for (uint64_t seed = 1; seed <= 5000; ++seed) {
     SeededRandom random(seed);
@@ -216,7 +220,10 @@ TEST(MergeProp, CellsMayTravelAlone) {
 
     Row sentinel_only = from;
     sentinel_only.clock.DropCells();
-    Join(sentinel_only, into);
+    const bool sentinel_last = !from.clock.cells().empty() && random.Below(2) == 0;
+    if (!sentinel_last) {
+      Join(sentinel_only, into);
+    }
     for (const CellClock& cell : from.clock.cells()) {
       Row one = from;
       for (const CellClock& other : from.clock.cells()) {
@@ -224,7 +231,10 @@ TEST(MergeProp, CellsMayTravelAlone) {
           one.clock.DropCell(other.column);
         }
       }
-      Join(one, into);
+      Join(one, into, !sentinel_last);
+    }
+    if (sentinel_last) {
+      Join(sentinel_only, into);
     }
     ASSERT_EQ(EssenceOf(into), EssenceOf(whole)) << "seed " << seed;
   }

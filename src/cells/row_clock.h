@@ -45,6 +45,9 @@ inline constexpr ColumnId kColumnIdMax = 1U << 20;
 
 /// A site's number within one database. 0 is the database itself.
 using SiteOrdinal = uint32_t;
+/// Stands in a sentinel that was never seen itself but follows from a cell of a later life
+/// (merge.h). Its id is 16 zero bytes, below all others.
+inline constexpr SiteOrdinal kNobody = UINT32_MAX;
 
 /// When and where an event happened, as this database counts.
 struct Stamp {

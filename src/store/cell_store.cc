@@ -207,6 +207,9 @@ Result<cells::SiteId> CellStore::OwnSite() {
 }
 
 Result<cells::SiteId> CellStore::SiteOf(cells::SiteOrdinal ordinal) {
+  if (ordinal == cells::kNobody) {
+    return cells::SiteId();
+  }
   MERROW_TRY(LoadSites());
   if (ordinal >= sites_.size() || !sites_[ordinal].has_value()) {
     // Another connection may have added it.
@@ -224,6 +227,9 @@ Result<std::optional<cells::SiteOrdinal>> CellStore::FindOrdinal(const cells::Si
   if (!tables_.initialized()) {
     return std::optional<cells::SiteOrdinal>();
   }
+  if (site == cells::SiteId()) {
+    return std::optional<cells::SiteOrdinal>(cells::kNobody);
+  }
   // Another connection may have added it.
   for (int attempt = 0; attempt < 2; ++attempt) {
     MERROW_TRY(LoadSites());
@@ -237,6 +243,9 @@ Result<std::optional<cells::SiteOrdinal>> CellStore::FindOrdinal(const cells::Si
 }
 
 Result<cells::SiteOrdinal> CellStore::OrdinalOf(const cells::SiteId& site) {
+  if (site == cells::SiteId()) {
+    return cells::kNobody;
+  }
   MERROW_TRY(LoadSites());
   const std::string id(site.view());
   for (int attempt = 0; attempt < 2; ++attempt) {
