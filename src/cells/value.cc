@@ -152,4 +152,21 @@ ValueView ApplyNumericAffinity(const ValueView& value, Affinity affinity) {
   return value;
 }
 
+ValueView KeyValue(const ValueView& value, Affinity affinity) {
+  if (value.type != ValueType::kReal) {
+    return value;
+  }
+  if (affinity == Affinity::kReal) {
+    return value.real == 0 ? ValueView::Real(0) : value;
+  }
+  constexpr double kEnd = 9223372036854775808.0;
+  if (value.real >= -kEnd && value.real < kEnd) {
+    const auto whole = static_cast<int64_t>(value.real);
+    if (static_cast<double>(whole) == value.real) {
+      return ValueView::Integer(whole);
+    }
+  }
+  return value;
+}
+
 }  // namespace merrow::cells

@@ -92,4 +92,8 @@ bool NeedsTextConversion(const ValueView& value, Affinity affinity);
 /// Conversions between the two numeric classes; `value` itself if there is none to make.
 ValueView ApplyNumericAffinity(const ValueView& value, Affinity affinity);
 
+/// `value` of a key column as keys are compared and packed. SQLite takes 5 and 5.0, and 0.0 and
+/// -0.0, for the same key, so they must be one here too: the integer, or in a REAL column the real.
+ValueView KeyValue(const ValueView& value, Affinity affinity);
+
 }  // namespace merrow::cells

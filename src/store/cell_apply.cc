@@ -175,6 +175,7 @@ Result<RowKey> CellStore::NormalizeKey(CellTable& table, BytesView packed, Bytes
     if (values[i].type == cells::ValueType::kNull) {
       return InvalidArgument("key column " + table.key[i].name + " is NULL");
     }
+    values[i] = cells::KeyValue(values[i], table.key[i].affinity);
   }
   if (!table.int_key) {
     buffer = cells::PackColumns(values);

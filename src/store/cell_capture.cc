@@ -79,7 +79,8 @@ class CellCapture {
     const size_t count = call.table.key.size();
     buffer.assign(1, static_cast<char>(static_cast<unsigned char>(count)));
     for (size_t i = 0; i < count; ++i) {
-      cells::AppendPackedColumn(ArgumentValue(call.values[at + i]), buffer);
+      cells::AppendPackedColumn(
+          cells::KeyValue(ArgumentValue(call.values[at + i]), call.table.key[i].affinity), buffer);
     }
     return {call.table.id, 0, buffer};
   }
@@ -120,8 +121,13 @@ class CellCapture {
     Bytes buffer;
     if (moved) {
       Bytes old_buffer;
-      call.store.transaction_.AddMove(KeyAt(call, keys, old_buffer), KeyAt(call, 0, buffer));
-      return {};
+      const RowKey from = KeyAt(call, keys, old_buffer);
+      const RowKey to = KeyAt(call, 0, buffer);
+      // From 5 to 5.0 is not a move.
+      if (from.number != to.number || from.packed != to.packed) {
+        call.store.transaction_.AddMove(from, to);
+        return {};
+      }
     }
     std::vector<cells::ColumnId>& changed = call.store.changed_;
     changed.clear();

@@ -328,7 +328,7 @@ Result<RowKey> CellStore::KeyOfColumns(CellTable& table, CellStatement& statemen
       return InvalidArgument("table " + table.name + ": a row has NULL in key column " +
                              table.key[i].name);
     }
-    cells::AppendPackedColumn(value, buffer);
+    cells::AppendPackedColumn(cells::KeyValue(value, table.key[i].affinity), buffer);
   }
   return RowKey{table.id, 0, buffer};
 }
