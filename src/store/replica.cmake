@@ -19,6 +19,7 @@ set(MERROW_REPLICA_SOURCES ${MERROW_REPLICA_SOURCES} CACHE INTERNAL
 merrow_library(store_replica SOURCES ${MERROW_REPLICA_SOURCES} DEPENDS merrow_store_cells merrow_loro
                merrow_changeset)
 merrow_test(store_replica_test SOURCES ${CMAKE_CURRENT_LIST_DIR}/document_ops_test.cc
+                                       ${CMAKE_CURRENT_LIST_DIR}/replica_cost_test.cc
                                        ${CMAKE_CURRENT_LIST_DIR}/replica_log_test.cc
                                        ${CMAKE_CURRENT_LIST_DIR}/replica_identity_test.cc
                                        ${CMAKE_CURRENT_LIST_DIR}/replica_prop_test.cc

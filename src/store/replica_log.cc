@@ -25,6 +25,10 @@ CREATE UNIQUE INDEX main._merrow_part_key
   ON _merrow_part (site, version, previous, whole, parts, part);
 )sql";
 
+/// That files of earlier builds may lack.
+constexpr char kLaterIndexes[] =
+    "CREATE INDEX IF NOT EXISTS main._merrow_waiting_local ON _merrow_waiting (local)";
+
 /// Of ids of _merrow_tx. DO NOT CHANGE: it is on disk.
 constexpr int kPartBits = 20;
 
@@ -54,10 +58,14 @@ ReplicaLog::~ReplicaLog() = default;
 /// True if the tables were made now.
 Result<bool> ReplicaLog::Initialize() {
   MERROW_ASSIGN(memory_.own_site, cells_.OwnSite());
-  if (cells_.tables().has_replica_log()) {
+  const bool is_new = !cells_.tables().has_replica_log();
+  if (is_new) {
+    MERROW_TRY(RunSql(cells_.db(), kTables));
+  }
+  MERROW_TRY(RunSql(cells_.db(), kLaterIndexes));
+  if (!is_new) {
     return false;
   }
-  MERROW_TRY(RunSql(cells_.db(), kTables));
   cells_.tables().Invalidate();
   MERROW_TRY(cells_.tables().Refresh());
   return true;
