@@ -370,6 +370,31 @@ TEST_F(HubTest, RejoiningForEverEndsWithEviction) {
   EXPECT_THAT(errors, ElementsAre("room_error 1", "room_error 1", "room_error 2"));
 }
 
+// Whoever is evicted stays out for good: a disk that was full for a minute would cost all that is
+// typed afterwards.
+TEST_F(HubTest, AStoreThatFailsForLongMakesClientsConnectAgain) {
+  Limits limits;
+  limits.rejoins_max = 2;
+  Hub hub = MakeHub(limits);
+  Wire wire(hub, Dialect::kLoroProtocol);
+  ModelDocument document;
+  const Bytes first = document.Edit(9, 1);
+  const Bytes second = document.Edit(9, 1);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_FALSE(wire.sink.close_code);
+    wire.Join();
+    source.RunAll();
+    // The last failure only follows from the others.
+    if (i < 2) source.fail_submit = IoError("disk full");
+    wire.Update(1, {i < 2 ? first : second});
+    source.RunAll();
+    if (i < 2) {
+      EXPECT_EQ(wire.Received().back(), "room_error 1");
+    }
+  }
+  EXPECT_EQ(wire.sink.close_code, 1013);
+}
+
 // What somebody types after a reconnect, before the difference was sent, is not refused.
 TEST_F(HubTest, UpdatesThatDependOnAnAwaitedUploadAreParked) {
   Hub hub = MakeHub();

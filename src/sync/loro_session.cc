@@ -221,7 +221,7 @@ void LoroSession::OnReadFailed(Subscription& subscription, const Error& error) {
   const bool is_opening = subscription.state == Subscription::State::kOpening;
   Report(LogLevel::kWarning, "unavailable", room + ": " + error.message());
   if (!is_opening) {
-    SuggestRejoin(row, "the row could not be read");
+    SuggestRejoin(row, "the row could not be read", Fault::kStore);
     return;
   }
   LeaveRow(subscription);
@@ -455,7 +455,8 @@ void LoroSession::FinishUpdate(const SharedBatch& batch) {
   // that heals all of them.
   const Subscription* const subscription = fanout().Find(*this, batch->row);
   if (subscription != nullptr && subscription->opening_id == batch->opening_id) {
-    SuggestRejoin(batch->row, "updates are missing; join again to reconcile");
+    SuggestRejoin(batch->row, "updates are missing; join again to reconcile",
+                  batch->status == UpdateStatus::kUnknown ? Fault::kStore : Fault::kClient);
   }
 }
 
@@ -540,15 +541,22 @@ void LoroSession::SendAck(RoomKind kind, std::string_view room, BatchId batch, U
 }
 
 // The room is left either way: the protocol says so of every RoomError.
-void LoroSession::SuggestRejoin(const RowKey& row, std::string_view reason) {
+void LoroSession::SuggestRejoin(const RowKey& row, std::string_view reason, Fault fault) {
   Subscription* const subscription = fanout().Find(*this, row);
   if (subscription == nullptr) return;
   const std::deque<Parked> parked = TakeParked(row);
   LeaveRow(*subscription);
   RefuseParked(parked);
   const bool has_room = rejoins_.contains(row) || rejoins_.size() < limits().rooms_per_session_max;
-  if (!has_room || ++rejoins_[row] > limits().rejoins_max) {
-    rejoins_.erase(row);
+  if (has_room) rejoins_[row].store_failed |= fault == Fault::kStore;
+  if (!has_room || ++rejoins_[row].count > limits().rejoins_max) {
+    const auto ended = rejoins_.extract(row);
+    if (!ended.empty() && ended.mapped().store_failed) {
+      // The disk is full, say. Whoever is evicted stays out and types on for nobody; after 1013
+      // (try again later) a client connects again, after a pause, until the store takes what it
+      // has.
+      return Fail(1013, "unavailable", RoomOf(row) + ": the store cannot take updates");
+    }
     Report(LogLevel::kWarning, "evicted", RoomOf(row) + ": rejoining does not help");
     SendRoomError(RoomKind::kLoro, RoomOf(row), RoomErrorCode::kEvicted,
                   "rejoining did not reconcile this room");

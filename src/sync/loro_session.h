@@ -107,7 +107,9 @@ class LoroSession final : public Session {
   // Answers.
   void SendAck(RoomKind kind, std::string_view room, BatchId batch, UpdateStatus status,
                std::string_view detail);
-  void SuggestRejoin(const RowKey& row, std::string_view reason);
+  // What a room was left for decides what happens when rejoining goes on without success.
+  enum class Fault { kClient, kStore };
+  void SuggestRejoin(const RowKey& row, std::string_view reason, Fault fault = Fault::kClient);
   void SendRoomError(RoomKind kind, std::string_view room, RoomErrorCode code,
                      std::string_view message);
 
@@ -115,7 +117,12 @@ class LoroSession final : public Session {
   std::set<std::string, std::less<>> presence_rooms_;
   std::map<RowKey, Awaited> awaited_;
   size_t parked_updates_ = 0;
-  std::map<RowKey, int> rejoins_;  // suggested since the room's last accepted update
+  // Rejoins suggested since the room's last accepted update.
+  struct Rejoins {
+    int count = 0;
+    bool store_failed = false;  // one of them, so that the others may have followed from it
+  };
+  std::map<RowKey, Rejoins> rejoins_;
 };
 
 }  // namespace merrow::sync
