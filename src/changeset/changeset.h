@@ -8,7 +8,8 @@
 // every clock in it says `version`. If it is several, each clock says its own, and what a later one
 // of them overwrote is not in it.
 //
-// A large one is cut into parts, which are stored as they come and become visible together.
+// A large one is cut into parts, which are stored as they come and become visible together. A row
+// or a document that is larger than a part by itself goes on in the next one.
 
 #pragma once
 
@@ -49,18 +50,26 @@ struct Changeset {
   /// Which of how many parts this is; 0 <= part < parts.
   uint32_t part = 0;
   uint32_t parts = 1;
+  /// What is in this part, one row or one document, goes on in the next part: there stand further
+  /// cells of the row, or more of the bytes of its only cell, or more of the document's blocks. The
+  /// next part has nothing else in it either.
+  bool continues = false;
 };
 
 /// Corruption if an index is out of range, a row breaks a rule of cells/row_change.h, a clock is
 /// outside (previous, version], or the timestamp or the parts make no sense.
 Status CheckChangeset(const Changeset& changeset);
 
-/// Cuts a changeset of one part into several of about `bytes_target` each; rows stay whole.
+/// Cuts a changeset of one part into several of about `bytes_target` each, and of no more rows than
+/// a frame takes. Whatever is larger than that goes on from part to part, but for keys.
 /// REQUIRES: changeset.parts == 1
 std::vector<Changeset> SplitChangeset(Changeset changeset, size_t bytes_target);
 
+/// The same, but rows and documents stay whole, so each part makes sense alone.
+std::vector<Changeset> SplitBetweenRows(Changeset changeset, size_t bytes_target);
+
 /// Puts parts together again, in order of `part`. Corruption if one is missing or is there twice,
-/// or they are not of the same changeset.
+/// they are not of the same changeset, or one does not go on where the one before ends.
 Result<Changeset> JoinParts(std::vector<Changeset> parts);
 
 }  // namespace merrow::changeset

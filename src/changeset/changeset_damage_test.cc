@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 #include <xxhash.h>
 
+#include <algorithm>
+
 #include "base/bytes.h"
 #include "changeset/changeset_file.h"
 #include "changeset/changeset_test_util.h"
@@ -83,9 +85,50 @@ TEST(ChangesetDamage, EveryFlippedBitOfAFileIsNoticed) {
     damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
     ASSERT_FALSE(DecodeFile(damaged).ok()) << "bit " << bit;
   }
-  for (size_t size = 8; size < file->size(); ++size) {
-    const auto cut = DecodeFile(BytesView(*file).substr(0, size));
-    ASSERT_TRUE(!cut.ok() || cut->size() < changesets.size());
+  for (size_t size = 0; size < file->size(); ++size) {
+    ASSERT_FALSE(DecodeFile(BytesView(*file).substr(0, size)).ok()) << size << " bytes";
+  }
+  ASSERT_TRUE(DecodeFile(*file).ok());
+  ASSERT_FALSE(DecodeFile(*file + '\0').ok());
+}
+
+/// A file of several frames, read in pieces of any size.
+TEST(ChangesetDamage, ErrorsOfAFileNameTheFrameAndItsPlace) {
+  std::mt19937 random(10);
+  Bytes file;
+  FileWriter writer([&file](BytesView bytes) -> Status {
+    file += bytes;
+    return {};
+  });
+  Changeset changeset = RandomChangeset(random, SiteNamed(1), 0);
+  changeset.documents.push_back(
+      {0, changeset.documents.empty() ? Bytes("\x01\x09\x05", 3) : changeset.documents[0].key,
+       Bytes(600'000, 'b')});
+  std::vector<size_t> frames;
+  for (int i = 0; i < 6; ++i) {
+    if (i % 2 == 0) frames.push_back(std::max<size_t>(file.size(), 8));
+    ASSERT_TRUE(writer.Add(changeset).ok());
+  }
+  ASSERT_TRUE(writer.Finish().ok());
+  ASSERT_EQ(DecodeFile(file)->size(), 6U);
+  for (size_t i = 0; i < frames.size(); ++i) {
+    Bytes damaged = file;
+    damaged[frames[i] + 100'000] ^= 1;
+    FileReader reader([rest = BytesView(damaged), &random](char* into, size_t size) mutable {
+      size = std::min({size, rest.size(), size_t{1} + random() % 100'000});
+      std::copy_n(rest.begin(), size, into);
+      rest.remove_prefix(size);
+      return Result<size_t>(size);
+    });
+    auto some = reader.Next();
+    for (size_t read = 0; read < i; ++read) {
+      ASSERT_TRUE(some.ok() && some->has_value());
+      some = reader.Next();
+    }
+    ASSERT_FALSE(some.ok());
+    EXPECT_EQ(some.error().message(), "frame " + std::to_string(i + 1) + ", at offset " +
+                                          std::to_string(frames[i]) +
+                                          ": a frame's checksum is wrong");
   }
 }
 

@@ -21,13 +21,13 @@
 //   table      uleb: 0 a new one, name, uleb key columns, columns
 //                    2n - 1 the n-th of this context
 //                    2n     the same, and further columns of it
+//              The same name with another number of key columns is another table.
 //   columns    uleb count | name *                             name: uleb length, UTF-8
 //   run        uleb shape (kShape...) | [uleb length] | [column set] | row *
 //              The length is there if more than one row is left; it says how many have this shape.
 //   column set uleb bitmap of the context's columns of the table if there are at most 56, else
 //              uleb count and uleb steps from the column before; not there if all of them
-//   row        key values | [cl] | [version] | [sentinel clock] | per cell: [col_version] [clock]
-//              value
+//   row        key values | [cl] | [sentinel clock] | per cell: [col_version] clock value
 //   clock      [uleb (changeset's version - version)] | [uleb author] | [zigzag seq step]
 //   document   key values | uleb length | change blocks
 //
@@ -40,6 +40,9 @@
 // A context is what encoder and decoder remember from frame to frame: sites and tables by number,
 // each site's last version, the last timestamp. A file starts with an empty one; a link keeps one
 // for each direction while it lives.
+//
+// Any change of what is above gets another kFrameVersion. Flags that are not known are refused as
+// unsupported, as other versions are.
 
 #pragma once
 
@@ -60,7 +63,8 @@ inline constexpr uint32_t kHeaderPrevious = 0x02;  // the previous version is wr
 inline constexpr uint32_t kHeaderCount = 0x04;     // the timestamp has a count
 inline constexpr uint32_t kHeaderParts = 0x08;
 inline constexpr uint32_t kHeaderAuthors = 0x10;
-inline constexpr uint32_t kHeaderFlagsMask = 0x1F;
+inline constexpr uint32_t kHeaderContinues = 0x20;  // Changeset::continues
+inline constexpr uint32_t kHeaderFlagsMask = 0x3F;
 
 inline constexpr uint32_t kShapeKindMask = 0x03;
 inline constexpr uint32_t kShapeAllColumns = 0;  // alive, a cell for each column of the table

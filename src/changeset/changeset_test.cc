@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
+#include <xxhash.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 
 #include "base/bytes.h"
@@ -45,6 +47,13 @@ void AddRow(Changeset* changeset, Bytes key, const std::vector<Value>& values,
     row.cells.push_back({i, col_version, values[i], {changeset->cells.version, seq++, 0}});
   }
   changeset->cells.rows.push_back(std::move(row));
+}
+
+Bytes WithChecksum(BytesView content) {
+  ByteWriter writer;
+  writer.Append(content);
+  writer.U32Le(XXH32(content.data(), content.size(), 0));
+  return writer.Release();
 }
 
 std::string DescribeAll(const std::vector<Changeset>& changesets) {
@@ -185,6 +194,175 @@ TEST(Changeset, PartsAreCutBetweenRowsAndJoinToTheSame) {
   }
 }
 
+/// A row of 20 MB and a document of 24 MB: both are larger than a frame may be.
+TEST(Changeset, WhatIsLargerThanAPartGoesOnInTheNext) {
+  std::mt19937 random(13);
+  Changeset whole = Insert({{"t", 1, {"a", "b", "c", "d", "e"}}}, 1);
+  const auto bytes = [&random](size_t size) {
+    Bytes text;
+    for (size_t i = 0; i < size; ++i) text.push_back(static_cast<char>(random()));
+    return text;
+  };
+  AddRow(&whole, Key({cells::ValueView::Integer(1)}),
+         {Value::Integer(1), Value::Blob(bytes(9000)), Value::Text(bytes(3)),
+          Value::Text(bytes(8192)), Value::Null()});
+  whole.cells.rows[0].sentinel = cells::ChangeClock{1, 100, 0};
+  whole.cells.rows[0].cl = 3;
+  AddRow(&whole, Key({cells::ValueView::Integer(2)}),
+         {Value::Blob(bytes(5000)), Value::Blob(bytes(2000)), Value::Blob(bytes(2000)),
+          Value::Blob(bytes(2000)), Value::Blob(bytes(2000))});
+  AddRow(&whole, Key({cells::ValueView::Integer(3)}),
+         {Value::Blob(bytes(500)), Value::Blob({}), Value::Null(), Value::Null(), Value::Null()});
+  whole.documents.push_back({0, Key({cells::ValueView::Text("x")}), bytes(10000)});
+  whole.documents.push_back({0, Key({cells::ValueView::Text("y")}), bytes(10)});
+  const std::vector<Changeset> parts = SplitChangeset(whole, 4096);
+  EXPECT_GT(parts.size(), 12U);
+  Encoder encoder;
+  Decoder decoder;
+  std::vector<Changeset> received;
+  for (const Changeset& part : parts) {
+    const auto frame = encoder.Encode({&part, 1});
+    ASSERT_TRUE(frame.ok()) << frame.error().ToString();
+    EXPECT_LT(frame->size(), 4096U + 100);
+    const auto decoded = decoder.Decode(*frame);
+    ASSERT_TRUE(decoded.ok()) << decoded.error().ToString();
+    received.push_back(decoded->at(0));
+  }
+  // One whose pieces do not fit together is refused, wherever it is wrong.
+  for (size_t i = 1; i < received.size(); ++i) {
+    if (!received[i - 1].continues) continue;
+    for (const int damage : {0, 1, 2, 3}) {
+      std::vector<Changeset> bad = received;
+      if (!bad[i].cells.rows.empty()) {
+        cells::RowChange& row = bad[i].cells.rows[0];
+        if (damage == 0) row.key = Key({cells::ValueView::Integer(9)});
+        if (damage == 1) row.cl += 2;
+        if (damage == 2) row.sentinel = cells::ChangeClock{1, 0, 0};
+      } else if (damage == 0) {
+        bad[i].documents[0].key += "x";
+      } else if (damage == 1) {
+        bad[i].documents[0].table = 1;
+        bad[i].cells.tables.push_back({"other", {}});
+      }
+      if (damage == 3 && bad[i].documents.empty())
+        bad[i].cells.rows.push_back(bad[i].cells.rows[0]);
+      if (damage == 3 && !bad[i].documents.empty()) bad[i].documents.push_back(bad[i].documents[0]);
+      const bool is_bad = damage == 0 || damage == 1 || damage == 3 || !bad[i].cells.rows.empty();
+      ASSERT_EQ(JoinParts(std::move(bad)).ok(), !is_bad) << i << " " << damage;
+    }
+  }
+  const auto joined = JoinParts(std::move(received));
+  ASSERT_TRUE(joined.ok()) << joined.error().ToString();
+  EXPECT_EQ(Describe(*joined), Describe(whole));
+  EXPECT_EQ(joined->cells.rows.size(), whole.cells.rows.size());
+  EXPECT_EQ(joined->documents.size(), whole.documents.size());
+  for (const Changeset& part : SplitBetweenRows(whole, 4096)) EXPECT_FALSE(part.continues);
+}
+
+TEST(Changeset, ManySmallRowsAreCutToWhatAFrameTakes) {
+  Changeset whole = Insert({{"t", 1, {"c"}}}, 1);
+  for (int i = 0; i < 300'000; ++i) {
+    whole.cells.rows.push_back(
+        {0, Key({cells::ValueView::Integer(i)}), 2, cells::ChangeClock{1, i, 0}, {}});
+  }
+  const std::vector<Changeset> parts = SplitChangeset(std::move(whole), size_t{64} << 20);
+  for (const Changeset& part : parts) {
+    const auto frame = Encoder().Encode({&part, 1});
+    ASSERT_TRUE(frame.ok()) << frame.error().ToString();
+  }
+}
+
+/// It waits for a schema with rows of both, and must not hold up what it travels with.
+TEST(Changeset, ATableThatWasMadeAnewWithALongerKeyIsWrittenToo) {
+  Changeset changeset = Insert({{"t", 1, {"a", "b"}}}, 1);
+  const Bytes one = Key({cells::ValueView::Integer(1)});
+  const Bytes two = Key({cells::ValueView::Integer(1), cells::ValueView::Integer(2)});
+  for (const Bytes& key : {one, two, one, two}) {
+    AddRow(&changeset, key, {Value::Integer(1), Value::Text("x")});
+  }
+  changeset.cells.rows[1].cells.erase(changeset.cells.rows[1].cells.begin());
+  Encoder encoder;
+  Decoder decoder;
+  for (int i = 0; i < 2; ++i) {
+    const auto frame = encoder.Encode({&changeset, 1});
+    ASSERT_TRUE(frame.ok()) << frame.error().ToString();
+    const auto received = decoder.Decode(*frame);
+    ASSERT_TRUE(received.ok()) << received.error().ToString();
+    EXPECT_EQ(DescribeAll(*received), Describe(changeset));
+    EXPECT_EQ(received->at(0).cells.tables.size(), 1U);
+    changeset.cells.previous = changeset.cells.version;
+    changeset.cells.version += 1;
+    for (cells::RowChange& row : changeset.cells.rows) {
+      for (cells::CellChange& cell : row.cells) cell.clock.db_version += 1;
+    }
+  }
+}
+
+TEST(Changeset, WhatALaterReleaseWroteIsUnsupportedAndNotDamaged) {
+  Changeset changeset = Insert({{"t", 1, {"c"}}}, 1);
+  AddRow(&changeset, Key({cells::ValueView::Integer(1)}), {Value::Integer(1)});
+  const Bytes frame = *Encoder().Encode({&changeset, 1});
+  const size_t shape_at = frame.size() - 4 - 3;
+  ASSERT_EQ(frame[shape_at], 0);
+  struct Case {
+    size_t at;
+    unsigned char byte;
+  };
+  // Another format version, an unknown flag of the frame, of the changeset, of rows.
+  for (const Case& later : {Case{0, 0x24}, Case{0, 0x1C}, Case{1, 0x40}, Case{1, 0x7F}}) {
+    Bytes changed = frame.substr(0, frame.size() - 4);
+    changed[later.at] = static_cast<char>(later.byte);
+    EXPECT_EQ(Decoder().Decode(WithChecksum(changed)).error().code(), ErrorCode::kUnsupported)
+        << later.at;
+  }
+  Bytes changed = frame.substr(0, frame.size() - 4);
+  changed.replace(shape_at, 1, "\x80\x02");  // 256
+  EXPECT_EQ(Decoder().Decode(WithChecksum(changed)).error().code(), ErrorCode::kUnsupported);
+}
+
+/// Two sites of equal schemas make the same context, whatever the names are.
+TEST(Changeset, ASchemaThatAContextCannotHoldIsHeldAsFarAsItCan) {
+  const std::vector<TableNames> tables = {
+      {"t", 1, {"c"}}, {Bytes(kNameBytesMax + 1, 'n'), 1, {"c"}}, {"u", 1, {"c"}}};
+  EXPECT_EQ(Context(tables).tables().size(), 1U);
+}
+
+TEST(Changeset, ExtremesComeBack) {
+  TableNames wide{"wide", 16, {}};
+  for (size_t i = 0; i < kTableColumnsMax; ++i) wide.columns.push_back("c" + std::to_string(i));
+  Changeset changeset = Insert({wide}, cells::kDbVersionMax);
+  changeset.cells.previous = 0;
+  changeset.timestamp = {-kTimestampMsMax, UINT16_MAX};
+  std::vector<cells::ValueView> key;
+  for (int i = 0; i < 4; ++i) {
+    key.push_back(cells::ValueView::Integer(i % 2 == 0 ? INT64_MIN : INT64_MAX));
+    key.push_back(cells::ValueView::Text(BytesView("nul\0\xff\xfe", 6)));
+    key.push_back(cells::ValueView::Real(i % 2 == 0 ? -0.0 : 5e-324));
+    key.push_back(cells::ValueView::Blob(BytesView("\0", 1)));
+  }
+  std::vector<Value> values;
+  for (int i = 0; i < static_cast<int>(kTableColumnsMax); ++i) {
+    const int64_t power = static_cast<int64_t>(uint64_t{1} << i % 64);
+    values.push_back(Value::Integer(i % 3 == 0 ? power : i % 3 == 1 ? -power : power - 1));
+  }
+  values[0] = Value::Real(-0.0);
+  values[1] = Value::Real(1.7976931348623157e308);
+  values[2] = Value::Text(BytesView("a\0b\xc0\x80", 5));
+  values[3] = Value::Real(-std::numeric_limits<double>::infinity());
+  AddRow(&changeset, cells::PackColumns(key), values, cells::kCounterMax);
+  changeset.cells.rows[0].cl = cells::kCounterMax - 1;
+  changeset.cells.rows[0].sentinel = cells::ChangeClock{1, cells::kCounterMax, 0};
+  const auto frame = Encoder().Encode({&changeset, 1});
+  ASSERT_TRUE(frame.ok()) << frame.error().ToString();
+  const auto received = Decoder().Decode(*frame);
+  ASSERT_TRUE(received.ok()) << received.error().ToString();
+  EXPECT_EQ(DescribeAll(*received), Describe(changeset));
+  for (size_t i = 0; i < values.size(); ++i) {
+    const Value& value = received->at(0).cells.rows[0].cells[i].value;
+    ASSERT_TRUE(cells::IdenticalValue(value.view(), values[i].view())) << i;
+  }
+}
+
 TEST(Changeset, FilesStandAlone) {
   std::mt19937 random(3);
   std::vector<Changeset> changesets;
@@ -199,6 +377,7 @@ TEST(Changeset, FilesStandAlone) {
     EXPECT_EQ(DescribeAll(*read), DescribeAll(changesets));
   }
   EXPECT_EQ(DecodeFile("something else").error().code(), ErrorCode::kCorruption);
+  EXPECT_EQ(ToHex(*EncodeFile({})), "4d4552524f57435300");
 }
 
 TEST(Changeset, CompressionIsUsedWhereItSavesBytes) {
@@ -245,7 +424,8 @@ TEST(Changeset, WhatMakesNoSenseIsNotEncodedAndLeavesTheStreamAsItWas) {
   AddRow(&bad, Key({cells::ValueView::Integer(1)}), {Value::Integer(1)});
   AddRow(&bad, Key({cells::ValueView::Integer(1), cells::ValueView::Integer(2)}),
          {Value::Integer(1)});
-  EXPECT_EQ(encoder.Encode({&bad, 1}).error().code(), ErrorCode::kInvalidArgument);
+  bad.cells.rows[1].key += '\0';
+  EXPECT_EQ(encoder.Encode({&bad, 1}).error().code(), ErrorCode::kCorruption);
   bad.cells.rows.pop_back();
   bad.cells.rows[0].cells[0].clock.db_version = 2;
   EXPECT_EQ(encoder.Encode({&bad, 1}).error().code(), ErrorCode::kInvalidArgument);

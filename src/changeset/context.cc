@@ -3,7 +3,6 @@
 
 #include "base/bytes.h"
 #include "changeset/changeset_format.h"
-#include "merrow/check.h"
 
 namespace merrow::changeset {
 namespace {
@@ -21,8 +20,10 @@ Status CheckName(std::string_view what, std::string_view name) {
 Context::Context(const std::vector<TableNames>& shared) {
   for (const TableNames& table : shared) {
     const Result<uint32_t> added = AddTable(table.name, table.key_columns);
-    MERROW_CHECK(added.ok());
-    for (const std::string& column : table.columns) MERROW_CHECK(AddColumn(*added, column).ok());
+    if (!added.ok()) return;
+    for (const std::string& column : table.columns) {
+      if (!AddColumn(*added, column).ok()) return;
+    }
   }
 }
 
@@ -31,8 +32,8 @@ std::optional<uint32_t> Context::FindSite(const cells::SiteId& id) const {
   return found == site_index_.end() ? std::nullopt : std::optional(found->second);
 }
 
-std::optional<uint32_t> Context::FindTable(std::string_view name) const {
-  const auto found = table_index_.find(std::string(name));
+std::optional<uint32_t> Context::FindTable(std::string_view name, uint32_t key_columns) const {
+  const auto found = table_index_.find({std::string(name), key_columns});
   return found == table_index_.end() ? std::nullopt : std::optional(found->second);
 }
 
@@ -53,12 +54,12 @@ Result<uint32_t> Context::AddTable(std::string_view name, uint32_t key_columns) 
                       " key columns");
   }
   if (tables_.size() >= kContextTablesMax) return LimitReached("too many tables in one stream");
-  if (table_index_.contains(std::string(name))) {
+  if (FindTable(name, key_columns).has_value()) {
     return Corruption("table " + std::string(name) + " is named twice");
   }
   MERROW_TRY(TakeName(name));
   const auto index = static_cast<uint32_t>(tables_.size());
-  table_index_.emplace(std::string(name), index);
+  table_index_.emplace(std::pair(std::string(name), key_columns), index);
   tables_.push_back({{std::string(name), key_columns, {}}, {}});
   return index;
 }
@@ -116,8 +117,9 @@ void Context::RollBack() {
     table.names.columns.pop_back();
   }
   for (; tables_.size() > journal_.tables; tables_.pop_back()) {
-    ReturnName(tables_.back().names.name);
-    table_index_.erase(tables_.back().names.name);
+    const TableNames& names = tables_.back().names;
+    ReturnName(names.name);
+    table_index_.erase({names.name, names.key_columns});
   }
   for (; sites_.size() > journal_.sites; sites_.pop_back()) {
     site_index_.erase(sites_.back().id);

@@ -32,7 +32,8 @@ struct TableNames {
 class Context {
  public:
   Context() = default;
-  /// With tables that both sides know, in the same order.
+  /// With tables that both sides know, in the same order; up to the first that a context cannot
+  /// hold.
   explicit Context(const std::vector<TableNames>& shared);
 
   struct Site {
@@ -49,7 +50,8 @@ class Context {
   const Timestamp& last_timestamp() const { return last_timestamp_; }
 
   std::optional<uint32_t> FindSite(const cells::SiteId& id) const;
-  std::optional<uint32_t> FindTable(std::string_view name) const;
+  /// A table that was made anew with a longer or shorter key is another one.
+  std::optional<uint32_t> FindTable(std::string_view name, uint32_t key_columns) const;
 
   // Each is limit if the context would exceed what changeset_format.h allows, and corruption if the
   // name is there already.
@@ -78,7 +80,7 @@ class Context {
   std::vector<Site> sites_;
   std::map<cells::SiteId, uint32_t> site_index_;
   std::vector<Table> tables_;
-  std::unordered_map<std::string, uint32_t> table_index_;
+  std::map<std::pair<std::string, uint32_t>, uint32_t> table_index_;  // by name and key columns
   size_t name_bytes_ = 0;
   Timestamp last_timestamp_;
   Journal journal_;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "changeset/decoder.h"
 
+#include <functional>
+#include <map>
+#include <set>
 #include <string>
 
 #include "base/bytes.h"
@@ -58,6 +61,12 @@ class ChangesetDecoder {
     counted_ = reader_.offset();
   }
 
+  // What this release would not know how to read on from.
+  Error OfLaterRelease(const std::string& what) const {
+    return Unsupported(what + " of a later release before offset " +
+                       std::to_string(reader_.offset()));
+  }
+
   Result<uint32_t> ReadSite() {
     MERROW_ASSIGN(const uint64_t reference, reader_.Uleb64());
     if (reference == 0) {
@@ -80,7 +89,10 @@ class ChangesetDecoder {
   Result<uint32_t> ReadHeader() {
     cells::Transaction& cells = changeset_.cells;
     MERROW_ASSIGN(const uint32_t flags, reader_.Uleb32());
-    if ((flags & ~kHeaderFlagsMask) != 0) return reader_.Fail("unknown header flags");
+    if ((flags & ~kHeaderFlagsMask) != 0) {
+      return OfLaterRelease("header flags " + std::to_string(flags));
+    }
+    changeset_.continues = (flags & kHeaderContinues) != 0;
     MERROW_ASSIGN(const uint32_t site, ReadSite());
     cells.site = context_.sites()[site].id;
     const cells::DbVersion last = context_.sites()[site].last;
@@ -127,6 +139,12 @@ class ChangesetDecoder {
     std::vector<uint32_t> column_of;  // of the changeset, by column of the context
   };
 
+  // A table of the changeset.
+  struct NamedTable {
+    uint32_t index = 0;
+    std::set<uint32_t> key_columns;  // of its groups
+  };
+
   Status ReadColumnNames(uint32_t table) {
     MERROW_ASSIGN(const uint64_t count, reader_.Uleb64());
     for (uint64_t i = 0; i < count; ++i) {
@@ -155,8 +173,30 @@ class ChangesetDecoder {
     group.column_of.assign(names.columns.size(), kNoColumn);
     group.table = static_cast<uint32_t>(changeset_.cells.tables.size());
     MERROW_TRY(budget_.TakeName(names.name.size()));
-    changeset_.cells.tables.push_back({names.name, {}});
+    const auto [found, is_new] = tables_.try_emplace(names.name);
+    if (is_new) {
+      found->second.index = group.table;
+      changeset_.cells.tables.push_back({names.name, {}});
+    }
+    if (!found->second.key_columns.insert(group.key_columns).second) {
+      return reader_.Fail("table " + names.name + ", for the second time,");
+    }
+    group.table = found->second.index;
+    if (!is_new) MERROW_TRY(AdoptColumns(found->second, &group));
     return group;
+  }
+
+  // A table that was there with keys of another length: what of it is known has columns already.
+  Status AdoptColumns(const NamedTable& table, Group* group) {
+    const std::vector<std::string>& listed = changeset_.cells.tables[table.index].columns;
+    const auto& index = context_.tables()[group->context_table].column_index;
+    // Paid for again, so that doing this often is not free.
+    for (uint32_t i = 0; i < listed.size(); ++i) {
+      MERROW_TRY(budget_.TakeName(listed[i].size()));
+      const auto found = index.find(listed[i]);
+      if (found != index.end()) group->column_of[found->second] = i;
+    }
+    return {};
   }
 
   Status ReadGroup() {
@@ -167,7 +207,9 @@ class ChangesetDecoder {
     MERROW_TRY(budget_.TakeRows(left));
     while (left > 0) {
       MERROW_ASSIGN(const uint32_t shape, reader_.Uleb32());
-      if ((shape & ~kShapeFlagsMask) != 0) return reader_.Fail("unknown shape of rows");
+      if ((shape & ~kShapeFlagsMask) != 0) {
+        return OfLaterRelease("a shape of rows " + std::to_string(shape));
+      }
       uint64_t run = 1;
       if (left > 1) {
         MERROW_ASSIGN(run, reader_.Uleb64());
@@ -304,6 +346,7 @@ class ChangesetDecoder {
   Budget& budget_;
   ByteReport& report_;
   Changeset changeset_;
+  std::map<std::string, NamedTable, std::less<>> tables_;
   cells::Seq next_seq_ = 0;
   size_t counted_ = reader_.offset();
 };

@@ -40,21 +40,27 @@ class ChangesetEncoder {
 
   Status Encode() {
     MERROW_TRY(WriteHeader());
-    // By table, in order of first appearance.
-    std::vector<uint32_t> order;
-    std::map<uint32_t, std::vector<PlannedRow>> groups;
-    const auto group_of = [&](uint32_t table) -> std::vector<PlannedRow>& {
-      auto& group = groups[table];
-      if (group.empty()) order.push_back(table);
+    // By table, in order of first appearance. One that was made anew with a longer or shorter key
+    // can be there with both.
+    using TableAndKey = std::pair<uint32_t, unsigned char>;
+    std::vector<TableAndKey> order;
+    std::map<TableAndKey, std::vector<PlannedRow>> groups;
+    const auto group_of = [&](uint32_t table, BytesView key) -> std::vector<PlannedRow>& {
+      const TableAndKey name(table, key.empty() ? '\0' : static_cast<unsigned char>(key[0]));
+      auto& group = groups[name];
+      if (group.empty()) order.push_back(name);
       return group;
     };
-    for (const RowChange& row : changeset_.cells.rows)
-      group_of(row.table).push_back({&row, {}, {}, {}});
+    for (const RowChange& row : changeset_.cells.rows) {
+      group_of(row.table, row.key).push_back({&row, {}, {}, {}});
+    }
     for (const DocumentChange& document : changeset_.documents) {
-      group_of(document.table).push_back({nullptr, &document, {}, {}});
+      group_of(document.table, document.key).push_back({nullptr, &document, {}, {}});
     }
     writer_.Uleb(order.size());
-    for (const uint32_t table : order) MERROW_TRY(WriteGroup(table, &groups[table]));
+    for (const TableAndKey& name : order) {
+      MERROW_TRY(WriteGroup(name.first, name.second, &groups[name]));
+    }
     const auto site = context_.FindSite(changeset_.cells.site);
     context_.NoteChangeset(*site, changeset_.cells.version, changeset_.timestamp);
     return {};
@@ -70,6 +76,7 @@ class ChangesetEncoder {
     if (cells.previous != last) flags |= kHeaderPrevious;
     if (changeset_.timestamp.count != 0) flags |= kHeaderCount;
     if (changeset_.parts != 1) flags |= kHeaderParts;
+    if (changeset_.continues) flags |= kHeaderContinues;
     if (cells.authors.size() > 1) flags |= kHeaderAuthors;
     writer_.Uleb(flags);
     MERROW_TRY(WriteSite(cells.site));
@@ -107,20 +114,13 @@ class ChangesetEncoder {
     std::vector<uint32_t> column_of;  // by column of the changeset
   };
 
-  Result<TablePlan> WriteTable(uint32_t table, BytesView any_key) {
+  Result<TablePlan> WriteTable(uint32_t table, uint32_t key_columns) {
     const cells::ChangedTable& names = changeset_.cells.tables[table];
-    const auto key_columns = static_cast<uint32_t>(static_cast<unsigned char>(any_key[0]));
     TablePlan plan;
     plan.key_columns = key_columns;
-    const auto known = context_.FindTable(names.name);
+    const auto known = context_.FindTable(names.name, key_columns);
     if (known.has_value()) {
       plan.context_table = *known;
-      const uint32_t stated = context_.tables()[*known].names.key_columns;
-      if (stated != key_columns) {
-        return InvalidArgument("table " + names.name + " has keys of " +
-                               std::to_string(key_columns) + " and of " + std::to_string(stated) +
-                               " columns");
-      }
     } else {
       MERROW_ASSIGN(plan.context_table, context_.AddTable(names.name, key_columns));
     }
@@ -149,10 +149,8 @@ class ChangesetEncoder {
     return plan;
   }
 
-  Status WriteGroup(uint32_t table, std::vector<PlannedRow>* rows) {
-    const PlannedRow& first = rows->front();
-    MERROW_ASSIGN(const TablePlan plan,
-                  WriteTable(table, first.row != nullptr ? first.row->key : first.document->key));
+  Status WriteGroup(uint32_t table, uint32_t key_columns, std::vector<PlannedRow>* rows) {
+    MERROW_ASSIGN(const TablePlan plan, WriteTable(table, key_columns));
     for (PlannedRow& row : *rows) PlanRow(plan, &row);
     writer_.Uleb(rows->size());
     for (size_t at = 0; at < rows->size();) {

@@ -129,7 +129,10 @@ Result<Frame> DecodeFrame(BytesView bytes, const FrameOptions& options) {
                        std::to_string(kFrameVersion));
   }
   const bool has_dictionary = (flags & kFrameDictionary) != 0;
-  if ((flags & 0x0F & ~kFrameFlagsMask) != 0 || (has_dictionary && (flags & kFrameZstd) == 0)) {
+  if ((flags & 0x0F & ~kFrameFlagsMask) != 0) {
+    return Unsupported("a frame's flags " + std::to_string(flags) + " are of a later release");
+  }
+  if (has_dictionary && (flags & kFrameZstd) == 0) {
     return Corruption("a frame's flags " + std::to_string(flags) + " make no sense");
   }
   Frame frame;
