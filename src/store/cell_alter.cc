@@ -24,32 +24,6 @@ std::string SelectDefaults(const CellTable& table) {
   return "SELECT " + columns + " FROM main." + SqlName(table.name);
 }
 
-std::string WhereKey(const CellTable& table) {
-  std::string condition;
-  for (size_t i = 0; i < table.key.size(); ++i) {
-    condition += (i == 0 ? " WHERE " : " AND ") + SqlName(table.key[i].name) + " = ?" +
-                 std::to_string(i + 1);
-  }
-  return condition;
-}
-
-/// Resets the statement and binds the key's columns, whose bytes `packed` owns.
-Status BindKey(CellStatement& statement, const CellTable& table, const cells::ClockKey& key,
-               Bytes& packed) {
-  statement.Reset();
-  if (table.int_key) {
-    statement.BindInt(1, key.number);
-    return {};
-  }
-  packed.clear();
-  MERROW_TRY(cells::AppendPackedKey(key.stored, packed));
-  MERROW_ASSIGN(const std::vector<cells::ValueView> values, cells::UnpackColumns(packed));
-  for (size_t i = 0; i < values.size(); ++i) {
-    statement.Bind(static_cast<int>(i) + 1, values[i]);
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<int64_t> CellStore::RootPage(std::string_view name) {
@@ -67,6 +41,9 @@ Status CellStore::BeginAlter(std::string_view name) {
   if (tables_.Find(name) == nullptr) {
     return NotFound("table " + std::string(name) + " is not tracked");
   }
+  if (sqlite3_get_autocommit(db_) == 0) {
+    MERROW_TRY(Join());  // so that savepoints are reported
+  }
   MERROW_TRY(RunSql(db_, "SAVEPOINT merrow_alter"));
   MERROW_TRY(Fold());
   CellTable* const table = tables_.Find(name);
@@ -79,7 +56,8 @@ Status CellStore::BeginAlter(std::string_view name) {
   MERROW_TRY(tables_.DropTriggers(*table));
   MERROW_ASSIGN(const int64_t root_page, RootPage(name));
   tables_.Invalidate();
-  alter_ = Alter{std::string(name), sqlite3_total_changes(db_), root_page};
+  alter_ = Alter{std::string(name), sqlite3_total_changes(db_), root_page,
+                 transaction_.last_savepoint()};
   return {};
 }
 
@@ -169,9 +147,21 @@ Status CellStore::BeforeReload() {
   return {};
 }
 
+/// Others may have changed which sites there are.
+void CellStore::AfterLook() { sites_loaded_ = sites_loaded_ && sites_data_ == DataVersion(); }
+
 /// Triggers do not report columns that were added behind their back, so what was written to them
 /// since is found in the rows themselves. BeginAlter and CommitAlter have their own way.
 Status CellStore::AfterReload() {
+  const bool is_written = sqlite3_txn_state(db_, "main") == SQLITE_TXN_WRITE;
+  if (is_written && !joining_ && !transaction_.active()) {
+    // This schema may be undone, and only who has joined is told.
+    if (!tables_.initialized()) {
+      tables_.Invalidate();
+      return {};
+    }
+    MERROW_TRY(Join());
+  }
   for (const auto& [table_id, columns] : std::exchange(columns_before_, {})) {
     CellTable* const table = tables_.FindId(table_id);
     if (table == nullptr || alter_.has_value()) {
@@ -188,10 +178,10 @@ Status CellStore::AfterReload() {
 
 Status CellStore::ReconcileTouched(CellTable& table) {
   CellStatement read;
-  MERROW_TRY(read.Prepare(db_, SelectDefaults(table) + WhereKey(table)));
+  MERROW_TRY(read.Prepare(db_, SelectDefaults(table) + table.WhereKey()));
   Bytes packed;
   for (const cells::ClockKey& key : transaction_.KeysOf(table.id)) {
-    MERROW_TRY(BindKey(read, table, key, packed));
+    MERROW_TRY(table.BindKey(read, key, packed));
     MERROW_ASSIGN(const bool exists, read.Step());
     if (exists) {
       MERROW_TRY(ReconcileRow(table, read, transaction_.version()));
@@ -203,12 +193,8 @@ Status CellStore::ReconcileTouched(CellTable& table) {
 /// Live clocks of rows that are gone: they were not deleted, they are no longer part of the table.
 Status CellStore::DropVanished(CellTable& table) {
   MERROW_TRY(transaction_.Flush());
-  CellStatement probe;
-  MERROW_TRY(probe.Prepare(db_, "SELECT 1 FROM main." + SqlName(table.name) + WhereKey(table)));
   const auto drop_if_gone = [&](const cells::ClockKey& key) -> Status {
-    Bytes packed;
-    MERROW_TRY(BindKey(probe, table, key, packed));
-    MERROW_ASSIGN(const bool exists, probe.Step());
+    MERROW_ASSIGN(const bool exists, table.HasRow(db_, key));
     if (!exists) {
       MERROW_ASSIGN(CellTransaction::Row* const row, transaction_.FindStored(table, key));
       transaction_.WillChange(*row, std::max<cells::DbVersion>(transaction_.committed(), 1));

@@ -31,6 +31,9 @@ class CellCapture {
   static bool joining(const CellStore& store) { return store.joining_; }
   static Status Begin(CellStore& store) { return store.BeginTransaction(); }
   static void Committed(CellStore& store) { store.Committed(); }
+  static void AlterEnded(CellStore& store) { store.alter_.reset(); }
+  static void SavepointEnded(CellStore& store, int number) { store.SavepointEnded(number); }
+  static void Closing(CellStore& store) { store.Closing(); }
   static CellStore* Make(sqlite3* db) { return new CellStore(db); }
 
  private:
@@ -181,7 +184,7 @@ int Disconnect(sqlite3_vtab* table) {
 /// this is where the store lets go of its own. A table that one of them uses stays connected;
 /// merrow_cell_close is used by none.
 int DisconnectClose(sqlite3_vtab* table) {
-  StoreOf(table).FinalizeStatements();
+  CellCapture::Closing(StoreOf(table));
   return Disconnect(table);
 }
 
@@ -228,6 +231,7 @@ int Begin(sqlite3_vtab* table) {
 
 int Sync(sqlite3_vtab* table) {
   return GuardTable(table, [&]() -> Status {
+    const KeepLastInsertRowId keep(StoreOf(table).db());
     if (StoreOf(table).listener() != nullptr) {
       MERROW_TRY(StoreOf(table).listener()->BeforeCommit());
     }
@@ -258,6 +262,7 @@ int Rollback(sqlite3_vtab* table) {
     StoreOf(table).tables().pending().Invalidate();
     StoreOf(table).transaction().ForgetBlocks();
     StoreOf(table).transaction().End();
+    CellCapture::AlterEnded(StoreOf(table));
     Forget(StoreOf(table));
     return {};
   });
@@ -273,6 +278,7 @@ int SavepointBegin(sqlite3_vtab* table, int number) {
 int SavepointRelease(sqlite3_vtab* table, int number) {
   return GuardTable(table, [&]() -> Status {
     StoreOf(table).transaction().Release(number);
+    CellCapture::SavepointEnded(StoreOf(table), number);
     return {};
   });
 }
@@ -280,6 +286,7 @@ int SavepointRelease(sqlite3_vtab* table, int number) {
 int SavepointRollback(sqlite3_vtab* table, int number) {
   return GuardTable(table, [&]() -> Status {
     StoreOf(table).transaction().RollbackTo(number);
+    CellCapture::SavepointEnded(StoreOf(table), number);
     Forget(StoreOf(table));
     return {};
   });
@@ -361,9 +368,7 @@ Result<CellStore*> CellStore::Attach(sqlite3* db) {
       return SqlError(db, code, std::string("registering ") + function.name);
     }
   }
-  // Connects that table, so that it is disconnected when the connection is closed. A database that
-  // cannot be read now gives no statement to let go of either.
-  sqlite3_exec(db, "SELECT 1 FROM merrow_cell_close", nullptr, nullptr, nullptr);
+  store->WatchClose();
   return store;
 }
 

@@ -62,6 +62,19 @@ class CellStatement {
   sqlite3_stmt* handle_ = nullptr;
 };
 
+/// Keeps last_insert_rowid() as it is for the host, whatever is written in its scope.
+class KeepLastInsertRowId {
+ public:
+  explicit KeepLastInsertRowId(sqlite3* db) : db_(db), id_(sqlite3_last_insert_rowid(db)) {}
+  ~KeepLastInsertRowId() { sqlite3_set_last_insert_rowid(db_, id_); }
+  KeepLastInsertRowId(const KeepLastInsertRowId&) = delete;
+  KeepLastInsertRowId& operator=(const KeepLastInsertRowId&) = delete;
+
+ private:
+  sqlite3* db_;
+  sqlite3_int64 id_;
+};
+
 /// Resets the statement at the end of a scope, so that it holds no lock and no borrowed bytes.
 class ResetAtEnd {
  public:

@@ -47,17 +47,26 @@ Status CellStore::Join() {
       return NotFound("no table of this database is tracked");
     }
   }
+  WatchClose();
+  const KeepLastInsertRowId keep(db_);
   MERROW_TRY(join_.Prepare(db_, "INSERT INTO merrow_cell_txn (joined) VALUES (1)"));
   joining_ = true;
   Status status = join_.Run();
   joining_ = false;
+  if (status.ok() && !transaction_.active()) {
+    join_.Finalize();
+    return InvalidArgument(
+        "this database has a table named merrow_cell_txn, which keeps Merrow from its own virtual "
+        "table of that name; rename it");
+  }
   return status;
 }
 
 /// Called by SQLite within Join(), when it holds the write lock: nobody else writes from now on.
 Status CellStore::BeginTransaction() {
+  begun_data_ = DataVersion();
   // Within an explicit transaction the schema may have been changed already.
-  const bool nothing_new = committed_data_ == DataVersion() && sqlite3_get_autocommit(db_) != 0 &&
+  const bool nothing_new = committed_data_ == begun_data_ && sqlite3_get_autocommit(db_) != 0 &&
                            tables_.valid() && !tables_.has_replica_log();
   if (!nothing_new) {
     MERROW_TRY(tables_.Refresh());
@@ -76,7 +85,40 @@ Status CellStore::BeginTransaction() {
 void CellStore::Committed() {
   committed_version_ = std::max(committed_version_, transaction_.written_version());
   committed_data_ = DataVersion();
+  if (sites_data_ == begun_data_) {
+    sites_data_ = *committed_data_;
+  }
+  alter_.reset();
   transaction_.End();
+}
+
+void CellStore::SavepointEnded(int number) {
+  if (alter_.has_value() && number < alter_->savepoint) {
+    alter_.reset();
+  }
+}
+
+void CellStore::WatchClose() {
+  if (!watches_close_) {
+    // Connects that table, so that it is disconnected when the connection is closed. A database
+    // that cannot be read now gives no statement to let go of either.
+    watches_close_ = sqlite3_exec(db_, "SELECT 1 FROM merrow_cell_close", nullptr, nullptr,
+                                  nullptr) == SQLITE_OK;
+  }
+}
+
+/// SQLite also tells virtual tables that their transaction was undone, but when a statement of the
+/// user's is open it does not undo it: what would be committed after that had no clocks.
+void CellStore::Closing() {
+  watches_close_ = false;
+  if (transaction_.active()) {
+    if (sqlite3_get_autocommit(db_) == 0) {
+      sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
+    } else {
+      sqlite3_interrupt(db_);  // the statement, with which the transaction ends
+    }
+  }
+  FinalizeStatements();
 }
 
 /// Changes whenever anybody commits, as far as this connection has noticed: it does when it begins
@@ -192,6 +234,7 @@ Status CellStore::LoadSites() {
   if (sites_.empty() || !sites_[0].has_value()) {
     return Corruption("_merrow_site: this database has no site id");
   }
+  sites_data_ = DataVersion();
   sites_loaded_ = true;
   return {};
 }
@@ -302,9 +345,13 @@ Status CellStore::Track(std::string_view name) {
   }
   CellTable* const before = tables_.Find(name);
   const bool was_tracked = before != nullptr && before->has_triggers;
+  const bool was_dropped = before != nullptr && !before->has_triggers;
   MERROW_ASSIGN(CellTable* const table, tables_.Track(name));
   if (!was_tracked) {
     MERROW_TRY(Backfill(*table));
+  }
+  if (was_dropped) {
+    MERROW_TRY(DropVanished(*table));
   }
   return savepoint.Release();
 }

@@ -170,6 +170,9 @@ class CellStore final : private CellTablesListener {
   bool applying() const { return applying_; }
   /// Lets go of every prepared statement, so that the connection can be closed.
   void FinalizeStatements();
+  /// Before statements are prepared: has SQLite say when the connection is to be closed, if it does
+  /// not yet. It may have been, but refused because of a statement of the user's.
+  void WatchClose();
 
  private:
   friend class CellCapture;
@@ -179,6 +182,9 @@ class CellStore final : private CellTablesListener {
 
   Status BeginTransaction();
   void Committed();
+  /// Of the host's savepoints, those from `number` on are released or undone.
+  void SavepointEnded(int number);
+  void Closing();
   uint32_t DataVersion();
   Status LoadSites();
   Result<std::vector<cells::SiteId>> ReadSites(const std::string& sql);
@@ -186,8 +192,10 @@ class CellStore final : private CellTablesListener {
   Status Backfill(CellTable& table);
   Result<int64_t> RootPage(std::string_view name);
   Status Reconcile(CellTable& table);
+  void WillPrepare() override { WatchClose(); }
   Status BeforeReload() override;
   Status AfterReload() override;
+  void AfterLook() override;
   Status ReconcileTouched(CellTable& table);
   Status ReconcileRow(CellTable& table, CellStatement& scan, cells::DbVersion version);
   Status DropVanished(CellTable& table);
@@ -198,6 +206,7 @@ class CellStore final : private CellTablesListener {
   Result<RowKey> NormalizeKey(CellTable& table, BytesView packed, Bytes& buffer,
                               std::vector<cells::ValueView>& values);
   Result<cells::ValueView> Convert(const cells::ValueView& value, cells::Affinity affinity);
+  Status CheckNotApplying() const;
   Status ApplyRowChange(const cells::Transaction& transaction, const cells::RowChange& change,
                         const std::vector<cells::SiteOrdinal>& authors);
   Status Merge(CellTable& table, const RowKey& key, const std::vector<cells::ValueView>& key_values,
@@ -213,12 +222,16 @@ class CellStore final : private CellTablesListener {
   std::unique_ptr<TransactionListener> listener_;
   bool joining_ = false;
   bool applying_ = false;
+  bool watches_close_ = false;
   /// What SQLite counted when this connection committed last, and the db_version then. As long as
   /// it counts the same, nobody has written since.
   std::optional<uint32_t> committed_data_;
   cells::DbVersion committed_version_ = 0;
+  /// The same when the open transaction began.
+  uint32_t begun_data_ = 0;
 
   bool sites_loaded_ = false;
+  uint32_t sites_data_ = 0;                          // what SQLite counted then
   std::vector<std::optional<cells::SiteId>> sites_;  // by ordinal
   std::unordered_map<std::string, cells::SiteOrdinal> ordinals_;
   /// What BeginAlter saw.
@@ -226,6 +239,7 @@ class CellStore final : private CellTablesListener {
     std::string table;
     int64_t changes = 0;
     int64_t root_page = 0;
+    int savepoint = 0;  // its number
   };
   std::optional<Alter> alter_;
   /// The columns of the tables that the open transaction touched, before they are read anew.

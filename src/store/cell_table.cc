@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cells/packed_key.h"
+#include "cells/stored_key.h"
 
 namespace merrow::store {
 namespace {
@@ -22,6 +23,9 @@ CREATE TABLE IF NOT EXISTS _merrow_cell_column (
 CREATE TABLE IF NOT EXISTS _merrow_tx (id INTEGER PRIMARY KEY, rows BLOB NOT NULL);
 )sql";
 
+/// How the signature of a key begins that is the rowid. DO NOT CHANGE: it is on disk.
+constexpr std::string_view kRowIdKey = "rowid";
+
 /// SQLite compares names without regard to ASCII case.
 bool SameName(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
@@ -36,6 +40,37 @@ std::string Lower(std::string_view text) {
     return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   });
   return out;
+}
+
+/// A column's default as an expression. As it was declared, it may be a name that means a text
+/// there, and a column anywhere else.
+std::string DefaultExpression(const std::string& declared) {
+  if (declared.empty()) {
+    return declared;
+  }
+  const char open = declared[0];
+  const char close = open == '[' ? ']' : open;
+  if ((open == '"' || open == '`' || open == '[') && declared.size() > 1) {
+    std::string text;
+    for (size_t i = 1; i + 1 < declared.size(); ++i) {
+      text += declared[i];
+      i += declared[i] == close && declared[i + 1] == close ? 1 : 0;
+    }
+    return SqlText(text);
+  }
+  const auto is_name = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '$' ||
+           static_cast<unsigned char>(c) >= 0x80;
+  };
+  const bool is_word = std::isdigit(static_cast<unsigned char>(open)) == 0 &&
+                       std::all_of(declared.begin(), declared.end(), is_name);
+  for (const char* keyword :
+       {"null", "true", "false", "current_time", "current_date", "current_timestamp"}) {
+    if (SameName(declared, keyword)) {
+      return declared;
+    }
+  }
+  return is_word ? SqlText(declared) : declared;
 }
 
 struct PragmaColumn {
@@ -58,7 +93,7 @@ Result<std::vector<PragmaColumn>> ReadColumns(sqlite3* db, std::string_view tabl
       return columns;
     }
     columns.push_back({statement.Text(0), statement.Text(1), statement.Int(2) != 0,
-                       statement.Text(3), statement.Int(4)});
+                       DefaultExpression(statement.Text(3)), statement.Int(4)});
   }
 }
 
@@ -131,16 +166,51 @@ bool CellTable::IsKey(std::string_view column) const {
 }
 
 std::string CellTable::KeySignature() const {
-  std::string signature = int_key ? "rowid" : "packed";
+  std::string signature(int_key ? kRowIdKey : "packed");
   for (const CellColumn& column : key) {
     signature += " " + SqlName(Lower(column.name));
   }
   return signature;
 }
 
+std::string CellTable::WhereKey() const {
+  std::string condition;
+  for (size_t i = 0; i < key.size(); ++i) {
+    condition +=
+        (i == 0 ? " WHERE " : " AND ") + SqlName(key[i].name) + " = ?" + std::to_string(i + 1);
+  }
+  return condition;
+}
+
+Status CellTable::BindKey(CellStatement& statement, const cells::ClockKey& stored,
+                          Bytes& packed) const {
+  statement.Reset();
+  if (int_key) {
+    statement.BindInt(1, stored.number);
+    return {};
+  }
+  packed.clear();
+  MERROW_TRY(cells::AppendPackedKey(stored.stored, packed));
+  MERROW_ASSIGN(const std::vector<cells::ValueView> values, cells::UnpackColumns(packed));
+  for (size_t i = 0; i < values.size(); ++i) {
+    statement.Bind(static_cast<int>(i) + 1, values[i]);
+  }
+  return {};
+}
+
+Result<bool> CellTable::HasRow(sqlite3* db, const cells::ClockKey& stored) {
+  if (!probe_row.prepared()) {
+    MERROW_TRY(probe_row.Prepare(db, "SELECT 1 FROM main." + SqlName(name) + WhereKey()));
+  }
+  Bytes packed;
+  MERROW_TRY(BindKey(probe_row, stored, packed));
+  const ResetAtEnd reset(probe_row);
+  return probe_row.Step();
+}
+
 void CellTable::FinalizeStatements() {
   clocks.FinalizeStatements();
-  for (CellStatement* statement : {&read_row, &delete_row, &make_row}) {
+  for (CellStatement* statement : {&read_row, &delete_row, &probe_row}) {
     statement->Finalize();
   }
   for (CellColumn& column : columns) {
@@ -176,6 +246,9 @@ void CellTables::FinalizeStatements() {
 }
 
 Result<int64_t> CellTables::SchemaVersion() {
+  if (!read_schema_version_.prepared()) {
+    listener_.WillPrepare();
+  }
   MERROW_TRY(read_schema_version_.Prepare(db_, "PRAGMA main.schema_version"));
   const ResetAtEnd reset(read_schema_version_);
   MERROW_ASSIGN(const bool row, read_schema_version_.Step());
@@ -184,6 +257,7 @@ Result<int64_t> CellTables::SchemaVersion() {
 
 Status CellTables::Refresh() {
   MERROW_ASSIGN(const int64_t version, SchemaVersion());
+  listener_.AfterLook();
   if (version == schema_version_) {
     return {};
   }
@@ -197,6 +271,7 @@ Status CellTables::Refresh() {
 Status CellTables::Load() {
   FinalizeStatements();
   tables_.clear();
+  absent_.clear();
   CellStatement statement;
   MERROW_TRY(
       statement.Prepare(db_,
@@ -234,6 +309,11 @@ Status CellTables::Load() {
     MERROW_TRY(LoadTable(*table));
   }
   // A table that was dropped or is being rebuilt has no columns now; nothing can be said of it.
+  for (const auto& table : tables_) {
+    if (table->key.empty() && !table->stored_key.empty()) {
+      absent_[table->id] = !table->stored_key.starts_with(kRowIdKey);
+    }
+  }
   std::erase_if(tables_, [](const auto& table) { return table->key.empty(); });
   return {};
 }

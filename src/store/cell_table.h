@@ -62,7 +62,7 @@ struct CellTable {
 
   // Prepared when first needed; columns of the rows in the order of `columns`.
   CellClocks clocks;
-  CellStatement read_row, delete_row, make_row;
+  CellStatement read_row, delete_row, probe_row;
   std::map<std::string, CellStatement> write_cells;  // by the column ids written
 
   /// Index into `columns`, or npos.
@@ -73,6 +73,11 @@ struct CellTable {
   }
   bool IsKey(std::string_view column) const;
   std::string ClockTable() const { return CellClocks::TableName(id); }
+  /// " WHERE key columns = ?1 ...", and the values for it, whose bytes `packed` owns. Resets the
+  /// statement.
+  std::string WhereKey() const;
+  Status BindKey(CellStatement& statement, const cells::ClockKey& stored, Bytes& packed) const;
+  Result<bool> HasRow(sqlite3* db, const cells::ClockKey& stored);
   void FinalizeStatements();
   /// Names the key's columns and how they are stored.
   std::string KeySignature() const;
@@ -84,9 +89,13 @@ struct CellTable {
 class CellTablesListener {
  public:
   virtual ~CellTablesListener() = default;
+  /// Statements are prepared again, after all were let go of.
+  virtual void WillPrepare() = 0;
   /// tables() are still as they were.
   virtual Status BeforeReload() = 0;
   virtual Status AfterReload() = 0;
+  /// Refresh() has looked at the database, so this connection knows whether others have written.
+  virtual void AfterLook() = 0;
 };
 
 /// All tracked tables of the connection's main database.
@@ -112,6 +121,9 @@ class CellTables {
   /// Null if there is none.
   CellTable* Find(std::string_view name);
   CellTable* FindId(int64_t id);
+  /// Tracked tables that are not there now, as while they are built anew: their ids, and whether
+  /// their clocks have stored keys.
+  const std::map<int64_t, bool>& absent() const { return absent_; }
 
   /// Creates Merrow's own tables. In the caller's transaction, as all below.
   Status Initialize();
@@ -139,6 +151,7 @@ class CellTables {
   bool has_replica_log_ = false;
   PendingClocks pending_;
   std::vector<std::shared_ptr<CellTable>> tables_;
+  std::map<int64_t, bool> absent_;
   CellStatement read_schema_version_;
 };
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <functional>
 #include <string_view>
+#include <utility>
 
 #include "merrow/check.h"
 #include "store/cell_tx_rows.h"
@@ -119,13 +120,14 @@ void CellTransaction::ForgetRows() {
     indexed_ = 0;
   }
   dirty_.clear();
+  doubtful_.clear();
 }
 
 void CellTransaction::Savepoint(int number) {
   Release(number);
   savepoints_.push_back({number, events_.size(), processed_, touched_.size(), touched_flushed_,
-                         journal_.size(), flushes_, next_seq_, version_, rows_impacted,
-                         rows_merged});
+                         journal_.size(), flushes_, next_seq_, version_, written_version_,
+                         rows_impacted, rows_merged});
 }
 
 void CellTransaction::Release(int number) {
@@ -155,6 +157,10 @@ void CellTransaction::RollbackTo(int number) {
     row = std::move(journal_.back());
     row.dirty = dirty;
     journal_.pop_back();
+    // It may have been settled since, which is undone.
+    if (std::exchange(row.doubtful, false)) {
+      Doubt(row);
+    }
   }
   events_.resize(mark.events);
   processed_ = mark.processed;
@@ -162,6 +168,7 @@ void CellTransaction::RollbackTo(int number) {
   touched_flushed_ = mark.touched_flushed;
   next_seq_ = mark.next_seq;
   version_ = mark.version;
+  written_version_ = mark.written_version;
   rows_impacted = mark.rows_impacted;
   rows_merged = mark.rows_merged;
   ForgetBlocks();
@@ -307,6 +314,7 @@ Result<CellTransaction::Row*> CellTransaction::Find(CellTable& table, const RowK
 Result<CellTransaction::Row*> CellTransaction::FindStored(CellTable& table,
                                                           const cells::ClockKey& key) {
   MERROW_TRY(Process());
+  MERROW_TRY(SettleDoubts());
   MERROW_ASSIGN(Row* const row, Load(table, {table.id, key}));
   Materialize(*row);
   return row;
@@ -413,8 +421,61 @@ Status CellTransaction::Process() {
   return {};
 }
 
+void CellTransaction::Report(Row& row, bool is_there) {
+  (is_there ? row.was_there : row.was_gone) = true;
+  if (row.was_there && row.was_gone) {
+    Doubt(row);
+  }
+}
+
+void CellTransaction::Doubt(Row& row) {
+  if (!row.doubtful) {
+    row.doubtful = true;
+    doubtful_.push_back(row.index);
+  }
+}
+
+Status CellTransaction::SettleDoubts() {
+  for (const uint32_t index : doubtful_) {
+    Row& row = rows_[index];
+    CellTable* const table = tables_.FindId(row.key.table_id);
+    if (table == nullptr) {
+      continue;
+    }
+    Materialize(row);
+    MERROW_ASSIGN(const bool exists, table->HasRow(db_, row.key.key));
+    if (exists == cells::IsAlive(row.clock.cl())) {
+      continue;
+    }
+    WillChange(row, version_);
+    cells::LocalEvents events{version_, next_seq_};
+    if (exists) {
+      cells::RecordInsert(table->column_ids, events, row.clock);
+    } else {
+      cells::RecordDelete(events, row.clock);
+    }
+    next_seq_ = events.next_seq;
+  }
+  for (const uint32_t index : doubtful_) {
+    rows_[index].doubtful = false;
+  }
+  doubtful_.clear();
+  return {};
+}
+
+namespace {
+
+Status CheckCounted(const CellTable& table, const cells::LocalEvents& events) {
+  return events.exhausted ? LimitReached("table " + table.name +
+                                         ": a row was written as often as can be counted")
+                          : Status();
+}
+
+}  // namespace
+
 Status CellTransaction::ProcessInsert(CellTable& table, Row& row, cells::DbVersion version) {
   WillChange(row, version);
+  Report(row, true);
   const bool is_unknown = row.clock.empty() && row.fresh.columns == 0;
   if (is_unknown && table.life_floor > 0) {
     // Another site may still have a tombstone that was dropped here.
@@ -428,7 +489,7 @@ Status CellTransaction::ProcessInsert(CellTable& table, Row& row, cells::DbVersi
   cells::LocalEvents events{version, next_seq_};
   cells::RecordInsert(table.column_ids, events, row.clock);
   next_seq_ = events.next_seq;
-  return {};
+  return CheckCounted(table, events);
 }
 
 Status CellTransaction::ProcessEvent(size_t at) {
@@ -448,9 +509,14 @@ Status CellTransaction::ProcessEvent(size_t at) {
   }
   WillChange(*row, event.version);
   Materialize(*row);
+  Report(*row, event.kind != Kind::kDelete);
   cells::LocalEvents events{event.version, next_seq_};
   switch (event.kind) {
     case Kind::kUpdate:
+      if (row->clock.cl() != 0 && !cells::IsAlive(row->clock.cl())) {
+        Doubt(*row);  // then all its cells are new, or it is gone
+        break;
+      }
       cells::RecordUpdate({changed_.data() + event.changed_at, event.changed_count}, events,
                           row->clock);
       break;
@@ -461,6 +527,7 @@ Status CellTransaction::ProcessEvent(size_t at) {
       Row* const from = &rows_[events_[at - 1].row];
       WillChange(*from, event.version);
       Materialize(*from);
+      Report(*from, false);
       cells::RecordMove(table->column_ids, events, from->clock, row->clock);
       break;
     }
@@ -469,16 +536,18 @@ Status CellTransaction::ProcessEvent(size_t at) {
       break;
   }
   next_seq_ = events.next_seq;
-  return {};
+  return CheckCounted(*table, events);
 }
 
 // --- Writing to SQLite.
 
 Status CellTransaction::Flush() {
+  const KeepLastInsertRowId keep(db_);
   if (is_explicit_) {
     MERROW_TRY(tables_.Refresh());
   }
   MERROW_TRY(Process());
+  MERROW_TRY(SettleDoubts());
   if (dirty_.empty() && touched_flushed_ == touched_.size()) {
     return {};
   }
@@ -603,17 +672,22 @@ Status CellTransaction::Fold() {
     return {};
   }
   ++flushes_;
+  const KeepLastInsertRowId keep(db_);
   std::vector<ClockChange> changes;
   for (const auto& [table_id, clocks] : pending.tables()) {
-    CellTable* const table = tables_.FindId(table_id);
-    if (table == nullptr) {
-      continue;  // untracked since
-    }
     changes.clear();
     for (const auto& [key, clock] : clocks) {
       changes.push_back({key.view(), clock.fresh, clock.clock});
     }
-    MERROW_TRY(table->clocks.Write(changes, nullptr));
+    CellTable* const table = tables_.FindId(table_id);
+    const auto absent = tables_.absent().find(table_id);
+    if (table != nullptr) {
+      MERROW_TRY(table->clocks.Write(changes, nullptr));
+    } else if (absent != tables_.absent().end()) {
+      // It may come back.
+      CellClocks blocks(db_, table_id, absent->second);
+      MERROW_TRY(blocks.Write(changes, nullptr));
+    }
   }
   return pending.FoldLogRows();
 }

@@ -13,6 +13,11 @@
 // Events are worked off in the order in which they happened, but clocks are read, and written, in
 // key order, so that neighbours cost one lookup together (cell_clocks.h).
 //
+// Triggers of one table fire in an order that nobody can rely on. If one of the user's deletes the
+// row that was just inserted, the delete may be reported before the insert. So rows that were
+// reported as there and as gone are looked up in the table before their clocks are used
+// (SettleDoubts).
+//
 // Rolling back to a savepoint is exact: SQLite undoes what was flushed since; here the four lists
 // are cut to their lengths at that time, clocks are put back from the journal, events that were
 // only worked off since count as new again, and if a flush was undone every row counts as unsaved.
@@ -65,6 +70,8 @@ class CellTransaction {
   void Savepoint(int number);
   void Release(int number);
   void RollbackTo(int number);
+  /// The innermost one that is open, or -1.
+  int last_savepoint() const { return savepoints_.empty() ? -1 : savepoints_.back().number; }
 
   /// What this transaction's events are stamped with.
   cells::DbVersion version() const { return version_; }
@@ -83,6 +90,10 @@ class CellTransaction {
   struct Row {
     uint32_t index = 0;
     bool dirty = false;
+    // What triggers reported in this transaction.
+    bool was_there = false;
+    bool was_gone = false;
+    bool doubtful = false;  // in doubtful_
     /// What it was last noted in `touched` for.
     cells::DbVersion touched = -1;
     StoredRowKey key;
@@ -142,7 +153,7 @@ class CellTransaction {
     size_t events, processed, touched, touched_flushed, journal;
     uint64_t flushes;
     cells::Seq next_seq;
-    cells::DbVersion version;
+    cells::DbVersion version, written_version;
     int64_t rows_impacted, rows_merged;
   };
   /// For sorting by key: nearly always the table and the head of the key tell.
@@ -163,6 +174,10 @@ class CellTransaction {
   Status LoadEventRows();
   Status ProcessEvent(size_t at);
   Status ProcessInsert(CellTable& table, Row& row, cells::DbVersion version);
+  void Report(Row& row, bool is_there);
+  void Doubt(Row& row);
+  /// Asks the table about doubtful rows.
+  Status SettleDoubts();
   Result<Row*> Load(CellTable& table, const StoredRowKey& key);
   Result<Row*> AddRow(CellTable& table, const StoredRowKey& key);
 
@@ -208,6 +223,9 @@ class CellTransaction {
   std::vector<uint64_t> index_;
   size_t indexed_ = 0;
   std::vector<uint32_t> dirty_;  // rows to write
+  /// Rows that were reported as there and as gone: if a trigger of the user's fires before Merrow's
+  /// and writes to the row, events come in the wrong order, so the row itself has to say which.
+  std::vector<uint32_t> doubtful_;
   std::vector<Touched> touched_;
   size_t touched_flushed_ = 0;
   std::vector<Row> journal_;  // rows as they were
