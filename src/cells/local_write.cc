@@ -15,14 +15,14 @@ ColVersion VersionOf(const RowClock& clock, ColumnId column) {
 }
 
 void Touch(ColumnId column, LocalEvents& events, RowClock& clock) {
-  clock.SetCell({column, VersionOf(clock, column) + 1, events.Next()});
+  clock.SetCell({column, events.Counted(VersionOf(clock, column) + 1), events.Next()});
 }
 
 }  // namespace
 
 void RecordInsert(std::span<const ColumnId> columns, LocalEvents& events, RowClock& clock) {
   if (clock.sentinel().has_value()) {
-    clock.SetSentinel({NextLife(clock.sentinel()->cl), events.Next()});
+    clock.SetSentinel({events.Counted(NextLife(clock.sentinel()->cl)), events.Next()});
   } else if (columns.empty()) {
     clock.SetSentinel({1, events.Next()});
   }
@@ -40,7 +40,7 @@ void RecordDelete(LocalEvents& events, RowClock& clock) {
   // came back without being recorded.
   const CausalLength cl = clock.sentinel().has_value() ? clock.sentinel()->cl : 1;
   clock.Clear();
-  clock.SetSentinel({IsAlive(cl) ? cl + 1 : cl + 2, events.Next()});
+  clock.SetSentinel({events.Counted(IsAlive(cl) ? cl + 1 : cl + 2), events.Next()});
 }
 
 void RecordMove(std::span<const ColumnId> columns, LocalEvents& events, RowClock& old_clock,
@@ -48,10 +48,10 @@ void RecordMove(std::span<const ColumnId> columns, LocalEvents& events, RowClock
   const RowClock before = old_clock;
   RecordDelete(events, old_clock);
   const CausalLength cl = new_clock.sentinel().has_value() ? NextLife(new_clock.sentinel()->cl) : 1;
-  new_clock.SetSentinel({cl, events.Next()});
+  new_clock.SetSentinel({events.Counted(cl), events.Next()});
   for (const ColumnId column : columns) {
     const ColVersion version = std::max(VersionOf(before, column), VersionOf(new_clock, column));
-    new_clock.SetCell({column, version + 1, events.Next()});
+    new_clock.SetCell({column, events.Counted(version + 1), events.Next()});
   }
 }
 

@@ -29,7 +29,15 @@ struct LocalEvents {
   DbVersion version = 0;
   Seq next_seq = 0;
 
+  /// A counter of the row passed kCounterMax: others would refuse what was recorded, so it must not
+  /// be kept.
+  bool exhausted = false;
+
   Stamp Next() { return {version, next_seq++, 0}; }
+  int64_t Counted(int64_t counter) {
+    exhausted = exhausted || counter > kCounterMax;
+    return counter;
+  }
 };
 
 /// `columns`: all columns of the table beside its key, rising. Here and below.

@@ -11,6 +11,13 @@
 namespace merrow::store {
 namespace {
 
+/// Statements for sets of columns that are kept for each table; a sender can make any number of
+/// sets.
+constexpr size_t kWriteStatementsMax = 64;
+
+/// Above this a foreign db_version is refused, so that as many are left for this site.
+constexpr cells::DbVersion kForeignVersionMax = cells::kDbVersionMax / 2;
+
 std::string KeyColumns(const CellTable& table) {
   std::string list;
   for (const CellColumn& column : table.key) {
@@ -53,7 +60,7 @@ Status CheckRanges(const FlatChange& change) {
   if (change.col_version < 0 || change.col_version > cells::kCounterMax) {
     return OutOfRange("col_version", change.col_version);
   }
-  if (change.db_version < 0 || change.db_version >= cells::kDbVersionMax) {
+  if (change.db_version < 0 || change.db_version > kForeignVersionMax) {
     return OutOfRange("db_version", change.db_version);
   }
   if (change.seq < 0 || change.seq > cells::kCounterMax) {
@@ -198,6 +205,9 @@ CellStatement& CellStore::StatementFor(CellTable& table, const cells::IncomingRo
   for (const uint32_t win : wins) {
     signature += std::to_string(row.cells[win].column) + ",";
   }
+  if (table.write_cells.size() >= kWriteStatementsMax && !table.write_cells.contains(signature)) {
+    table.write_cells.clear();
+  }
   return table.write_cells[signature];
 }
 
@@ -212,8 +222,9 @@ Status CellStore::WriteRow(CellTable& table, const std::vector<cells::ValueView>
       columns += ", " + name;
       updates += (updates.empty() ? "" : ", ") + name + " = excluded." + name;
     }
+    // A conflict clause of the table's own must not keep the row away silently.
     MERROW_TRY(statement.Prepare(
-        db_, "INSERT INTO main." + SqlName(table.name) + " (" + columns + ") VALUES (" +
+        db_, "INSERT OR ABORT INTO main." + SqlName(table.name) + " (" + columns + ") VALUES (" +
                  Parameters(table.key.size() + wins.size()) + ") ON CONFLICT (" +
                  KeyColumns(table) + ") DO " +
                  (updates.empty() ? std::string("NOTHING") : "UPDATE SET " + updates)));
@@ -258,7 +269,14 @@ Status CellStore::Merge(CellTable& table, const RowKey& key,
   return {};
 }
 
+/// A trigger of the user's that fires while a row is merged cannot merge another one: the
+/// statements and the lists of the first are in use.
+Status CellStore::CheckNotApplying() const {
+  return applying_ ? InvalidArgument("a merge cannot be part of another one") : Status();
+}
+
 Status CellStore::Apply(const FlatChange& change) {
+  MERROW_TRY(CheckNotApplying());
   const std::string where = "table " + std::string(change.table);
   Status checked = CheckRanges(change);
   if (!checked.ok()) {
@@ -350,12 +368,16 @@ Status CellStore::ApplyRowChange(const cells::Transaction& transaction,
 
 Status CellStore::ApplyTransaction(const cells::Transaction& transaction) {
   MERROW_TRY(cells::CheckTransaction(transaction));
+  if (transaction.version < 0 || transaction.version > kForeignVersionMax) {
+    return OutOfRange("db_version", transaction.version);
+  }
   MERROW_TRY(Join());
   transaction_.RaiseVersion(transaction.version);
   return MergeRows(transaction);
 }
 
 Status CellStore::MergeRows(const cells::Transaction& transaction) {
+  MERROW_TRY(CheckNotApplying());
   MERROW_TRY(Join());
   if (!merge_equal_values_.has_value()) {
     MERROW_ASSIGN(merge_equal_values_, ConfigInt("merge-equal-values", 0));
