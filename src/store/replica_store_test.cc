@@ -73,6 +73,38 @@ TEST(ReplicaStore, ASlowSqlWriteIsGivenUp) {
   EXPECT_EQ(a.Run("INSERT INTO item VALUES (1, 'x', 5)").version, 1);
 }
 
+TEST(ReplicaStore, WhatNoOtherSiteCouldTakeIsRefused) {
+  StoreReplica a, b;
+  a.Run("INSERT INTO item VALUES (1, 'before', 1)");
+  const std::string large(20 << 20, 'x');
+  const SqlWrite bound{"INSERT INTO item VALUES (2, ?1, 1)", {cells::Value::Text(large)}};
+  const Error error = a->Execute({&bound, 1}).error();
+  EXPECT_EQ(error.code(), ErrorCode::kLimit);
+  EXPECT_THAT(error.message(), testing::HasSubstr("statement 1: value 1 has 20971520 bytes"));
+  for (const char* sql : {"INSERT INTO item VALUES (2, hex(zeroblob(10 << 20)), 1)",
+                          "UPDATE item SET name = hex(zeroblob(10 << 20))",
+                          "SELECT length(hex(randomblob(400 << 20)))"}) {
+    const Error made = a.RunError(sql);
+    EXPECT_EQ(made.code(), ErrorCode::kLimit) << made.message();
+    EXPECT_THAT(made.message(), testing::HasSubstr("sql_value_bytes_max")) << sql;
+  }
+  // The largest one goes where it should.
+  a.Run("INSERT INTO item VALUES (2, hex(zeroblob((12 << 19) - 100)), 1)");
+  b.PullFrom(a);
+  EXPECT_EQ(b.Sql("SELECT id, length(name) FROM item"), "1|6\n2|12582712");
+
+  a.Close();
+  a.options.limits.sql_transaction_rows_max = 10;
+  a.Open();
+  const std::string ten = "WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n LIMIT ";
+  const SqlWrite six{ten + "6) INSERT INTO scratch SELECT i, i FROM n", {}};
+  const Error rows = a->Execute(std::vector<SqlWrite>{six, six}).error();
+  EXPECT_EQ(rows.code(), ErrorCode::kLimit);
+  EXPECT_THAT(rows.message(), testing::HasSubstr("statement 2: the transaction changes 12 rows"));
+  EXPECT_EQ(a.Sql("SELECT count(*) FROM scratch"), "0");
+  a.Run(six.sql);
+}
+
 TEST(ReplicaStore, DocumentsAndRowsArriveTogether) {
   StoreReplica a, b, c;
   Editor editor(1);

@@ -46,6 +46,11 @@ struct StoreLimits {
   size_t document_bytes_max = size_t{64} << 20;  // base and log of one document on disk
   size_t key_bytes_max = 512;
   int64_t sql_transaction_ms_max = 5000;  // Execute() gives up then
+  // Rows that its statements change; other sites apply them in one transaction, too.
+  int64_t sql_transaction_rows_max = 500'000;
+  // A value or row of its statements. A row travels in one frame (changeset::kFramePayloadMax), so
+  // a larger one would be acknowledged here and reach nobody.
+  int sql_value_bytes_max = 12 << 20;
 };
 
 struct StoreOptions {
@@ -158,6 +163,9 @@ struct StoreStats {
   uint64_t changesets_applied = 0;
   uint64_t changesets_refused = 0;
   uint64_t transactions_waiting = 0;  // seen, and waiting for the schema or for document ops
+  uint64_t write_failures = 0;        // transactions that the disk or a lock did not let through
+  std::string write_error;            // of the last transaction, if it was one of those,
+  int64_t write_failing_ms = 0;       // and since when none went through
 };
 
 struct Upkeep {
@@ -200,7 +208,7 @@ class Store {
   /// that statements give are dropped. Invalid argument names the statement and what is wrong with
   /// it: it does not compile, writes to Merrow's own tables or what a document cannot hold, deletes
   /// a document, or is neither SELECT nor INSERT, UPDATE, DELETE or REPLACE. Conflict for a
-  /// constraint, cancelled if it takes longer than sql_transaction_ms_max.
+  /// constraint, cancelled if it takes longer than sql_transaction_ms_max, limit for too much.
   Result<Executed> Execute(std::span<const SqlWrite> statements);
 
   // --- Replication. REQUIRES: options.replicate, for all of these

@@ -118,6 +118,20 @@ class Deadline {
   const int64_t at_micros_;
 };
 
+/// Values and rows that statements make on a connection are not larger than this until it goes.
+class ValueLimit {
+ public:
+  ValueLimit(sqlite3* db, int bytes_max)
+      : db_(db), before_(sqlite3_limit(db, SQLITE_LIMIT_LENGTH, bytes_max)) {}
+  ~ValueLimit() { sqlite3_limit(db_, SQLITE_LIMIT_LENGTH, before_); }
+  ValueLimit(const ValueLimit&) = delete;
+  ValueLimit& operator=(const ValueLimit&) = delete;
+
+ private:
+  sqlite3* db_;
+  const int before_;
+};
+
 struct Finalize {
   void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
 };
@@ -173,12 +187,20 @@ Result<Executed> Store::Impl::Execute(std::span<const SqlWrite> statements) {
 
 Status Store::Impl::RunSqlWrites(std::span<const SqlWrite> statements, Executed* executed) {
   const SqlDocuments::Capturing capturing(*sql_documents_);
+  const int64_t rows_max = options_.limits.sql_transaction_rows_max;
+  int64_t rows = 0;
   for (size_t i = 0; i < statements.size(); ++i) {
     const Result<int64_t> changed = RunSqlWrite(statements[i]);
     if (!changed.ok()) {
       return changed.error().Within("statement " + std::to_string(i + 1));
     }
     executed->rows_changed.push_back(*changed);
+    rows += *changed;
+    if (rows > rows_max) {
+      return LimitReached("statement " + std::to_string(i + 1) + ": the transaction changes " +
+                          std::to_string(rows) + " rows; sql_transaction_rows_max is " +
+                          std::to_string(rows_max));
+    }
   }
   return {};
 }
@@ -195,6 +217,7 @@ Result<int64_t> Store::Impl::RunSqlWrite(const SqlWrite& write) {
                               &compiled, &tail);
   }
   const OwnedStatement statement(compiled);
+  const ValueLimit limit(db, options_.limits.sql_value_bytes_max);
   if (code != SQLITE_OK) {
     return InvalidArgument(rules.refusal.empty() ? sqlite3_errmsg(db) : rules.refusal);
   }
@@ -209,6 +232,12 @@ Result<int64_t> Store::Impl::RunSqlWrite(const SqlWrite& write) {
   }
   for (size_t i = 0; i < write.values.size(); ++i) {
     code = BindValue(statement.get(), static_cast<int>(i) + 1, write.values[i]);
+    if (code == SQLITE_TOOBIG) {
+      return LimitReached("value " + std::to_string(i + 1) + " has " +
+                          std::to_string(write.values[i].bytes.size()) +
+                          " bytes; sql_value_bytes_max is " +
+                          std::to_string(options_.limits.sql_value_bytes_max));
+    }
     if (code != SQLITE_OK) {
       return database_->LastError(code, write.sql);
     }
@@ -217,6 +246,11 @@ Result<int64_t> Store::Impl::RunSqlWrite(const SqlWrite& write) {
   do {
     code = sqlite3_step(statement.get());
   } while (code == SQLITE_ROW);
+  if (code == SQLITE_TOOBIG) {
+    return LimitReached("a value or row of more than " +
+                        std::to_string(options_.limits.sql_value_bytes_max) +
+                        " bytes (sql_value_bytes_max)");
+  }
   if (code != SQLITE_DONE) {
     return database_->LastError(code, write.sql);
   }
