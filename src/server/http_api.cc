@@ -17,7 +17,7 @@ using net::HttpRequest;
 using net::HttpResponse;
 using net::ResponseWriter;
 
-// How long /v1/status waits for the store's part.
+// How long the pages that show a status wait for the store's part.
 constexpr std::chrono::milliseconds kStoreAnswerMax{1000};
 
 HttpResponse ErrorResponse(const Error& error) {
@@ -137,52 +137,54 @@ net::WebSocketHandler::Decision HttpApi::Accept(const HttpRequest& request) {
   return ErrorResponse(NotFound("WebSockets are at /sync and /rows, not at " + request.target));
 }
 
-ServerStatus HttpApi::ReadStatus() const {
-  ServerStatus status;
-  status.urls = urls_;
-  status.uptime_ms = (parts_.clock.MonotonicMicros() - start_micros_) / 1000;
-  status.threads = watchdog_->report();
-  if (parts_.replication == nullptr) return status;
-  ReplicationStatus& replication = status.replication.emplace();
-  replication.report = parts_.replication->replicator().report();
-  replication.links = parts_.replication->links().report();
-  if (const net::PeerListener* listener = parts_.replication->links().listener()) {
-    replication.listened = listener->counters();
-  }
-  return status;
-}
-
-void HttpApi::Metrics(ResponseWriter response) {
-  parts_.store.Run([this, response](store::Store& store) -> std::function<void()> {
-    return [this, response, stats = store.stats()]() mutable {
-      ServerStatus status = ReadStatus();
-      status.store = stats;
-      HttpResponse page =
-          HttpResponse::Text(200, MetricsPage(*net_counters_, parts_.hub.metrics(), status));
-      page.headers = {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}};
-      response.Send(std::move(page));
+void HttpApi::AskStatus(OnStatus done) {
+  const auto question = status_questions_.insert(status_questions_.end(), {std::move(done), {}});
+  question->timeout = parts_.loop.RunAfter(kStoreAnswerMax, [this, question] {
+    const OnStatus on_status = std::move(question->done);
+    status_questions_.erase(question);
+    AnswerStatus(on_status, std::nullopt);
+  });
+  // Whoever asks while the store hangs leaves nothing in its queue.
+  if (std::exchange(store_is_asked_, true)) return;
+  parts_.store.Run([this](store::Store& store) -> std::function<void()> {
+    return [this, stats = store.stats()] {
+      store_is_asked_ = false;
+      for (const StatusQuestion& asked : std::exchange(status_questions_, {})) {
+        AnswerStatus(asked.done, stats);
+      }
     };
   });
 }
 
+void HttpApi::AnswerStatus(const OnStatus& done, std::optional<store::StoreStats> stats) const {
+  ServerStatus status;
+  status.urls = urls_;
+  status.uptime_ms = (parts_.clock.MonotonicMicros() - start_micros_) / 1000;
+  status.threads = watchdog_->report();
+  status.store = stats;
+  if (parts_.replication != nullptr) {
+    ReplicationStatus& replication = status.replication.emplace();
+    replication.report = parts_.replication->replicator().report();
+    replication.links = parts_.replication->links().report();
+    if (const net::PeerListener* listener = parts_.replication->links().listener()) {
+      replication.listened = listener->counters();
+    }
+  }
+  done(status);
+}
+
+void HttpApi::Metrics(ResponseWriter response) {
+  AskStatus([this, response](const ServerStatus& status) mutable {
+    HttpResponse page =
+        HttpResponse::Text(200, MetricsPage(*net_counters_, parts_.hub.metrics(), status));
+    page.headers = {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}};
+    response.Send(std::move(page));
+  });
+}
+
 void HttpApi::GetStatus(ResponseWriter response) {
-  // A store that hangs is what somebody may want to see here, so it is not waited for.
-  const auto answer = std::make_shared<std::function<void(std::optional<store::StoreStats>)>>();
-  *answer = [this, response](std::optional<store::StoreStats> stats) mutable {
-    ServerStatus status = ReadStatus();
-    status.store = stats;
+  AskStatus([response](const ServerStatus& status) mutable {
     response.Send(HttpResponse::Json(200, StatusJson(status) + "\n"));
-  };
-  const auto answer_once = [answer](std::optional<store::StoreStats> stats) {
-    if (*answer) std::exchange(*answer, nullptr)(stats);
-  };
-  const auto timer = std::make_shared<net::EventLoop::Timer>(
-      parts_.loop.RunAfter(kStoreAnswerMax, [answer_once] { answer_once(std::nullopt); }));
-  parts_.store.Run([answer_once, timer](store::Store& store) -> std::function<void()> {
-    return [answer_once, timer, stats = store.stats()] {
-      timer->Cancel();
-      answer_once(stats);
-    };
   });
 }
 

@@ -17,6 +17,10 @@
 
 #include <optional>
 
+#include <functional>
+#include <list>
+#include <optional>
+
 #include "base/clock.h"
 #include "net/http_server.h"
 #include "server/query_pool.h"
@@ -65,13 +69,25 @@ class HttpApi final : public net::HttpHandler, public net::WebSocketHandler {
   void PostTransaction(const net::HttpRequest& request, net::ResponseWriter response);
   void PostUpdate(const net::HttpRequest& request, net::ResponseWriter response);
 
-  ServerStatus ReadStatus() const;
+  /// Calls `done` with the status of everything; without the store's part if the store does not
+  /// answer soon, since a store that hangs is what somebody may want to see.
+  using OnStatus = std::function<void(const ServerStatus&)>;
+  void AskStatus(OnStatus done);
+  void AnswerStatus(const OnStatus& done, std::optional<store::StoreStats> stats) const;
 
   const Parts parts_;
   const int64_t start_micros_;
   ServerUrls urls_;
   const net::NetCounters* net_counters_ = nullptr;
   const Watchdog* watchdog_ = nullptr;
+
+  struct StatusQuestion {
+    OnStatus done;
+    net::EventLoop::Timer timeout;
+  };
+  // One task of the store is under way while there are any, or was not worked off in time.
+  std::list<StatusQuestion> status_questions_;
+  bool store_is_asked_ = false;
 };
 
 }  // namespace merrow::server

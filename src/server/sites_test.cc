@@ -5,6 +5,9 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
+#include <thread>
+
 #include "base/bytes.h"
 #include "server/running_server.h"
 
@@ -244,6 +247,34 @@ TEST_F(SitesTest, DigestsOfSitesThatAgreeAreEqual) {
     return links.size() == 1 && links[0]["digest"]["result"] == "equal";
   })) << a.Status();
   EXPECT_EQ(a.Status()["replication"]["counters"]["buckets_repaired"], 0);
+}
+
+TEST_F(SitesTest, AStoreThatIsBusyForLongIsSeenFromOutside) {
+  RunningServer a(Db("a"));
+  std::atomic<bool> has_ended = false;
+  std::thread slow([&] {
+    // For as long as a transaction may take, some seconds.
+    const Json refused = a.Execute(
+        R"j(["WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"])j");
+    has_ended = true;
+    EXPECT_EQ(refused["http"], 503) << refused;
+  });
+  const auto busy_ms = [](const Json& status) -> int64_t {
+    for (const Json& thread : status["threads"]) {
+      if (thread["name"] == "the store thread") return thread["busy_ms"];
+    }
+    return -1;
+  };
+  EXPECT_TRUE(Eventually([&] { return busy_ms(a.Status()) > 0; }));
+  EXPECT_TRUE(a.Status()["store"].is_null());
+  const std::string metrics = a.Get("/metrics").body;
+  EXPECT_FALSE(has_ended) << "the pages waited for the store";
+  EXPECT_THAT(metrics, HasSubstr("merrow_server_thread_busy_ms{thread=\"the store thread\"}"));
+  EXPECT_THAT(metrics, HasSubstr("\nmerrow_replication_links 0\n"));
+  EXPECT_THAT(metrics, testing::Not(HasSubstr("merrow_store_")));
+  slow.join();
+  EXPECT_TRUE(a.Status()["store"].is_object());
+  EXPECT_THAT(a.Get("/metrics").body, HasSubstr("\nmerrow_store_transactions_total "));
 }
 
 TEST_F(SitesTest, WithoutReplicationStatusSaysSo) {
