@@ -8,7 +8,7 @@
 #include <ostream>
 
 #include "base/clock.h"
-#include "changeset/changeset_file.h"
+#include "cli/changes_file.h"
 #include "store/database_file.h"
 #include "store/document_capture.h"
 #include "store/file_lock.h"
@@ -73,16 +73,21 @@ class ChangesDatabase {
 
 /// What a changeset file covers.
 Result<changeset::SiteVersions> VersionsIn(const std::string& file, DocIo& io) {
-  MERROW_ASSIGN(const Bytes bytes, ReadDocFile(file, io));
-  const auto changesets = changeset::DecodeFile(bytes);
-  if (!changesets.ok()) {
-    return changesets.error().Within(InputName(file));
-  }
+  MERROW_ASSIGN(auto source, OpenChanges(file, io));
+  changeset::FileReader reader(std::move(source));
   changeset::SiteVersions versions;
-  for (const changeset::Changeset& changeset : *changesets) {
-    versions[changeset.cells.site].Add({changeset.cells.previous, changeset.cells.version});
+  while (true) {
+    const auto changesets = reader.Next();
+    if (!changesets.ok()) {
+      return changesets.error().Within(InputName(file));
+    }
+    if (!changesets->has_value()) {
+      return versions;
+    }
+    for (const changeset::Changeset& changeset : **changesets) {
+      versions[changeset.cells.site].Add({changeset.cells.previous, changeset.cells.version});
+    }
   }
-  return versions;
 }
 
 Result<changeset::SiteVersions> ParseSince(const std::string& since, DocIo& io) {
@@ -111,41 +116,41 @@ struct Flags {
 Status ChangesExport(const std::string& database, const std::string& since, int zstd_level,
                      const std::string& out_file, DocIo& io) {
   MERROW_ASSIGN(const changeset::SiteVersions have, ParseSince(since, io));
-  const auto run = [&]() -> Result<store::DocumentCapture::Exported> {
+  ChangesOutput output(out_file, io);
+  const auto run = [&]() -> Result<size_t> {
     MERROW_ASSIGN(const auto opened, ChangesDatabase::Open(database));
     MERROW_ASSIGN(auto transaction, store::Transaction::Begin(opened->database()));
-    MERROW_ASSIGN(auto exported, opened->capture().ExportChanges(have, zstd_level));
+    MERROW_ASSIGN(const size_t count,
+                  opened->capture().ExportChanges(have, zstd_level, [&output](BytesView bytes) {
+                    return output.Write(bytes);
+                  }));
     MERROW_TRY(transaction.Commit());
-    return exported;
+    return count;
   };
-  const auto exported = run();
-  if (!exported.ok()) {
-    return exported.error().Within(Printable(database));
+  const auto count = run();
+  MERROW_TRY(output.status());
+  if (!count.ok()) {
+    return count.error().Within(Printable(database));
   }
-  MERROW_TRY(WriteDocFile(out_file, exported->file, io));
+  MERROW_TRY(output.Finish());
   if (out_file != "-") {
-    io.out << Printable(out_file) << ": " << Counted(exported->changesets, "changeset") << ", "
-           << Counted(exported->file.size(), "byte") << '\n';
+    io.out << Printable(out_file) << ": " << Counted(*count, "changeset") << ", "
+           << Counted(output.bytes(), "byte") << '\n';
   }
   return {};
 }
 
 Status ChangesApply(const std::string& database, const std::vector<std::string>& files, DocIo& io) {
   MERROW_TRY(CheckInputs(files));
-  std::vector<Bytes> bytes;
+  std::vector<store::DocumentCapture::ChangesFile> inputs;
   for (const std::string& file : files) {
-    MERROW_ASSIGN(Bytes one, ReadDocFile(file, io));
-    // Found before the database is touched, and by name.
-    if (const auto changesets = changeset::DecodeFile(one); !changesets.ok()) {
-      return changesets.error().Within(InputName(file));
-    }
-    bytes.push_back(std::move(one));
+    MERROW_ASSIGN(auto source, OpenChanges(file, io));
+    inputs.push_back({InputName(file), std::move(source)});
   }
-  const std::vector<BytesView> views(bytes.begin(), bytes.end());
   const auto run = [&]() -> Result<store::DocumentCapture::AppliedChanges> {
     MERROW_ASSIGN(const auto opened, ChangesDatabase::Open(database));
     MERROW_ASSIGN(auto transaction, store::Transaction::Begin(opened->database()));
-    MERROW_ASSIGN(const auto applied, opened->capture().ApplyChanges(views));
+    MERROW_ASSIGN(const auto applied, opened->capture().ApplyChanges(inputs));
     MERROW_TRY(transaction.Commit());
     return applied;
   };

@@ -3,10 +3,11 @@
 // `merrow changes inspect`: what is in a changeset file.
 #include <map>
 #include <ostream>
+#include <utility>
 
-#include "changeset/changeset_file.h"
 #include "changeset/version_set.h"
 #include "cli/changes.h"
+#include "cli/changes_file.h"
 
 namespace merrow::cli {
 namespace {
@@ -30,21 +31,30 @@ struct TableSummary {
 struct Summary {
   std::map<cells::SiteId, SiteSummary> sites;
   std::map<std::string, TableSummary> tables;
+  bool is_open = false;     // what came last goes on ...
+  std::string last_column;  // ... maybe in this one
 
   void Add(const Changeset& changeset) {
     SiteSummary& site = sites[changeset.cells.site];
     site.versions.Add({changeset.cells.previous, changeset.cells.version});
     site.changesets += changeset.part == 0 ? 1 : 0;
     site.last = std::max(site.last, changeset.timestamp);
+    // What goes on from part to part counts once.
+    const bool goes_on = std::exchange(is_open, changeset.continues);
     for (const cells::RowChange& row : changeset.cells.rows) {
       TableSummary& table = tables[changeset.cells.tables[row.table].name];
-      ++table.rows;
+      table.rows += goes_on ? 0 : 1;
       table.deleted += cells::IsAlive(row.cl) ? 0 : 1;
       table.cells += row.cells.size();
+      if (row.cells.size() == 1) {
+        const std::string& column = changeset.cells.tables[row.table].columns[row.cells[0].column];
+        table.cells -= goes_on && column == last_column ? 1 : 0;
+        last_column = column;
+      }
     }
     for (const changeset::DocumentChange& document : changeset.documents) {
       TableSummary& table = tables[changeset.cells.tables[document.table].name];
-      ++table.documents;
+      table.documents += goes_on ? 0 : 1;
       table.document_bytes += document.blocks.size();
     }
   }
@@ -69,7 +79,7 @@ std::string RangesOf(const changeset::VersionRanges& versions) {
   return text.substr(text.find(':') + 1);
 }
 
-OrderedJson ToJson(const Summary& summary, const changeset::ByteReport& report, size_t bytes) {
+OrderedJson ToJson(const Summary& summary, const changeset::ByteReport& report, uint64_t bytes) {
   OrderedJson json;
   json["bytes"] = bytes;
   json["versions"] = changeset::ToText(summary.Versions());
@@ -90,11 +100,16 @@ OrderedJson ToJson(const Summary& summary, const changeset::ByteReport& report, 
                               {"document_bytes", table.document_bytes}});
   }
   json["uncompressed"] = OrderedJson::object();
-  for (const auto& [name, part] : PartsOf(report)) json["uncompressed"][name] = part;
+  uint64_t sum = 0;
+  for (const auto& [name, part] : PartsOf(report)) {
+    json["uncompressed"][name] = part;
+    sum += part;
+  }
+  json["saved_by_compression"] = sum - bytes;
   return json;
 }
 
-void Print(const Summary& summary, const changeset::ByteReport& report, size_t bytes,
+void Print(const Summary& summary, const changeset::ByteReport& report, uint64_t bytes,
            std::ostream& out) {
   TextTable sites;
   sites.Add({"site", "versions", "changesets", "last"});
@@ -120,6 +135,7 @@ void Print(const Summary& summary, const changeset::ByteReport& report, size_t b
     sum += part;
   }
   parts.Add({"uncompressed", std::to_string(sum)});
+  parts.Add({"saved by compression", std::to_string(sum - bytes)});
   parts.Add({"file", std::to_string(bytes)});
   parts.Print(out);
 }
@@ -127,20 +143,28 @@ void Print(const Summary& summary, const changeset::ByteReport& report, size_t b
 }  // namespace
 
 Status ChangesInspect(const std::string& file, bool as_json, DocIo& io) {
-  MERROW_ASSIGN(const Bytes bytes, ReadDocFile(file, io));
+  MERROW_ASSIGN(auto source, OpenChanges(file, io));
   changeset::ByteReport report;
-  const auto changesets = changeset::DecodeFile(bytes, {}, &report);
-  if (!changesets.ok()) {
-    return changesets.error().Within(InputName(file));
-  }
+  changeset::FileReader reader(std::move(source), {}, &report);
   Summary summary;
-  for (const Changeset& changeset : *changesets) summary.Add(changeset);
+  while (true) {
+    const auto changesets = reader.Next();
+    if (!changesets.ok()) {
+      return changesets.error().Within(InputName(file));
+    }
+    if (!changesets->has_value()) {
+      break;
+    }
+    for (const Changeset& changeset : **changesets) {
+      summary.Add(changeset);
+    }
+  }
   if (as_json) {
-    io.out << ToJson(summary, report, bytes.size())
+    io.out << ToJson(summary, report, reader.offset())
                   .dump(2, ' ', false, OrderedJson::error_handler_t::replace)
            << '\n';
   } else {
-    Print(summary, report, bytes.size(), io.out);
+    Print(summary, report, reader.offset(), io.out);
   }
   return {};
 }

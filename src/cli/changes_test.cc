@@ -213,6 +213,9 @@ TEST_F(Changes, InspectSaysWhatIsInside) {
   EXPECT_EQ(json["tables"][1]["rows"], 2);
   EXPECT_EQ(json["tables"][1]["deleted"], 1);
   EXPECT_GT(json["uncompressed"]["documents"].get<int>(), 0);
+  int64_t sum = 0;
+  for (const auto& [name, bytes] : json["uncompressed"].items()) sum += bytes.get<int64_t>();
+  EXPECT_EQ(sum - json["saved_by_compression"].get<int64_t>(), json["bytes"].get<int64_t>());
   ASSERT_EQ(Run({"inspect", Path("a.changes")}), 0) << err_;
   EXPECT_THAT(out_, HasSubstr(json["sites"][0]["site"].get<std::string>()));
   EXPECT_THAT(out_, HasSubstr("document bytes"));
@@ -314,8 +317,44 @@ TEST_F(Changes, NothingIsMergedHalf) {
   }
   EXPECT_EQ(Apply("b.db", "a.changes"), 1);
   EXPECT_THAT(err_, HasSubstr("CHECK constraint failed"));
-  EXPECT_THAT(err_, HasSubstr("b.db: changeset "));
+  EXPECT_THAT(err_, HasSubstr("b.db: " + Path("a.changes") + ": changeset "));
   EXPECT_EQ(AllRows("b.db"), "");
+}
+
+/// Larger than a frame may be, and than what a server takes at once.
+TEST_F(Changes, LargeValuesAndDocumentsTravel) {
+  MakeSite("a.db");
+  MakeSite("b.db");
+  RunSql("a.db",
+         "CREATE TABLE file (id INTEGER PRIMARY KEY, bytes BLOB, name TEXT, more BLOB);"
+         "INSERT INTO note VALUES ('n', 'long', '')");
+  Site(Path("a.db")).Track("file");
+  RunSql("b.db", "CREATE TABLE file (id INTEGER PRIMARY KEY, name TEXT, bytes BLOB, more BLOB)");
+  RunSql("a.db",
+         "INSERT INTO file VALUES (1, randomblob(20000000), 'large', randomblob(3000000)),"
+         "(2, x'01', 'small', NULL)");
+  for (int i = 0; i < 3; ++i) {
+    RunSql("a.db", "UPDATE note SET body = body || hex(randomblob(4000000))");
+  }
+  ASSERT_EQ(Export("a.db", "a.changes"), 0) << err_;
+  ASSERT_EQ(Run({"inspect", "--json", Path("a.changes")}), 0) << err_;
+  const Json json = Json::parse(out_);
+  EXPECT_EQ(json["tables"][0]["rows"], 2);
+  EXPECT_EQ(json["tables"][0]["cells"], 6);
+  EXPECT_EQ(json["tables"][1]["documents"], 1);
+  ASSERT_EQ(Apply("b.db", "a.changes"), 0) << err_;
+  EXPECT_EQ(AllRows("b.db"), AllRows("a.db"));
+  // One that has no such table yet keeps it, and passes it on.
+  ASSERT_EQ(Export("b.db", "b.changes"), 0) << err_;
+  MakeSite("c.db");
+  RunSql("c.db", "CREATE TABLE file (id INTEGER PRIMARY KEY, name TEXT, bytes BLOB, more BLOB)");
+  Site(Path("c.db")).Track("file");
+  ASSERT_EQ(Apply("c.db", "b.changes"), 0) << err_;
+  Site(Path("b.db")).Track("file");
+  const std::string all = "SELECT id, name, hex(bytes), hex(more) FROM file ORDER BY id";
+  const std::string rows = Site(Path("a.db")).Rows(all);
+  EXPECT_TRUE(Site(Path("b.db")).Rows(all) == rows);
+  EXPECT_TRUE(Site(Path("c.db")).Rows(all) == rows);
 }
 
 /// No damage of a file ends the process or is merged.

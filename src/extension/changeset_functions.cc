@@ -35,9 +35,21 @@ void Changeset(sqlite3_context* context, int count, sqlite3_value** values) {
     store::DocumentCapture& capture = CaptureOf(context);
     MERROW_ASSIGN(store::CellSavepoint savepoint,
                   store::CellSavepoint::Begin(capture.store().db()));
-    MERROW_ASSIGN(const auto exported, capture.ExportChanges(since));
+    const auto bytes_max = static_cast<size_t>(
+        sqlite3_limit(capture.store().db(), SQLITE_LIMIT_LENGTH, /*no change*/ -1));
+    Bytes file;
+    MERROW_TRY(capture.ExportChanges(
+        since, store::DocumentCapture::kExportZstdLevel, [&](BytesView bytes) -> Status {
+          if (bytes.size() > bytes_max - file.size()) {
+            return LimitReached("the changes take more than the " + std::to_string(bytes_max) +
+                                " bytes that a value may have; `merrow changes export` writes "
+                                "them to a file");
+          }
+          file += bytes;
+          return {};
+        }));
     MERROW_TRY(savepoint.Release());
-    SetResult(context, cells::ValueView::Blob(exported.file));
+    SetResult(context, cells::ValueView::Blob(file));
     return {};
   });
 }
@@ -51,7 +63,8 @@ void Apply(sqlite3_context* context, int, sqlite3_value** values) {
     store::DocumentCapture& capture = CaptureOf(context);
     MERROW_ASSIGN(store::CellSavepoint savepoint,
                   store::CellSavepoint::Begin(capture.store().db()));
-    MERROW_ASSIGN(const auto applied, capture.ApplyChanges({&file.bytes, 1}));
+    const store::DocumentCapture::ChangesFile input{"", changeset::SourceOf(file.bytes)};
+    MERROW_ASSIGN(const auto applied, capture.ApplyChanges({&input, 1}));
     MERROW_TRY(savepoint.Release());
     sqlite3_result_int64(context, applied.rows);
     return {};

@@ -252,7 +252,7 @@ void Digests::SendRows(Link& link, uint32_t bucket, std::vector<uint64_t> keys) 
             }
             for (const SharedChangeset& changeset : *rows) {
               for (const Changeset& part :
-                   changeset::SplitChangeset(*changeset, core_.options.chunk_bytes)) {
+                   changeset::SplitBetweenRows(*changeset, core_.options.chunk_bytes)) {
                 // They are merged one by one: for rows, parts mean nothing.
                 Changeset alone = part;
                 alone.part = 0;

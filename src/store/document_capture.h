@@ -27,6 +27,7 @@
 #include <string_view>
 #include <utility>
 
+#include "changeset/changeset_file.h"
 #include "store/cell_store.h"
 #include "store/document_capture_triggers.h"
 #include "store/document_rows.h"
@@ -71,14 +72,12 @@ class DocumentCapture final : public TransactionListener, public DocumentEvents 
   /// Makes a copied database a site of its own: what was written until now stays the original's.
   /// Errors as above.
   Result<cells::SiteId> NewSite();
-  struct Exported {
-    Bytes file;
-    size_t changesets = 0;
-  };
   static constexpr int kExportZstdLevel = 3;
-  /// What is here and not in `since`. Frames are compressed at `zstd_level`; 0: not at all.
-  Result<Exported> ExportChanges(const changeset::SiteVersions& since,
-                                 int zstd_level = kExportZstdLevel);
+  /// Writes what is here and not in `since` to `sink`, a changeset file. Frames are compressed at
+  /// `zstd_level`; 0: not at all. How many changesets. Memory: some MiB, or the largest
+  /// transaction.
+  Result<size_t> ExportChanges(const changeset::SiteVersions& since, int zstd_level,
+                               changeset::FileWriter::Sink sink);
   struct AppliedChanges {
     size_t changesets = 0;  // that were not known yet
     size_t known = 0;
@@ -87,9 +86,13 @@ class DocumentCapture final : public TransactionListener, public DocumentEvents 
     /// ops of documents that follow others that are not.
     size_t waiting = 0;
   };
+  struct ChangesFile {
+    std::string name;  // for errors; may be empty
+    changeset::FileReader::Source source;
+  };
   /// Merges every changeset of the files, in whatever order they depend on each other. Errors name
-  /// the changeset.
-  Result<AppliedChanges> ApplyChanges(std::span<const BytesView> files);
+  /// the file, the frame and the changeset. Memory: as above, of each file in turn.
+  Result<AppliedChanges> ApplyChanges(std::span<const ChangesFile> files);
 
   // --- TransactionListener.
   Status BeforeCommit() override;
@@ -120,6 +123,7 @@ class DocumentCapture final : public TransactionListener, public DocumentEvents 
     return result;
   }
   Status NoteOps(ReplicaLog& log);
+  Status ApplyFile(ReplicaLog& log, const ChangesFile& file, AppliedChanges& applied);
   Result<ReplicaLog*> LogOfCommitted();
 
   CellStore& store_;

@@ -3,8 +3,8 @@
 // The exchange of document_capture.h: everything that a database has as a changeset file, and the
 // contents of such files into a database.
 #include <algorithm>
-#include <map>
 #include <memory>
+#include <optional>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -20,8 +20,9 @@ using changeset::Changeset;
 using changeset::SiteVersions;
 using changeset::VersionRanges;
 
-/// One call of ReplicaLog::Read.
-constexpr size_t kPageBytes = size_t{4} << 20;
+/// All sites' calls of ReplicaLog::Read together, and the least that one asks for.
+constexpr size_t kPagesBytes = size_t{16} << 20;
+constexpr size_t kPageBytesMin = size_t{64} << 10;
 /// Larger changesets are cut into parts.
 constexpr size_t kPartBytes = size_t{1} << 20;
 
@@ -31,46 +32,111 @@ std::string Describe(const Changeset& changeset) {
          std::to_string(changeset.cells.version) + " of site " + ToHex(changeset.cells.site.view());
 }
 
-Result<std::vector<SharedChangeset>> ReadAll(ReplicaLog& log, const SiteVersions& since) {
-  std::vector<SharedChangeset> all;
-  for (auto [site, wanted] : changeset::Difference(log.seen(), since)) {
-    while (!wanted.empty()) {
-      MERROW_ASSIGN(ReplicaPage page, log.Read(site, wanted, kPageBytes));
-      all.insert(all.end(), page.changesets.begin(), page.changesets.end());
-      wanted.Remove(page.settled);
-      if (!page.more) break;
-    }
+/// What is to be written of one site, page by page.
+struct SitePages {
+  cells::SiteId site;
+  VersionRanges wanted;
+  std::vector<SharedChangeset> page;
+  size_t next = 0;  // of page
+  bool more = true;
+};
+
+/// All that is wanted of all sites, by rising timestamp as far as that goes: a transaction that has
+/// seen another has a later one, so whoever applies them in this order has what each depends on.
+class ChangesetMerger {
+ public:
+  ChangesetMerger(ReplicaLog& log, const SiteVersions& wanted)
+      : log_(log),
+        page_bytes_(std::max(kPagesBytes / std::max<size_t>(wanted.size(), 1), kPageBytesMin)) {
+    for (const auto& [site, versions] : wanted) sites_.push_back({site, versions, {}, 0, true});
   }
-  // A transaction that has seen another has a later timestamp, so whoever applies them in this
-  // order has what each of them depends on.
-  const auto place = [](const SharedChangeset& changeset) {
-    return std::tuple(changeset->timestamp, changeset->cells.site, changeset->cells.version);
-  };
-  std::stable_sort(all.begin(), all.end(),
-                   [&](const auto& a, const auto& b) { return place(a) < place(b); });
-  return all;
-}
+
+  /// Null after the last.
+  Result<SharedChangeset> Next() {
+    SitePages* first = nullptr;
+    for (SitePages& pages : sites_) {
+      MERROW_TRY(Fill(pages));
+      const bool is_done = pages.next == pages.page.size();
+      if (!is_done && (first == nullptr || Place(pages) < Place(*first))) {
+        first = &pages;
+      }
+    }
+    if (first == nullptr) return SharedChangeset();
+    return std::exchange(first->page[first->next++], nullptr);
+  }
+
+ private:
+  static std::tuple<changeset::Timestamp, cells::SiteId> Place(const SitePages& pages) {
+    return {pages.page[pages.next]->timestamp, pages.site};
+  }
+
+  Status Fill(SitePages& pages) {
+    while (pages.next == pages.page.size() && pages.more && !pages.wanted.empty()) {
+      MERROW_ASSIGN(ReplicaPage page,
+                    log_.Read(pages.site, pages.wanted, page_bytes_, ReadOrder::kOldestFirst));
+      pages.page = std::move(page.changesets);
+      pages.next = 0;
+      pages.wanted.Remove(page.settled);
+      pages.more = page.more;
+    }
+    return {};
+  }
+
+  ReplicaLog& log_;
+  const size_t page_bytes_;
+  std::vector<SitePages> sites_;
+};
 
 /// The changesets of a file, with those that are in parts put together.
-Result<std::vector<Changeset>> ReadFile(BytesView file) {
-  MERROW_ASSIGN(std::vector<Changeset> changesets, changeset::DecodeFile(file));
-  using Whole = std::tuple<cells::SiteId, cells::DbVersion, cells::DbVersion>;
-  std::map<Whole, std::vector<Changeset>> parts;
-  std::vector<Changeset> whole;
-  for (Changeset& changeset : changesets) {
-    if (changeset.parts == 1) {
-      whole.push_back(std::move(changeset));
-      continue;
+class WholeChangesets {
+ public:
+  explicit WholeChangesets(const DocumentCapture::ChangesFile& file)
+      : name_(file.name), reader_(file.source) {}
+
+  /// Those of the next frame; nothing at the end.
+  Result<std::optional<std::vector<IncomingChangeset>>> Next() {
+    auto whole = ReadFrame();
+    if (!whole.ok() && !name_.empty()) return whole.error().Within(name_);
+    return whole;
+  }
+
+ private:
+  Result<std::optional<std::vector<IncomingChangeset>>> ReadFrame() {
+    MERROW_ASSIGN(auto some, reader_.Next());
+    if (!some.has_value()) {
+      MERROW_TRY(CheckComplete());
+      return std::optional<std::vector<IncomingChangeset>>();
     }
-    const Whole name(changeset.cells.site, changeset.cells.previous, changeset.cells.version);
-    parts[name].push_back(std::move(changeset));
+    std::vector<IncomingChangeset> whole;
+    for (Changeset& changeset : *some) {
+      if (!parts_.empty() && !IsNextPart(changeset)) MERROW_TRY(CheckComplete());
+      if (changeset.parts > 1) {
+        parts_.push_back(std::move(changeset));
+        if (parts_.size() < parts_[0].parts) continue;
+        MERROW_ASSIGN(changeset, changeset::JoinParts(std::exchange(parts_, {})));
+      }
+      whole.push_back({std::make_shared<const Changeset>(std::move(changeset)), 0});
+    }
+    return std::optional(std::move(whole));
   }
-  for (auto& [name, of_one] : parts) {
-    MERROW_ASSIGN(Changeset joined, changeset::JoinParts(std::move(of_one)));
-    whole.push_back(std::move(joined));
+
+  bool IsNextPart(const Changeset& part) const {
+    return part.parts == parts_[0].parts && part.part == parts_.size() &&
+           part.cells.site == parts_[0].cells.site &&
+           part.cells.version == parts_[0].cells.version &&
+           part.cells.previous == parts_[0].cells.previous;
   }
-  return whole;
-}
+
+  Status CheckComplete() const {
+    if (parts_.empty()) return {};
+    return Corruption(Describe(parts_[0]) + ": of " + std::to_string(parts_[0].parts) +
+                      " parts only " + std::to_string(parts_.size()) + " follow each other");
+  }
+
+  const std::string& name_;
+  changeset::FileReader reader_;
+  std::vector<Changeset> parts_;  // of one
+};
 
 Status CheckOutcome(const Changeset& changeset, const ReplicaOutcome& outcome) {
   switch (outcome.fate) {
@@ -111,52 +177,63 @@ Result<cells::SiteId> DocumentCapture::NewSite() {
   return WithLog([log] { return log->TakeNewIdentity(log->own_version()); });
 }
 
-Result<DocumentCapture::Exported> DocumentCapture::ExportChanges(const SiteVersions& since,
-                                                                 int zstd_level) {
+Result<size_t> DocumentCapture::ExportChanges(const SiteVersions& since, int zstd_level,
+                                              changeset::FileWriter::Sink sink) {
   MERROW_ASSIGN(ReplicaLog* const log, LogOfCommitted());
-  MERROW_ASSIGN(const std::vector<SharedChangeset> changesets, ReadAll(*log, since));
-  std::vector<Changeset> parts;
-  for (const SharedChangeset& changeset : changesets) {
-    std::vector<Changeset> of_one = changeset::SplitChangeset(*changeset, kPartBytes);
-    std::move(of_one.begin(), of_one.end(), std::back_inserter(parts));
-  }
   changeset::FrameOptions options;
   options.zstd_level = zstd_level;
-  Exported exported;
-  exported.changesets = changesets.size();
-  MERROW_ASSIGN(exported.file, changeset::EncodeFile(parts, options));
-  return exported;
+  changeset::FileWriter writer(std::move(sink), options);
+  ChangesetMerger merger(*log, changeset::Difference(log->seen(), since));
+  size_t count = 0;
+  while (true) {
+    MERROW_ASSIGN(const SharedChangeset changeset, merger.Next());
+    if (changeset == nullptr) break;
+    ++count;
+    for (Changeset& part : changeset::SplitChangeset(*changeset, kPartBytes)) {
+      MERROW_TRY(writer.Add(std::move(part)));
+    }
+  }
+  MERROW_TRY(writer.Finish());
+  return count;
 }
 
 Result<DocumentCapture::AppliedChanges> DocumentCapture::ApplyChanges(
-    std::span<const BytesView> files) {
-  std::vector<IncomingChangeset> incoming;
-  for (const BytesView file : files) {
-    MERROW_ASSIGN(std::vector<Changeset> changesets, ReadFile(file));
-    for (Changeset& changeset : changesets) {
-      incoming.push_back({std::make_shared<const Changeset>(std::move(changeset)), 0});
-    }
-  }
+    std::span<const ChangesFile> files) {
   MERROW_TRY(store_.tables().Initialize());
   MERROW_TRY(store_.Join());
   MERROW_ASSIGN(ReplicaLog* const log, Log());
   MERROW_TRY(NoteOps(*log));
   const int64_t rows_before = store_.transaction().rows_merged + rows_.imported();
-  MERROW_ASSIGN(const std::vector<ReplicaOutcome> outcomes,
-                WithLog([&] { return log->Apply(incoming); }));
-  // What came in an earlier file may have waited for this one.
+  AppliedChanges applied;
+  for (const ChangesFile& file : files) {
+    MERROW_TRY(ApplyFile(*log, file, applied));
+  }
+  // What came in an earlier file may have waited for a later one.
   if (log->has_parked()) {
     MERROW_TRY(WithLog([log] { return log->ApplyWaiting(); }));
-  }
-  AppliedChanges applied;
-  for (size_t i = 0; i < outcomes.size(); ++i) {
-    MERROW_TRY(CheckOutcome(*incoming[i].changeset, outcomes[i]));
-    applied.changesets += outcomes[i].fate == ReplicaFate::kApplied ? 1 : 0;
-    applied.known += outcomes[i].fate == ReplicaFate::kKnown ? 1 : 0;
   }
   applied.waiting = log->waiting();
   applied.rows = store_.transaction().rows_merged + rows_.imported() - rows_before;
   return applied;
+}
+
+Status DocumentCapture::ApplyFile(ReplicaLog& log, const ChangesFile& file,
+                                  AppliedChanges& applied) {
+  WholeChangesets changesets(file);
+  while (true) {
+    MERROW_ASSIGN(const auto incoming, changesets.Next());
+    if (!incoming.has_value()) return {};
+    MERROW_ASSIGN(const std::vector<ReplicaOutcome> outcomes,
+                  WithLog([&] { return log.Apply(*incoming); }));
+    for (size_t i = 0; i < outcomes.size(); ++i) {
+      const Status outcome = CheckOutcome(*(*incoming)[i].changeset, outcomes[i]);
+      if (!outcome.ok()) {
+        return file.name.empty() ? outcome.error() : outcome.error().Within(file.name);
+      }
+      applied.changesets += outcomes[i].fate == ReplicaFate::kApplied ? 1 : 0;
+      applied.known += outcomes[i].fate == ReplicaFate::kKnown ? 1 : 0;
+    }
+  }
 }
 
 }  // namespace merrow::store

@@ -368,6 +368,17 @@ Result<bool> DocumentRows::HasStaleRows() {
 
 Result<Result<DocumentRows::Merged>> DocumentRows::Merge(std::string_view table,
                                                          std::string_view key, BytesView blob) {
+  if (blob.size() > limits_.update_bytes_max) {
+    return Result<Merged>(LimitReached("an update of " + std::to_string(blob.size()) +
+                                       " bytes; update_bytes_max is " +
+                                       std::to_string(limits_.update_bytes_max)));
+  }
+  return MergeOfAnySize(table, key, blob);
+}
+
+Result<Result<DocumentRows::Merged>> DocumentRows::MergeOfAnySize(std::string_view table,
+                                                                  std::string_view key,
+                                                                  BytesView blob) {
   using Outcome = Result<Merged>;
   const Result<DocumentName> name = Resolve(table, key);
   if (!name.ok()) {
@@ -376,11 +387,6 @@ Result<Result<DocumentRows::Merged>> DocumentRows::Merge(std::string_view table,
   const Status checked = CheckDocumentKey(key, limits_.key_bytes_max);
   if (!checked.ok()) {
     return Outcome(checked.error());
-  }
-  if (blob.size() > limits_.update_bytes_max) {
-    return Outcome(LimitReached("an update of " + std::to_string(blob.size()) +
-                                " bytes; update_bytes_max is " +
-                                std::to_string(limits_.update_bytes_max)));
   }
   const Result<CachedDocument*> entry = Load(*name, Absent::kCreate);
   if (!entry.ok()) {
@@ -511,7 +517,8 @@ Result<Result<ReplicaDocuments::Imported>> DocumentRows::Import(std::string_view
         InvalidArgument("table " + std::string(table) + ": the key of a document is one text"));
   }
   const Bytes blob = loro::EncodeEnvelope(loro::EncodeMode::kFastUpdates, blocks);
-  MERROW_ASSIGN(const Result<Merged> merged, Merge(table, (*key)[0].bytes, blob));
+  // Many updates in one, which were taken somewhere: only the document's size is limited.
+  MERROW_ASSIGN(const Result<Merged> merged, MergeOfAnySize(table, (*key)[0].bytes, blob));
   if (!merged.ok()) {
     return Outcome(merged.error());
   }

@@ -150,6 +150,8 @@ class DocumentRows final : public ReplicaDocuments {
   Status CaptureRow(const DocumentName& name, Author author);
   Result<bool> EditDocument(const DocumentName& name, Author author, CachedDocument* entry,
                             bool* shows);
+  Result<Result<Merged>> MergeOfAnySize(std::string_view table, std::string_view key,
+                                        BytesView blob);
   Result<Result<Merged>> MergeInto(CachedDocument* entry, BytesView blob);
   Status SaveOps(CachedDocument* entry, BytesView delta);
   Status WriteRow(CachedDocument* entry);

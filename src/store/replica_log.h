@@ -102,10 +102,10 @@ class ReplicaLog {
   /// Merges changesets, each in a savepoint of its own; one outcome each. In the caller's write
   /// transaction, whose commit makes them seen. Error: of the database; the caller rolls back.
   Result<std::vector<ReplicaOutcome>> Apply(std::span<const IncomingChangeset> changesets);
-  /// Changesets that cover what is here of `wanted`, newest first, until about `bytes_target` bytes
-  /// (at least one). In one read snapshot.
+  /// Changesets that cover what is here of `wanted`, until about `bytes_target` bytes (at least
+  /// one). In one read snapshot.
   Result<ReplicaPage> Read(const cells::SiteId& site, const changeset::VersionRanges& wanted,
-                           size_t bytes_target);
+                           size_t bytes_target, ReadOrder order = ReadOrder::kNewestFirst);
   /// In the caller's write transaction: applies what waits for the schema or for document ops, if
   /// it can now. True if there was something. To be called after a table was tracked or got
   /// columns, and now and then while has_parked().

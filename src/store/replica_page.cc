@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ReplicaLog's reading: entries of a site into changesets, newest first.
+// ReplicaLog's reading: entries of a site into changesets, newest first or oldest first.
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "changeset/decoder.h"
@@ -28,14 +29,25 @@ size_t EstimatedBytes(const DocumentOps& ops) {
 /// One call of Read().
 class ReplicaPageReader {
  public:
-  ReplicaPageReader(ReplicaLog& log, const cells::SiteId& site, size_t bytes_target)
-      : log_(log), site_(site), bytes_target_(bytes_target), reader_(log.cells_) {}
+  ReplicaPageReader(ReplicaLog& log, const cells::SiteId& site, size_t bytes_target,
+                    ReadOrder order)
+      : log_(log),
+        site_(site),
+        bytes_target_(bytes_target),
+        oldest_first_(order == ReadOrder::kOldestFirst),
+        reader_(log.cells_) {}
 
   Result<ReplicaPage> Read(const changeset::VersionRanges& here, cells::SiteOrdinal ordinal) {
     ordinal_ = ordinal;
-    const auto& ranges = here.ranges();
-    for (auto range = ranges.rbegin(); range != ranges.rend() && !is_full(); ++range) {
-      MERROW_TRY(ReadRange(*range));
+    std::vector<changeset::VersionRange> ranges = here.ranges();
+    if (!oldest_first_) {
+      std::reverse(ranges.begin(), ranges.end());
+    }
+    for (const changeset::VersionRange& range : ranges) {
+      if (is_full()) {
+        break;
+      }
+      MERROW_TRY(ReadRange(range));
     }
     MERROW_TRY(CloseGroup());
     page_.settled = here.Intersection(covered_);
@@ -73,7 +85,7 @@ class ReplicaPageReader {
     }
   }
 
-  /// Entries that cover some of `range`, newest first.
+  /// Entries that cover some of `range`, in the order of reading.
   Status PrepareEntries(const changeset::VersionRange& range, CellStatement& entries) {
     constexpr char kColumns[] =
         "SELECT local, first, site, version, previous, ms, count, documents ";
@@ -82,12 +94,15 @@ class ReplicaPageReader {
     const std::string own =
         "FROM main._merrow_source WHERE site = 0 AND local > ?2 AND local <= coalesce((SELECT "
         "local FROM main._merrow_source WHERE site = ?1 AND local >= ?3 ORDER BY local LIMIT 1), "
-        "?3) ORDER BY local DESC";
+        "?3) ORDER BY local";
     const std::string other =
         "FROM main._merrow_source WHERE site = ?1 AND site <> 0 AND version > ?2 AND version <= "
         "coalesce((SELECT version FROM main._merrow_source WHERE site = ?1 AND site <> 0 AND "
-        "version >= ?3 ORDER BY version LIMIT 1), ?3) ORDER BY version DESC, local DESC";
-    MERROW_TRY(entries.Prepare(log_.cells_.db(), kColumns + (ordinal_ == 0 ? own : other)));
+        "version >= ?3 ORDER BY version LIMIT 1), ?3) ORDER BY version";
+    const std::string order = oldest_first_ ? "" : " DESC";
+    MERROW_TRY(entries.Prepare(
+        log_.cells_.db(),
+        kColumns + (ordinal_ == 0 ? own + order : other + order + ", local" + order)));
     entries.BindInt(1, ordinal_);
     entries.BindInt(2, range.after);
     entries.BindInt(3, range.until);
@@ -108,13 +123,19 @@ class ReplicaPageReader {
       unreadable_.Add(range);
       return {};
     }
-    if (group_.has_value() && group_->range.after != range.until) {
+    const bool is_neighbour =
+        group_.has_value() &&
+        (oldest_first_ ? group_->range.until == range.after : group_->range.after == range.until);
+    if (!is_neighbour) {
       MERROW_TRY(CloseGroup());
-    }
-    if (!group_.has_value()) {
       group_.emplace(ReplicaBuilder(site_), range, unit[0].timestamp);
     }
-    group_->range.after = range.after;
+    if (oldest_first_) {
+      group_->range.until = range.until;
+      group_->timestamp = unit[0].timestamp;
+    } else {
+      group_->range.after = range.after;
+    }
     for (const Entry& entry : unit) {
       MERROW_TRY(AddRows(entry));
     }
@@ -151,7 +172,7 @@ class ReplicaPageReader {
       MERROW_TRY(group_->builder.Add(reader_, log_.cells_, version));
       MERROW_TRY(reader_.Next());
     }
-    return log_.memory_.waiting.contains(entry.local) ? AddWaiting(entry) : Status();
+    return log_.waiting_.contains(entry.local) ? AddWaiting(entry) : Status();
   }
 
   Status AddWaiting(const Entry& entry) {
@@ -159,16 +180,18 @@ class ReplicaPageReader {
     MERROW_TRY(frames.Prepare(
         log_.cells_.db(), "SELECT bytes FROM main._merrow_waiting WHERE local = ?1 ORDER BY id"));
     frames.BindInt(1, entry.local);
+    std::vector<changeset::Changeset> parts;
     while (true) {
       MERROW_ASSIGN(const bool more, frames.Step());
       if (!more) {
-        return {};
+        break;
       }
-      MERROW_ASSIGN(const auto changesets, changeset::Decoder().Decode(frames.Column(0).bytes));
-      for (const changeset::Changeset& changeset : changesets) {
-        group_->builder.Add(changeset, entry.version);
-      }
+      MERROW_ASSIGN(auto decoded, changeset::Decoder().Decode(frames.Column(0).bytes));
+      std::move(decoded.begin(), decoded.end(), std::back_inserter(parts));
     }
+    MERROW_ASSIGN(const changeset::Changeset whole, changeset::JoinParts(std::move(parts)));
+    group_->builder.Add(whole, entry.version);
+    return {};
   }
 
   Status CloseGroup() {
@@ -204,6 +227,7 @@ class ReplicaPageReader {
   ReplicaLog& log_;
   const cells::SiteId site_;
   const size_t bytes_target_;
+  const bool oldest_first_;
   cells::SiteOrdinal ordinal_ = 0;
   CellReader reader_;
   ReplicaPage page_;
@@ -214,7 +238,8 @@ class ReplicaPageReader {
 };
 
 Result<ReplicaPage> ReplicaLog::Read(const cells::SiteId& site,
-                                     const changeset::VersionRanges& wanted, size_t bytes_target) {
+                                     const changeset::VersionRanges& wanted, size_t bytes_target,
+                                     ReadOrder order) {
   const auto seen = seen_.find(site);
   if (seen == seen_.end()) {
     return ReplicaPage();
@@ -227,7 +252,7 @@ Result<ReplicaPage> ReplicaLog::Read(const cells::SiteId& site,
   MERROW_ASSIGN(CellSavepoint snapshot, CellSavepoint::Begin(cells_.db()));
   ReplicaPage page;
   {
-    ReplicaPageReader reader(*this, site, bytes_target);
+    ReplicaPageReader reader(*this, site, bytes_target, order);
     MERROW_ASSIGN(page, reader.Read(here, *ordinal));
   }
   MERROW_TRY(snapshot.Release());

@@ -44,9 +44,12 @@ struct ReplicaOutcome {
   std::optional<Error> error;
 };
 
+/// Who catches up wants the newest first; who merges into nothing, what others depend on.
+enum class ReadOrder : uint8_t { kNewestFirst, kOldestFirst };
+
 /// What is there of the versions of a site that somebody asked for.
 struct ReplicaPage {
-  /// Newest first.
+  /// In the order that was asked for.
   std::vector<SharedChangeset> changesets;
   /// What of the wanted versions these settle. The rest is on later pages, or not here.
   changeset::VersionRanges settled;
