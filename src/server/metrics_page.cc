@@ -153,6 +153,11 @@ void AddStore(const store::StoreStats& store, Page* page) {
   page->Gauge("merrow_store_rows_stale", "Rows that wait for their projection", store.rows_stale);
   page->Counter("merrow_store_documents_quarantined_total", "Documents that could not be decoded",
                 store.documents_quarantined);
+  page->Counter("merrow_store_write_failures_total",
+                "Transactions that the disk or a lock did not let through", store.write_failures);
+  page->Gauge("merrow_store_write_failing_ms",
+              "Since when no transaction went through; 0 if it did",
+              static_cast<uint64_t>(store.write_failing_ms));
 }
 
 std::string Hex(const cells::SiteId& site) { return ToHex(site.view()); }

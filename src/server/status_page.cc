@@ -161,6 +161,9 @@ Json StoreJson(const store::StoreStats& store) {
       {"changesets_refused", store.changesets_refused},
       {"transactions_waiting", store.transactions_waiting},
       {"documents_quarantined", store.documents_quarantined},
+      {"write_failures", store.write_failures},
+      {"write_error", store.write_error},
+      {"write_failing_ms", store.write_failing_ms},
   };
 }
 

@@ -150,6 +150,10 @@ Result<std::unique_ptr<Database>> Database::Open(const std::string& path, int fl
     return Error(ErrorCodeOfSqlite(code), "cannot open " + path + ": " + why);
   }
   sqlite3_extended_result_codes(handle, 1);
+  // SQLite takes a file that may not be written as one to be read.
+  if ((flags & SQLITE_OPEN_READWRITE) != 0 && sqlite3_db_readonly(handle, "main") == 1) {
+    return IoError("cannot open " + path + ": this user may not write it");
+  }
   return database;
 }
 

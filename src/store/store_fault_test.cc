@@ -12,6 +12,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/fsuid.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -211,6 +212,53 @@ TEST_P(FailTest, NothingAcknowledgedIsLostAndTheStoreSaysSo) {
 INSTANTIATE_TEST_SUITE_P(Faults, FailTest,
                          ::testing::Values(FaultMode::kFail, FaultMode::kFull,
                                            FaultMode::kFailOnce));
+
+// What an operator sees of a disk that is full, and of one that is well again.
+TEST(WriteHealthTest, TheStatsSayWhyNothingIsWritten) {
+  TestVfs vfs;
+  StoreFixture store(DirKind::kMemory);
+  store.Open();
+  Editor editor(1);
+  const auto write = [&](const std::string& update) {
+    const std::vector<Write> writes = {{"note", "a", update}};
+    return std::holds_alternative<Applied>(store->ApplyBatch(writes)[0]);
+  };
+  editor.Type("body", 0, "text");
+  const Bytes update = editor.Take();
+  vfs.Arm(FaultMode::kFull, 1);
+  EXPECT_FALSE(write(update));
+  store.clock.AdvanceMs(2000);
+  EXPECT_FALSE(write(update));
+  EXPECT_EQ(store->stats().write_failures, 2U);
+  EXPECT_EQ(store->stats().write_failing_ms, 2000);
+  EXPECT_THAT(store->stats().write_error, testing::HasSubstr("full"));
+  // What is refused says nothing about the disk.
+  EXPECT_FALSE(write("this is refused"));
+  EXPECT_EQ(store->stats().write_failing_ms, 2000);
+  vfs.Disarm();
+  EXPECT_TRUE(write(update));
+  EXPECT_EQ(store->stats().write_error, "");
+  EXPECT_EQ(store->stats().write_failing_ms, 0);
+}
+
+// SQLite opens a file that may not be written for reading, and every write would fail.
+TEST(WriteHealthTest, AFileThatMayNotBeWrittenIsNotOpened) {
+  StoreFixture store;
+  store.Open();
+  store.Close();
+  const std::string path = store.options.path;
+  std::filesystem::permissions(path, std::filesystem::perms(0444));
+  std::filesystem::permissions(std::filesystem::path(path).parent_path(),
+                               std::filesystem::perms::all);
+  std::filesystem::permissions(path + "-merrow-lock", std::filesystem::perms::all);
+  // Root may write everything; nobody may not.
+  const int before = ::setfsuid(65534);
+  const Status opened = store.TryOpen();
+  ::setfsuid(static_cast<uid_t>(before));
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.error().code(), ErrorCode::kIo);
+  EXPECT_THAT(opened.error().message(), testing::HasSubstr("may not write"));
+}
 
 struct AckMessage {
   uint32_t document;

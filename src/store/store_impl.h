@@ -147,6 +147,7 @@ class Store::Impl {
   Status CheckSize(const CachedDocument& entry, size_t new_bytes) const;
   void Discard(CachedDocument* entry);
   void ForgetTransaction();
+  void NoteWritten(const Status& status);
   /// Every write transaction ends here, so that the replica log hears of it.
   Status Commit(Transaction& transaction);
 
@@ -212,6 +213,9 @@ class Store::Impl {
   /// Documents that the open transaction changed.
   std::vector<DocumentName> touched_;
   StoreStats stats_;
+  // While stats_.write_error says why nothing is written.
+  int64_t write_failing_since_ms_ = 0;
+  int changes_at_failure_ = 0;  // what SQLite had counted
 
   // --- Replication; null and empty without it ---
   CellStore* cells_ = nullptr;  // belongs to the connection

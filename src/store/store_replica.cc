@@ -279,6 +279,7 @@ Status Store::Impl::Transact(const std::function<Status()>& work) {
     return Commit(transaction);
   };
   Status status = in_transaction();
+  NoteWritten(status);
   if (!status.ok()) {
     notices_.clear();
     ForgetTransaction();

@@ -215,6 +215,9 @@ StoreStats Store::Impl::stats() const {
   stats.cache_evictions = cache_.evictions();
   stats.rows_stale = stale_.size();
   stats.transactions_waiting = replica_ == nullptr ? 0 : replica_->waiting();
+  if (!stats.write_error.empty()) {
+    stats.write_failing_ms = options_.clock->MonotonicMicros() / 1000 - write_failing_since_ms_;
+  }
   return stats;
 }
 

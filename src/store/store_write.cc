@@ -20,6 +20,7 @@ std::vector<WriteResult> Store::Impl::ApplyBatch(std::span<const Write> writes) 
   results.reserve(writes.size());
   touched_.clear();
   const Status status = ApplyAll(writes, &results);
+  NoteWritten(status);
   if (!status.ok()) {
     ForgetTransaction();
     results.assign(writes.size(), WriteResult(status.error().Within("nothing was stored")));
@@ -47,6 +48,28 @@ Status Store::Impl::ApplyAll(std::span<const Write> writes, std::vector<WriteRes
     cache_.EvictToBudget();
   }
   return Commit(transaction);
+}
+
+/// Whether the file takes writes, for the status page: what is refused says nothing about that.
+void Store::Impl::NoteWritten(const Status& status) {
+  const int changes = sqlite3_total_changes(database_->handle());
+  if (status.ok()) {
+    // A transaction that wrote nothing did not need the disk.
+    if (changes != changes_at_failure_) {
+      stats_.write_error.clear();
+    }
+    return;
+  }
+  changes_at_failure_ = changes;
+  const ErrorCode code = status.error().code();
+  if (code != ErrorCode::kIo && code != ErrorCode::kBusy && code != ErrorCode::kCorruption) {
+    return;
+  }
+  ++stats_.write_failures;
+  if (stats_.write_error.empty()) {
+    write_failing_since_ms_ = options_.clock->MonotonicMicros() / 1000;
+  }
+  stats_.write_error = status.error().ToString();
 }
 
 /// After a rollback: memory must not know more than the disk.
