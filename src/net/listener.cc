@@ -68,7 +68,7 @@ void Listener::OnAccept(error_code error, TcpSocket socket) {
     return;
   }
   ++counters.connections_total;
-  if (connections.size() >= listener_options.connections_max) {
+  if (connections.size() >= listener_options.connections_max && !MakeRoom()) {
     ++counters.connections_refused_total;
     Log("refused a connection: all " + std::to_string(listener_options.connections_max) +
         " of connections_max are open");

@@ -36,6 +36,8 @@ struct Listener : ConnectionSet {
  protected:
   /// A new connection, within the limit. Must Add what it becomes.
   virtual void OnSocket(TcpSocket socket) = 0;
+  /// All of connections_max are open: may end one that matters less than a new one. False: none.
+  virtual bool MakeRoom() { return false; }
 
  private:
   void AcceptNext();

@@ -26,6 +26,34 @@ constexpr char kToken[] = "correct-horse-battery-staple";
 
 class PeerConnectionTest : public testing::PeerTest {};
 
+/// A connection from another address of this machine that says nothing.
+class SocketFrom {
+ public:
+  SocketFrom(const char* address, uint16_t port)
+      : descriptor_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in from = {.sin_family = AF_INET, .sin_port = 0, .sin_addr = {}, .sin_zero = {}};
+    sockaddr_in to = from;
+    to.sin_port = htons(port);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (inet_pton(AF_INET, address, &from.sin_addr) != 1 ||
+        bind(descriptor_, reinterpret_cast<sockaddr*>(&from), sizeof(from)) != 0 ||
+        connect(descriptor_, reinterpret_cast<sockaddr*>(&to), sizeof(to)) != 0) {
+      throw std::runtime_error("cannot connect");
+    }
+  }
+  ~SocketFrom() { close(descriptor_); }
+  SocketFrom(const SocketFrom&) = delete;
+  SocketFrom& operator=(const SocketFrom&) = delete;
+
+  bool IsOpen() const {
+    char byte = 0;
+    return recv(descriptor_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+  }
+
+ private:
+  const int descriptor_;
+};
+
 TEST_F(PeerConnectionTest, MessagesOfEveryLengthFormPassBothWays) {
   handler_.echoes = true;
   Listen();
@@ -136,6 +164,9 @@ TEST_F(PeerConnectionTest, TheHandlerMayRefuse) {
   const auto failure = Fail();
   EXPECT_EQ(failure.http_status, 503);
   EXPECT_THAT(failure.message, HasSubstr("503: not now"));
+  // It goes into the log and the status, however much there is of it.
+  handler_.refusal = HttpResponse::Text(503, Bytes(1 << 20, 'x'));
+  EXPECT_LT(Fail().message.size(), 500U);
 }
 
 TEST_F(PeerConnectionTest, AllElseGetsAShortErrorAndIsClosed) {
@@ -192,6 +223,45 @@ TEST_F(PeerConnectionTest, ConnectionsAreLimited) {
   const auto failure = Fail();
   EXPECT_EQ(failure.http_status, 503);
   EXPECT_EQ(thread_.Call([&] { return listener_->counters().connections_refused_total; }), 1U);
+}
+
+TEST_F(PeerConnectionTest, StrangersWhoHoldConnectionsOpenDoNotKeepSitesOut) {
+  Listen({.connections_max = 4, .handshakes_max = 3});
+  const auto open = [&](size_t count) {
+    return thread_.WaitUntil([&] { return listener_->counters().connections_open == count; });
+  };
+  Connect();
+  std::vector<TestSocket> strangers;
+  for (size_t i = 0; i < 3; ++i) {
+    strangers.push_back(Expect(TestSocket::Connect(listener_->port())));
+    ASSERT_TRUE(open(i + 2));
+  }
+  // All of connections_max, and of handshakes_max: the oldest that is no site goes.
+  Connect();
+  Expect(strangers[0].ExpectClosed());
+  EXPECT_THAT(LogLine(), HasSubstr("127.0.0.1, which has 3 of 3"));
+  Connect();
+  Expect(strangers[1].ExpectClosed());
+  Connect();
+  Expect(strangers[2].ExpectClosed());
+  // Sites do not make room for others.
+  EXPECT_EQ(Fail().http_status, 503);
+  EXPECT_EQ(thread_.Call([&] { return listener_->counters().connections_refused_total; }), 4U);
+}
+
+TEST_F(PeerConnectionTest, RoomIsMadeWhereMostStrangersAre) {
+  Listen({.handshakes_max = 3});
+  const SocketFrom rare("127.0.0.3", listener_->port());
+  ASSERT_TRUE(thread_.WaitUntil([&] { return listener_->counters().connections_open == 1; }));
+  for (int i = 0; i < 10; ++i) {
+    const auto one = Expect(TestSocket::Connect(listener_->port()));
+    const auto two = Expect(TestSocket::Connect(listener_->port()));
+    const auto three = Expect(TestSocket::Connect(listener_->port()));
+    ASSERT_TRUE(thread_.WaitUntil([&] {
+      return listener_->counters().connections_total == 1 + 3 * static_cast<uint64_t>(i + 1);
+    }));
+    EXPECT_TRUE(rare.IsOpen()) << i;
+  }
 }
 
 TEST_F(PeerConnectionTest, ADialFailsWithWhatFailed) {

@@ -32,6 +32,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// Of what a peer says when it refuses; it may be anybody.
+constexpr size_t kRefusalBytesMax = 200;
+
 class Attempt final : public Connection, public std::enable_shared_from_this<Attempt> {
  public:
   Attempt(std::shared_ptr<PeerDialerState> dialer, PeerUrl url,
@@ -216,7 +219,8 @@ void Attempt::OnUpgraded(const WebSocketClientHandshake::Failure* failure) {
   }
   session_.reset();
   if (failure->http_status != 0) {
-    const std::string line = failure->answer.substr(0, failure->answer.find('\n'));
+    const size_t line_end = std::min(failure->answer.find('\n'), kRefusalBytesMax);
+    const std::string line = failure->answer.substr(0, line_end);
     Report({.stage = stage_,
             .timed_out = false,
             .http_status = failure->http_status,

@@ -4,6 +4,7 @@
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -11,6 +12,7 @@
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
+#include <map>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -44,7 +46,7 @@ class PeerHandshake final : public Connection,
     parser_.body_limit(0);
   }
 
-  void Start();
+  void Start(std::list<PeerListenerState::Handshake>::iterator entry);
   void BeginShutdown() override { Leave(); }
   void Cut(std::string_view) override { Leave(); }
 
@@ -74,6 +76,7 @@ class PeerHandshake final : public Connection,
   const std::string remote_address_;
   EventLoop::Timer deadline_;
   bool open_ = true;
+  std::list<PeerListenerState::Handshake>::iterator entry_;  // while open_
 
   beast::flat_buffer input_;
   Parser parser_;
@@ -81,7 +84,8 @@ class PeerHandshake final : public Connection,
 };
 
 template <typename Stream>
-void PeerHandshake<Stream>::Start() {
+void PeerHandshake<Stream>::Start(std::list<PeerListenerState::Handshake>::iterator entry) {
+  entry_ = entry;
   SetDeadline(listener_->websocket.handshake_timeout);
   if constexpr (std::is_same_v<Stream, TlsStream>) {
     stream_.async_handshake(asio::ssl::stream_base::server,
@@ -203,6 +207,7 @@ void PeerHandshake<Stream>::Upgrade() {
   auto session = MakeWebSocketSession(listener_, std::move(stream_),
                                       std::get<0>(std::move(decision)), remote_address_);
   open_ = false;
+  listener_->handshakes.erase(entry_);
   deadline_.Cancel();
   listener_->Add(session);
   listener_->Remove(*this);
@@ -270,6 +275,7 @@ void PeerHandshake<Stream>::Leave() {
   }
   const auto self = shared_from_this();
   open_ = false;
+  listener_->handshakes.erase(entry_);
   deadline_.Cancel();
   error_code ignored;
   LowestSocket(stream_).close(ignored);
@@ -287,9 +293,12 @@ void PeerHandshake<Stream>::SetDeadline(std::chrono::milliseconds delay) {
 
 template <typename Stream>
 void StartOn(std::shared_ptr<PeerListenerState> listener, Stream stream) {
+  const std::string address = RemoteAddress(LowestSocket(stream));
   const auto handshake = std::make_shared<PeerHandshake<Stream>>(listener, std::move(stream));
   listener->Add(handshake);
-  handshake->Start();
+  const std::string host = address.substr(0, address.rfind(':'));
+  handshake->Start(
+      listener->handshakes.insert(listener->handshakes.end(), {host, handshake.get()}));
 }
 
 std::array<unsigned char, SHA256_DIGEST_LENGTH> Hash(std::string_view text) {
@@ -312,8 +321,30 @@ PeerListenerState::PeerListenerState(EventLoop& event_loop, PeerListenerOptions 
       handler(websocket_handler) {}
 
 void PeerListenerState::OnSocket(TcpSocket socket) {
+  if (handshakes.size() >= options.handshakes_max) {
+    MakeRoom();
+  }
   StartPeerHandshake(std::static_pointer_cast<PeerListenerState>(shared_from_this()),
                      std::move(socket));
+}
+
+bool PeerListenerState::MakeRoom() {
+  std::map<std::string_view, size_t> counts;
+  size_t most = 0;
+  for (const Handshake& handshake : handshakes) {
+    most = std::max(most, ++counts[handshake.host]);
+  }
+  const auto oldest =
+      std::find_if(handshakes.begin(), handshakes.end(),
+                   [&](const Handshake& handshake) { return counts[handshake.host] == most; });
+  if (oldest == handshakes.end()) {
+    return false;
+  }
+  ++counters.connections_refused_total;
+  Log("ended the oldest handshake of " + oldest->host + ", which has " + std::to_string(most) +
+      " of " + std::to_string(handshakes.size()) + " that are under way");
+  oldest->connection->Cut("others want to connect");
+  return true;
 }
 
 void StartPeerHandshake(std::shared_ptr<PeerListenerState> listener, TcpSocket socket) {

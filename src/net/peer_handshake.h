@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstddef>
+#include <list>
 #include <memory>
 #include <string>
 
@@ -21,14 +22,22 @@
 namespace merrow::net {
 
 struct PeerListenerState final : Listener {
+  struct Handshake {
+    std::string host;  // of the peer, without its port
+    Connection* connection;
+  };
+
   PeerListenerState(EventLoop& event_loop, PeerListenerOptions peer_options,
                     WebSocketHandler& websocket_handler);
 
   const PeerListenerOptions options;
   WebSocketHandler& handler;
+  /// Connections that are no WebSockets yet, oldest first.
+  std::list<Handshake> handshakes;
 
  private:
   void OnSocket(TcpSocket socket) override;
+  bool MakeRoom() override;
 };
 
 /// Adds itself to `listener` and starts.

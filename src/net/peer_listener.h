@@ -12,6 +12,10 @@
 // All else gets a short HTTP error (401 wrong token, 403 a browser, 404 another path, 426 not a
 // WebSocket, 431 long headers, 503 too many connections) and is closed. TLS handshake, request and
 // answer together have WebSocketOptions::handshake_timeout.
+//
+// Strangers cannot keep sites out by holding connections open: those that have not shown what they
+// must are few, and when there are too many, the oldest one of the address that has most of them
+// goes.
 
 #pragma once
 
@@ -53,6 +57,8 @@ struct PeerListenerOptions {
   SharedTlsContext tls = {};
   /// Connections at once, those that are still in their handshake included.
   size_t connections_max = 256;
+  /// Of these, in their handshake at once. One more ends the oldest.
+  size_t handshakes_max = 64;
   /// Request line and headers.
   size_t header_bytes_max = 8 << 10;
   /// Unsent bytes that the operating system may hold per connection. 0: no such limit.
