@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "server/config.h"
+#include "server/log_format.h"
 #include "server/server.h"
 
 namespace merrow::cli {
@@ -33,7 +34,7 @@ void StartLog(const std::string& level) {
   auto logger = spdlog::stderr_color_mt("merrow");
   spdlog::set_default_logger(logger);
   spdlog::set_level(spdlog::level::from_str(level));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v", spdlog::pattern_time_type::utc);
+  spdlog::set_formatter(server::MakeLogFormatter());
 }
 
 void PrintUrls(const server::ServerUrls& urls) {
