@@ -5,6 +5,7 @@
 
 #include "replication/answerer.h"
 #include "replication/applier.h"
+#include "replication/confirmer.h"
 #include "replication/digests.h"
 #include "replication/handshake.h"
 #include "replication/puller.h"
@@ -86,6 +87,7 @@ void Core::Drop(Link& link) {
   link.is_closed = true;
   spreader->OnLinkGone(link);
   puller->OnLinkGone(link);
+  confirmer->OnLinkGone(link);
 }
 
 int64_t Core::RetryDelay(int tries) {

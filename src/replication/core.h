@@ -7,6 +7,7 @@
 //   Puller      knows what is lacking and asks for it
 //   Answerer    answers what peers ask for
 //   Applier     hands changesets to the database, again if need be
+//   Confirmer   passes on what each site said to have, and tells the database
 //   Digests     compares and repairs rows
 //
 // Every event, completions of the database included, runs between Enter and Settle. Settle does
@@ -29,6 +30,7 @@ class Spreader;
 class Puller;
 class Answerer;
 class Applier;
+class Confirmer;
 class Digests;
 
 struct Core {
@@ -55,6 +57,7 @@ struct Core {
   Puller* puller = nullptr;
   Answerer* answerer = nullptr;
   Applier* applier = nullptr;
+  Confirmer* confirmer = nullptr;
   Digests* digests = nullptr;
 
   void Enter();

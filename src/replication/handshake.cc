@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "replication/answerer.h"
+#include "replication/confirmer.h"
 #include "replication/digests.h"
 #include "replication/puller.h"
 #include "replication/spreader.h"
@@ -205,6 +206,7 @@ void Handshake::TakeNewIdentity(Link& link, cells::DbVersion agreed) {
         }
         core_.site = identity->site;
         core_.seen = identity->seen;
+        core_.confirmer->OnNewIdentity();
         changes_.push_back(change);
         changes_.back().after = identity->site;
         core_.Log(LogLevel::kWarning, "this database was restored from a backup, or copied: site " +
@@ -227,6 +229,7 @@ void Handshake::OpenIfReady(Link& link) {
   link.handshake.proofs.clear();
   core_.Log(LogLevel::kInfo, link, "open");
   core_.spreader->OnOpen(link);
+  core_.confirmer->OnOpen(link);
   core_.digests->OnOpen(link);
   // The peer may have opened before and asked already.
   core_.answerer->Pump(link);

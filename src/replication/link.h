@@ -51,7 +51,12 @@ struct SpreadState {
     cells::DbVersion version = 0;
   };
   std::deque<Sample> samples;
-  bool has_news = false;  // `has` has grown since the database was told
+};
+
+/// Of Confirmer.
+struct ConfirmState {
+  bool has_news = false;           // Link::has has changed since it was looked at
+  std::set<cells::SiteId> unsent;  // whose statements the peer was not sent
 };
 
 /// Of Puller.
@@ -134,6 +139,7 @@ struct Link {
 
   HandshakeState handshake;
   SpreadState spread;
+  ConfirmState confirm;
   PullState pull;
   std::deque<Answer> answers;
   DigestState digest;

@@ -19,7 +19,7 @@ constexpr size_t TypeOf() {
     return TypeOf<T, kIndex + 1>();
   }
 }
-static_assert(std::variant_size_v<Message> == 14);
+static_assert(std::variant_size_v<Message> == 15);
 
 }  // namespace
 
@@ -114,11 +114,27 @@ class MessageWriter {
     out_.LengthPrefixed(BytesView(bye.text).substr(0, kByeTextMax));
   }
 
+  void operator()(const StatementsMessage& message) {
+    keeps_names_ = false;
+    out_.Uleb(message.statements.size());
+    const SiteVersions nothing;
+    const SiteVersions* before = &nothing;
+    for (const Statement& statement : message.statements) {
+      Site(statement.site);
+      out_.Uleb(statement.stamp);
+      Versions(changeset::Difference(*before, *statement.has));
+      Versions(changeset::Difference(*statement.has, *before));
+      before = statement.has.get();
+    }
+  }
+
  private:
   void Site(const cells::SiteId& site) {
-    const auto [at, is_new] = numbers_.emplace(site, numbers_.size() + 1);
-    out_.Uleb(is_new ? 0 : at->second);
-    if (is_new) out_.Append(site.view());
+    const auto at = numbers_.find(site);
+    out_.Uleb(at == numbers_.end() ? 0 : at->second);
+    if (at != numbers_.end()) return;
+    out_.Append(site.view());
+    if (keeps_names_) numbers_.emplace(site, numbers_.size() + 1);
   }
 
   void Sites(const std::vector<cells::SiteId>& sites) {
@@ -144,6 +160,7 @@ class MessageWriter {
   }
 
   std::map<cells::SiteId, uint64_t>& numbers_;
+  bool keeps_names_ = true;
   ByteWriter out_;
 };
 
@@ -194,6 +211,8 @@ class MessageReader {
       }
       case TypeOf<ByeMessage>():
         return Bye();
+      case TypeOf<StatementsMessage>():
+        return Statements();
       default:
         return Message(std::monostate());
     }
@@ -326,6 +345,39 @@ class MessageReader {
     return Message(std::move(bye));
   }
 
+  Result<Message> Statements() {
+    keeps_names_ = false;
+    StatementsMessage message;
+    // At least a site, a stamp and two counts.
+    MERROW_ASSIGN(const uint64_t count, Count(4));
+    SiteVersions has;
+    // Each may repeat all that the one before had, for few bytes.
+    size_t ranges = 0;
+    for (uint64_t i = 0; i < count; ++i) {
+      Statement statement;
+      MERROW_ASSIGN(statement.site, Site());
+      MERROW_ASSIGN(statement.stamp, in_.Uleb64());
+      if (statement.stamp > kStampMax) return in_.Fail("a stamp out of range");
+      MERROW_ASSIGN(const SiteVersions removed, Versions());
+      MERROW_ASSIGN(const SiteVersions added, Versions());
+      for (const auto& [site, versions] : removed) {
+        const auto at = has.find(site);
+        if (at == has.end()) continue;
+        at->second.Remove(versions);
+        if (at->second.empty()) has.erase(at);
+      }
+      for (const auto& [site, versions] : added) has[site].Add(versions);
+      ranges += 1;
+      for (const auto& [site, versions] : has) ranges += versions.ranges().size();
+      if (ranges > options_.statement_ranges_max) {
+        return LimitReached("more version ranges in statements than a message may have");
+      }
+      statement.has = std::make_shared<const SiteVersions>(has);
+      message.statements.push_back(std::move(statement));
+    }
+    return Message(std::move(message));
+  }
+
   Result<uint32_t> Bucket() {
     MERROW_ASSIGN(const uint32_t bucket, in_.Uleb32());
     if (bucket >= kDigestBuckets) return in_.Fail("a bucket out of range");
@@ -342,11 +394,12 @@ class MessageReader {
   Result<cells::SiteId> Site() {
     MERROW_ASSIGN(const uint64_t number, in_.Uleb64());
     if (number == 0) {
+      MERROW_ASSIGN(const BytesView bytes, in_.Take(cells::kSiteIdBytes));
+      MERROW_ASSIGN(const cells::SiteId site, cells::SiteId::FromBytes(bytes));
+      if (!keeps_names_) return site;
       if (sites_.size() >= options_.peer_sites_max) {
         return LimitReached("more than " + std::to_string(sites_.size()) + " sites on one link");
       }
-      MERROW_ASSIGN(const BytesView bytes, in_.Take(cells::kSiteIdBytes));
-      MERROW_ASSIGN(const cells::SiteId site, cells::SiteId::FromBytes(bytes));
       sites_.push_back(site);
       return site;
     }
@@ -402,6 +455,7 @@ class MessageReader {
 
   const Options& options_;
   std::vector<cells::SiteId>& sites_;
+  bool keeps_names_ = true;
   ByteReader in_;
 };
 

@@ -22,13 +22,18 @@
 //   RowsWanted 11  uleb bucket | uleb count | u64le key *
 //   Rows       12  uleb bucket | uleb length | frame, the first of a stream of its own
 //   Bye        13  u8 reason (CloseReason) | uleb length | text
+//   Statements 14  uleb count | statement *
 //
 //   versions   uleb count | (site | uleb count | range *) *
 //   range      uleb versions skipped since the range before | uleb length, at least 1
 //   site       uleb: 0 and 16 bytes: a new one; n: the n-th that was named in this direction
 //   proof      uleb version | zigzag milliseconds | uleb count
+//   statement  site' | uleb stamp | versions' that the statement before in this message has and
+//                  this one has not | versions' that it has besides
 //
-// A message of an unknown type is skipped; it cannot name new sites.
+// A message of an unknown type is skipped; it cannot name new sites. The first release did not know
+// Statements: in site' and versions' 16 bytes behind a 0 name a site this once, and count for
+// nothing later.
 
 #pragma once
 
@@ -36,6 +41,7 @@
 #include <bitset>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -130,11 +136,23 @@ struct ByeMessage {
   std::string text;
 };
 
+/// What a site itself said that it has on disk. Of several of one site that with the largest stamp
+/// holds.
+struct Statement {
+  cells::SiteId site;
+  uint64_t stamp = 0;
+  std::shared_ptr<const SiteVersions> has;
+};
+inline constexpr uint64_t kStampMax = uint64_t{1} << 62;
+struct StatementsMessage {
+  std::vector<Statement> statements;
+};
+
 // The index is the type.
 using Message =
     std::variant<std::monostate, HelloMessage, StateMessage, HaveMessage, NeedMessage,
                  ChangesMessage, PruneMessage, GraftMessage, DigestMessage, DigestDiffMessage,
-                 RowDigestsMessage, RowsWantedMessage, RowsMessage, ByeMessage>;
+                 RowDigestsMessage, RowsWantedMessage, RowsMessage, ByeMessage, StatementsMessage>;
 
 /// Writes the messages of one direction of a link, in order.
 class MessageEncoder {

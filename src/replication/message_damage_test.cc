@@ -29,7 +29,7 @@ SiteVersions AnyVersions(SeededRandom& random) {
 }
 
 Message AnyMessage(SeededRandom& random, const Bytes& frame) {
-  switch (random.Below(13)) {
+  switch (random.Below(14)) {
     case 0: {
       HelloMessage hello;
       hello.site = AnySite(random);
@@ -58,6 +58,14 @@ Message AnyMessage(SeededRandom& random, const Bytes& frame) {
       return RowsWantedMessage{3, {random.Next(), 2}};
     case 11:
       return RowsMessage{3, frame};
+    case 12: {
+      StatementsMessage message;
+      for (uint64_t i = random.Below(4); i > 0; --i) {
+        message.statements.push_back({AnySite(random), random.Below(1000),
+                                      std::make_shared<const SiteVersions>(AnyVersions(random))});
+      }
+      return message;
+    }
     default:
       return ByeMessage{CloseReason::kLimit, "because"};
   }

@@ -167,6 +167,34 @@ TEST(MessageBytesTest, AreWhatTheDocumentationSays) {
             "04"
             "03"
             "74776f");
+
+  // A site that was not named before is not named by this either.
+  const auto has = [](SiteVersions versions) {
+    return std::make_shared<const SiteVersions>(std::move(versions));
+  };
+  StatementsMessage statements;
+  statements.statements = {
+      {SiteOf(0xaa), 1000,
+       has({{SiteOf(0xaa), RangesOf({{0, 9}})}, {SiteOf(0xbb), RangesOf({{0, 3}})}})},
+      {SiteOf(0xcc), 5,
+       has({{SiteOf(0xaa), RangesOf({{0, 8}})}, {SiteOf(0xbb), RangesOf({{0, 4}})}})}};
+  const std::string statements_hex =
+      "0e"
+      "02"
+      "01e807"
+      "00"
+      "02"
+      "01010009"
+      "02010003"
+      "00" +
+      std::string(32, 'c') +
+      "05"
+      "01"
+      "01010801"
+      "01"
+      "02010301";
+  EXPECT_EQ(ends.Hex(statements), statements_hex);
+  EXPECT_EQ(ends.Hex(statements), statements_hex);
 }
 
 TEST(MessageTest, IsReadBack) {
@@ -231,6 +259,25 @@ TEST(MessageTest, IsReadBack) {
   const ByeMessage bye = ends.Pass(ByeMessage{CloseReason::kLimit, std::string(9999, 'x')});
   EXPECT_EQ(bye.reason, CloseReason::kLimit);
   EXPECT_EQ(bye.text.size(), kByeTextMax);
+
+  StatementsMessage statements;
+  const SiteVersions lists[] = {{},
+                                {{SiteOf(1), RangesOf({{0, 7}, {8, 9}})}},
+                                {{SiteOf(1), RangesOf({{0, 9}})}, {SiteOf(70), RangesOf({{3, 4}})}},
+                                {{SiteOf(70), RangesOf({{0, 4}})}},
+                                {}};
+  for (const SiteVersions& versions : lists) {
+    const auto fill = static_cast<unsigned char>(80 + statements.statements.size());
+    statements.statements.push_back(
+        {SiteOf(fill), fill, std::make_shared<const SiteVersions>(versions)});
+  }
+  const StatementsMessage statements_back = ends.Pass(statements);
+  ASSERT_EQ(statements_back.statements.size(), statements.statements.size());
+  for (size_t i = 0; i < statements.statements.size(); ++i) {
+    EXPECT_EQ(statements_back.statements[i].site, statements.statements[i].site);
+    EXPECT_EQ(statements_back.statements[i].stamp, statements.statements[i].stamp);
+    EXPECT_EQ(*statements_back.statements[i].has, lists[i]);
+  }
 }
 
 TEST(MessageTest, OfALaterReleaseIsSkippedAndWhatItAddsIgnored) {
@@ -295,6 +342,9 @@ TEST(MessageTest, WhatMakesNoSenseIsRefused) {
       {"0b0002"
        "0000000000000000",
        "more items than bytes"},
+      {"0eff01", "more items than bytes"},
+      {"0e0100" + kA + "818080808080808040" + "0000", "a stamp out of range"},
+      {"0e0100" + kA + "01" + "00" + "0101010001", "a site that was not named"},
   };
   for (const auto& bad : cases) {
     Options options;
@@ -325,6 +375,24 @@ TEST(MessageTest, IsBounded) {
                                  {SiteOf(2), RangesOf({{0, 1}, {2, 3}})}}}),
             ErrorCode::kLimit);
   EXPECT_EQ(code_of(RowsMessage{1, Bytes(200, 'x')}), ErrorCode::kLimit);
+}
+
+TEST(MessageTest, StatementsThatRepeatEachOtherAreBounded) {
+  Options options;
+  options.statement_ranges_max = 1000;
+  const auto has = std::make_shared<const SiteVersions>(
+      SiteVersions{{SiteOf(1), RangesOf({{0, 1}, {2, 3}, {4, 5}})}});
+  StatementsMessage message;
+  const auto code_of = [&] {
+    MessageEncoder encoder;
+    MessageDecoder decoder(options);
+    const auto decoded = decoder.Decode(encoder.Encode(message));
+    return decoded.ok() ? std::optional<ErrorCode>() : decoded.error().code();
+  };
+  for (uint64_t i = 0; i < 250; ++i) message.statements.push_back({SiteOf(2), i, has});
+  EXPECT_EQ(code_of(), std::nullopt);
+  message.statements.push_back({SiteOf(2), 250, has});
+  EXPECT_EQ(code_of(), ErrorCode::kLimit);
 }
 
 }  // namespace

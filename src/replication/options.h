@@ -93,9 +93,9 @@ struct Options {
   /// that sent them are told that they are committed here.
   int64_t have_delay_ms = 50;
   int64_t acknowledge_delay_ms = 500;
-  /// How often at most this site states what it has, passes on what others stated, and tells the
-  /// database; sites whose statements are kept, and version ranges of all of them.
-  int64_t confirm_interval_ms = 10'000;
+  /// How often at most this site states what it has, and passes on what others stated; sites whose
+  /// statements are kept, and version ranges of all of them.
+  int64_t confirm_interval_ms = 60'000;
   size_t statement_sites_max = 4096;
   size_t statement_ranges_max = 131'072;
   /// How long a changeset that a pruned link announced may take to come over another one.

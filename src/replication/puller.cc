@@ -51,6 +51,7 @@ void Puller::OnPeerHas(Link& link, const cells::SiteId& site, const VersionRange
     core_.Close(link, CloseReason::kLimit, "the peer says that it has too much");
     return;
   }
+  link.confirm.has_news = true;
   core_.spreader->OnPeerHas(link, site, news);
   if (site == core_.site) {
     // While the link opens the proofs are about to tell.
@@ -224,6 +225,7 @@ void Puller::Finish(std::map<uint64_t, Request>::iterator at, uint8_t flags) {
     RemoveFrom(link->has, site, ranges);
     RecomputeNeeds(site);
   }
+  link->confirm.has_news = true;
   link->has_ranges = 0;
   for (const auto& [site, ranges] : link->has) link->has_ranges += ranges.ranges().size();
 }

@@ -130,10 +130,16 @@ class Replica {
   /// Merges what ReadRows of another site gave.
   virtual void Repair(std::vector<SharedChangeset> rows, RepairDone done) = 0;
 
-  /// `peer` has said to have these versions on disk (of all sites, because a tombstone may have
-  /// come from any of them). Every tombstone whose changeset is among them is known to it. Called
-  /// now and then, when it has grown.
-  virtual void Confirm(const cells::SiteId& peer, const SiteVersions& has) = 0;
+  /// `site`, a neighbour or any other site, has said itself to have these versions on disk (of all
+  /// sites, because a tombstone may have come from any of them), and this site has seen all of them
+  /// too: so every tombstone whose changeset is among them is known there, and nothing that was
+  /// written without knowing it is still on its way from there.
+  /// It replaces what was said of the site before, and may be less or nothing: the site was
+  /// restored from a backup, or says otherwise now. Every site that it was ever called for exists
+  /// until somebody says that it will not come back, whether it ever wrote something or not.
+  /// Called with nothing when the site is first heard of in this process, before anything is sent
+  /// to it, and then now and then when it has changed.
+  virtual void Confirm(const cells::SiteId& site, const SiteVersions& has) = 0;
 };
 
 }  // namespace merrow::replication

@@ -6,6 +6,7 @@
 #include "merrow/check.h"
 #include "replication/answerer.h"
 #include "replication/applier.h"
+#include "replication/confirmer.h"
 #include "replication/core.h"
 #include "replication/digests.h"
 #include "replication/handshake.h"
@@ -24,6 +25,7 @@ struct Replicator::Impl {
     core.puller = &puller;
     core.answerer = &answerer;
     core.applier = &applier;
+    core.confirmer = &confirmer;
     core.digests = &digests;
   }
 
@@ -41,6 +43,7 @@ struct Replicator::Impl {
   Puller puller{&core};
   Answerer answerer{&core};
   Applier applier{&core};
+  Confirmer confirmer{&core};
   Digests digests{&core};
   LinkId next_link = 1;
 };
@@ -133,6 +136,8 @@ void Replicator::Impl::Dispatch(Link& link, Message message) {
     digests.OnRowsWanted(link, std::move(*wanted));
   } else if (const auto* const rows = std::get_if<RowsMessage>(&message)) {
     digests.OnRows(link, *rows);
+  } else if (const auto* const statements = std::get_if<StatementsMessage>(&message)) {
+    confirmer.OnStatements(link, *statements);
   }
 }
 
@@ -266,12 +271,14 @@ void Replicator::OnTick() {
   impl_->answerer.OnTick();
   impl_->digests.OnTick();
   impl_->spreader.OnTick();
+  impl_->confirmer.OnTick();
   core.Settle();
 }
 
 int64_t Replicator::next_tick_ms() const {
   return std::min({impl_->handshake.NextDue(), impl_->applier.NextDue(), impl_->puller.NextDue(),
-                   impl_->answerer.NextDue(), impl_->digests.NextDue(), impl_->spreader.NextDue()});
+                   impl_->answerer.NextDue(), impl_->digests.NextDue(), impl_->spreader.NextDue(),
+                   impl_->confirmer.NextDue()});
 }
 
 void Replicator::OnSchemaChanged(uint64_t schema_hash) {
@@ -378,6 +385,9 @@ Report Replicator::report() const {
   return report;
 }
 
-void Replicator::CheckInvariants() const { impl_->puller.CheckInvariants(); }
+void Replicator::CheckInvariants() const {
+  impl_->puller.CheckInvariants();
+  impl_->confirmer.CheckInvariants();
+}
 
 }  // namespace merrow::replication

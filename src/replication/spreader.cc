@@ -9,8 +9,6 @@
 namespace merrow::replication {
 namespace {
 
-// How often the database is told what peers have.
-constexpr int64_t kConfirmMs = 5'000;
 // Samples of own versions per link: with the oldest thinned out they reach back for days.
 constexpr size_t kSamplesMax = 128;
 constexpr int64_t kSampleMs = 100;
@@ -128,12 +126,10 @@ void Spreader::OnGraft(Link& link, const GraftMessage& graft) {
 
 void Spreader::OnPeerHas(Link& link, const cells::SiteId& site, const VersionRanges& ranges) {
   RemoveFrom(link.spread.sent, site, ranges);
-  link.spread.has_news = true;
 }
 
 void Spreader::OnOpen(Link& link) {
   link.spread.refresh_ms = core_.now.steady_ms + core_.options.refresh_ms;
-  link.spread.has_news = true;
 }
 
 void Spreader::OnLinkGone(Link& link) {
@@ -189,17 +185,12 @@ int64_t Spreader::LagOf(const Link& link) const {
 }
 
 void Spreader::OnTick() {
-  const bool confirms = core_.now.steady_ms >= confirm_ms_;
-  if (confirms) confirm_ms_ = core_.now.steady_ms + kConfirmMs;
   core_.ForEachOpen([&](Link& link) {
     SpreadState& spread = link.spread;
     Sample(link);
     while (!spread.samples.empty() &&
            link.PeerHas(core_.site, {0, spread.samples.front().version})) {
       spread.samples.pop_front();
-    }
-    if (confirms && std::exchange(spread.has_news, false)) {
-      core_.replica.Confirm(*link.peer, link.has);
     }
     if (core_.now.steady_ms >= spread.refresh_ms) {
       spread.refresh_ms = core_.now.steady_ms + core_.options.refresh_ms;
@@ -223,7 +214,6 @@ int64_t Spreader::NextDue() const {
     due = std::min({due, link->spread.announce_ms, link->spread.refresh_ms,
                     link->spoke_ms + core_.options.keepalive_ms,
                     link->heard_ms + core_.options.silence_ms_max});
-    if (link->spread.has_news) due = std::min(due, confirm_ms_);
   }
   return due;
 }

@@ -60,7 +60,6 @@ class Spreader {
   void Sample(Link& link);
 
   Core& core_;
-  int64_t confirm_ms_ = 0;
 };
 
 }  // namespace merrow::replication

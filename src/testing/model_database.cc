@@ -122,6 +122,7 @@ ModelDatabase::ModelDatabase(std::function<int64_t()> wall_ms, Random& random,
 
 void ModelDatabase::Crash() {
   published_.clear();
+  confirmed_.clear();
   peer_ = random_.Next() >> 1;
   for (auto& [key, document] : documents_) MERROW_CHECK(document.SetPeer(peer_).ok());
 }
@@ -160,6 +161,8 @@ void ModelDatabase::WriteRow(const RowWrite& write, Changeset* into, cells::Seq*
       if (write.table == "kv") columns = {"a", "b"};
       if (write.table == "log" && has_second_schema_) columns.emplace_back("extra");
       for (const std::string& column : columns) values.emplace(column, Value::Null());
+      // Above the lives whose tombstones are gone here, and may be there elsewhere.
+      if (row.cl == 0) row.cl = floors_[write.table];
       if (row.cl > 0 || row.sentinel.has_value()) row.sentinel = stamp();
       ++row.cl;
     }
@@ -235,6 +238,13 @@ void ModelDatabase::MergeRow(const Changeset& changeset, const cells::RowChange&
                 clock.db_version,
                 clock.seq};
   };
+  const auto collected = collected_.find({table.name, change.key});
+  if (collected != collected_.end() && change.cl < collected->second && cells::IsAlive(change.cl) &&
+      row.cl < change.cl) {
+    broken_ = "a row comes back whose tombstone was collected: " + table.name + " " +
+              ToHex(change.key) + " cl " + std::to_string(change.cl) + " of " +
+              ToHex(changeset.cells.site.view()).substr(0, 8);
+  }
   if (change.cl < row.cl) return;
   bool first_wins = false;
   if (change.cl > row.cl) {
@@ -370,7 +380,7 @@ void ModelDatabase::TakeSecondSchema() {
   has_second_schema_ = true;
   // Merging is idempotent: what was merged before stays as it is.
   for (const auto& [site, changesets] : log_) {
-    for (const auto& [version, changeset] : changesets) MergeRows(*changeset);
+    for (const auto& [version, changeset] : changesets) MergeRows(*WithoutOldLives(changeset));
   }
 }
 
@@ -389,7 +399,7 @@ Result<ReadPage> ModelDatabase::Read(const cells::SiteId& site, const VersionRan
     if (run.empty()) return;
     std::reverse(run.begin(), run.end());
     page.settled.Add(VersionRange{run.front()->cells.previous, run.back()->cells.version});
-    page.changesets.push_back(run.size() == 1 ? run[0] : Combine(run));
+    page.changesets.push_back(WithoutOldLives(run.size() == 1 ? run[0] : Combine(run)));
     run.clear();
     run_bytes = 0;
   };
@@ -490,14 +500,15 @@ uint64_t ModelDatabase::HashOf(const Row& row) const {
   return HashBytes(writer.bytes());
 }
 
-std::map<uint64_t, std::pair<uint32_t, uint64_t>> ModelDatabase::HashRows() {
+std::map<uint64_t, std::pair<uint32_t, uint64_t>> ModelDatabase::HashRows(bool with_tombstones) {
   std::map<uint64_t, std::pair<uint32_t, uint64_t>> hashes;
   const auto add = [&](const std::string& table, const Bytes& key, uint64_t hash) {
     const uint64_t name = HashBytes(key, HashBytes(table));
     hashes[name] = {static_cast<uint32_t>(name % replication::kDigestBuckets), hash};
   };
   for (const auto& [key, row] : rows_) {
-    if (row.cl > 0) add(key.first, key.second, HashOf(row));
+    const bool is_in = with_tombstones ? row.cl > 0 : cells::IsAlive(row.cl);
+    if (is_in) add(key.first, key.second, HashOf(row));
   }
   for (auto& [key, document] : documents_) {
     const std::string version = document.version().ToString();
@@ -508,7 +519,7 @@ std::map<uint64_t, std::pair<uint32_t, uint64_t>> ModelDatabase::HashRows() {
 
 Result<std::vector<uint64_t>> ModelDatabase::ReadDigest() {
   std::vector<uint64_t> buckets(replication::kDigestBuckets);
-  for (const auto& [key, row] : HashRows()) {
+  for (const auto& [key, row] : HashRows(/*with_tombstones=*/false)) {
     const auto& [bucket, hash] = row;
     buckets[bucket] += (key ^ hash) * 0x9E3779B97F4A7C15U;
   }
@@ -517,7 +528,7 @@ Result<std::vector<uint64_t>> ModelDatabase::ReadDigest() {
 
 Result<std::vector<RowDigest>> ModelDatabase::ReadRowDigests(uint32_t bucket) {
   std::vector<RowDigest> digests;
-  for (const auto& [key, row] : HashRows()) {
+  for (const auto& [key, row] : HashRows(/*with_tombstones=*/true)) {
     if (row.first == bucket) digests.push_back({key, row.second});
   }
   return digests;
@@ -573,6 +584,70 @@ Status ModelDatabase::Repair(const std::vector<SharedChangeset>& rows) {
   return {};
 }
 
+// --- Tombstones.
+
+void ModelDatabase::Confirm(const cells::SiteId& site, const SiteVersions& has) {
+  known_.insert(site);
+  confirmed_[site] = has;
+}
+
+bool ModelDatabase::ForgetSite(const cells::SiteId& site) {
+  forgotten_.insert(site);
+  return true;
+}
+
+Status ModelDatabase::CollectTombstones() {
+  std::set<cells::SiteId> sites = known_;
+  for (const auto& [site, changesets] : log_) sites.insert(site);
+  sites.erase(site_);
+  for (const cells::SiteId& site : forgotten_) sites.erase(site);
+  const auto has_it = [this](const cells::SiteId& site, const Cell& sentinel) {
+    const SiteVersions& has = confirmed_[site];
+    const auto at = has.find(sentinel.publisher);
+    return at != has.end() && at->second.Contains(sentinel.version);
+  };
+  for (auto at = rows_.begin(); at != rows_.end();) {
+    const auto& [key, row] = *at;
+    const bool goes =
+        row.cl > 0 && !cells::IsAlive(row.cl) &&
+        std::all_of(sites.begin(), sites.end(), [&, &tombstone = row](const auto& site) {
+          return has_it(site, *tombstone.sentinel);
+        });
+    if (!goes) {
+      ++at;
+      continue;
+    }
+    cells::CausalLength& floor = floors_[key.first];
+    floor = std::max(floor, row.cl);
+    collected_[key] = row.cl;
+    at = rows_.erase(at);
+  }
+  return {};
+}
+
+size_t ModelDatabase::CountTombstones() {
+  return static_cast<size_t>(std::count_if(rows_.begin(), rows_.end(), [](const auto& entry) {
+    return entry.second.cl > 0 && !cells::IsAlive(entry.second.cl);
+  }));
+}
+
+// Changesets are made from what is there: of a row that was deleted since, or whose tombstone was
+// collected, nothing older is in them.
+SharedChangeset ModelDatabase::WithoutOldLives(const SharedChangeset& changeset) const {
+  const auto is_old = [&](const cells::RowChange& row) {
+    const RowKey key{changeset->cells.tables[row.table].name, row.key};
+    const auto collected = collected_.find(key);
+    if (collected != collected_.end() && row.cl <= collected->second) return true;
+    const auto now = rows_.find(key);
+    return now != rows_.end() && row.cl < now->second.cl;
+  };
+  const auto& rows = changeset->cells.rows;
+  if (std::none_of(rows.begin(), rows.end(), is_old)) return changeset;
+  auto rest = std::make_shared<Changeset>(*changeset);
+  std::erase_if(rest->cells.rows, is_old);
+  return rest;
+}
+
 // --- The test's own questions.
 
 std::unique_ptr<SimDatabase> ModelDatabase::Backup() {
@@ -583,6 +658,10 @@ std::unique_ptr<SimDatabase> ModelDatabase::Backup() {
   copy->seen_ = seen_;
   copy->log_ = log_;
   copy->parts_ = parts_;
+  copy->known_ = known_;
+  copy->forgotten_ = forgotten_;
+  copy->collected_ = collected_;
+  copy->floors_ = floors_;
   copy->rows_ = rows_;
   for (auto& [key, document] : documents_) {
     loro::Document& same = copy->DocumentAt(key);

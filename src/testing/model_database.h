@@ -37,6 +37,11 @@ class ModelDatabase final : public SimDatabase {
   Result<std::vector<SharedChangeset>> ReadRows(uint32_t bucket,
                                                 const std::vector<uint64_t>& keys) override;
   Status Repair(const std::vector<SharedChangeset>& rows) override;
+  void Confirm(const cells::SiteId& site, const SiteVersions& has) override;
+  Status CollectTombstones() override;
+  size_t CountTombstones() override;
+  bool ForgetSite(const cells::SiteId& site) override;
+  std::string Broken() const override { return broken_; }
   void Crash() override;
   std::unique_ptr<SimDatabase> Backup() override;
   void TakeSecondSchema() override;
@@ -74,7 +79,9 @@ class ModelDatabase final : public SimDatabase {
   ApplyOutcome ApplyWhole(const SharedChangeset& changeset, const Incoming& incoming);
   bool ImportDocuments(const Changeset& changeset);
   void AddRowState(const RowKey& key, const Row& row, Changeset* into) const;
-  std::map<uint64_t, std::pair<uint32_t, uint64_t>> HashRows();  // key -> bucket, row
+  /// key -> bucket, row. Tombstones go at different times and are in lists of rows only.
+  std::map<uint64_t, std::pair<uint32_t, uint64_t>> HashRows(bool with_tombstones);
+  SharedChangeset WithoutOldLives(const SharedChangeset& changeset) const;
   uint64_t HashOf(const Row& row) const;
 
   std::function<int64_t()> wall_ms_;
@@ -93,6 +100,13 @@ class ModelDatabase final : public SimDatabase {
   std::map<RowKey, Row> rows_;
   std::map<Bytes, loro::Document> documents_;
   loro::PeerId peer_ = 0;  // of this process
+
+  std::map<cells::SiteId, SiteVersions> confirmed_;  // of this process
+  std::set<cells::SiteId> known_;                    // sites that ever confirmed something
+  std::set<cells::SiteId> forgotten_;
+  std::map<RowKey, cells::CausalLength> collected_;
+  std::map<std::string, cells::CausalLength> floors_;  // by table: of what was collected
+  std::string broken_;
 };
 
 /// The packed key of a row.

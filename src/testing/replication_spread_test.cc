@@ -25,14 +25,14 @@ using replication::Replicator;
 
 class SpreadSite final : public replication::TimeSource {
  public:
-  SpreadSite(SimLoop& loop, SeededRandom& random)
+  SpreadSite(SimLoop& loop, SeededRandom& random, const replication::Options& options)
       : loop_(loop),
         database([this] { return Read().wall_ms; }, random, true),
         replica(database, loop, random, faults_,
                 [this](std::vector<SharedChangeset> made) {
                   replicator.OnLocalCommits(std::move(made));
                 }),
-        replicator({}, database.site(), {}, replica, *this, random) {
+        replicator(options, database.site(), {}, replica, *this, random) {
     Tick();
   }
   Now Read() const override { return {loop_.now_ms(), 1'700'000'000'000 + loop_.now_ms()}; }
@@ -74,9 +74,9 @@ struct Spread {
 
 class SpreadLab {
  public:
-  explicit SpreadLab(size_t count) : random_(count) {
+  explicit SpreadLab(size_t count, const replication::Options& options = {}) : random_(count) {
     for (size_t i = 0; i < count; ++i) {
-      sites_.push_back(std::make_unique<SpreadSite>(loop_, random_));
+      sites_.push_back(std::make_unique<SpreadSite>(loop_, random_, options));
     }
     std::set<std::pair<size_t, size_t>> links;
     for (size_t i = 1; i < count; ++i) links.insert({random_.Below(i), i});
@@ -105,6 +105,27 @@ class SpreadLab {
     spread.duplicates = (spread.duplicates - before.duplicates) / n;
     spread.bytes = (spread.bytes - before.bytes) / n;
     return spread;
+  }
+
+  /// What each link carries in a minute, of all kinds and both ways, while there are `changes`.
+  double BytesPerMinuteAndLink(int changes) {
+    const double before = Sum().bytes;
+    const int64_t until = loop_.now_ms() + 60'000;
+    for (int i = 0; i < changes; ++i) {
+      WriteOne();
+      loop_.RunUntil(loop_.now_ms() + 60'000 / changes);
+    }
+    loop_.RunUntil(until);
+    return (Sum().bytes - before) / static_cast<double>(connections_.size());
+  }
+  bool AllKnowWhatAllHave() const {
+    return std::all_of(sites_.begin(), sites_.end(), [this](const auto& site) {
+      const auto& confirmed = site->replica.confirmed();
+      return confirmed.size() + 1 == sites_.size() &&
+             std::all_of(confirmed.begin(), confirmed.end(), [&](const auto& of_site) {
+               return of_site.second == site->replicator.seen();
+             });
+    });
   }
 
   /// How long one change takes until all sites have it.
@@ -186,6 +207,29 @@ TEST(ReplicationSpread, EachSiteGetsEachChangeAboutOnce) {
     printf("%zu sites: all have a change after %ld ms in the median, %ld ms at most\n", count,
            static_cast<long>(delays[delays.size() / 2]), static_cast<long>(delays.back()));
     EXPECT_LT(delays.back(), 1000);
+  }
+}
+
+// Every site knows of every other one what it has; that is free while nothing changes.
+TEST(ReplicationSpread, WhatAllHaveIsKnownEverywhereForFewBytes) {
+  for (const size_t count : {10UL, 30UL}) {
+    replication::Options without;
+    without.confirm_interval_ms = int64_t{1} << 40;
+    SpreadLab with_lab(count);
+    SpreadLab without_lab(count, without);
+    for (SpreadLab* const lab : {&with_lab, &without_lab}) {
+      lab->Measure(static_cast<int>(20 * count), 50);
+      for (int minute = 0; minute < 10; ++minute) lab->BytesPerMinuteAndLink(0);
+    }
+    EXPECT_TRUE(with_lab.AllKnowWhatAllHave());
+    printf("%zu sites: per minute and link, statements cost", count);
+    for (const int changes : {0, 1, 60, 600}) {
+      const double with = with_lab.BytesPerMinuteAndLink(changes);
+      const double more = with - without_lab.BytesPerMinuteAndLink(changes);
+      printf(" %.0f of %.0f bytes at %d changes;", more, with, changes);
+      EXPECT_LE(more, changes == 0 ? 0 : 250.0 * static_cast<double>(count));
+    }
+    printf("\n");
   }
 }
 

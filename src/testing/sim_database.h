@@ -83,6 +83,16 @@ class SimDatabase {
                                                         const std::vector<uint64_t>& keys) = 0;
   virtual Status Repair(const std::vector<SharedChangeset>& rows) = 0;
 
+  virtual void Confirm(const cells::SiteId& site, const SiteVersions& has) = 0;
+
+  /// What the server does when it is idle: tombstones that every site has confirmed go.
+  virtual Status CollectTombstones() = 0;
+  virtual size_t CountTombstones() = 0;
+  /// That site will not come back. False if this kind of database cannot be told.
+  virtual bool ForgetSite(const cells::SiteId& site) = 0;
+  /// Something that must never happen and did; empty if nothing.
+  virtual std::string Broken() const { return {}; }
+
   /// The process died: what is not on disk is gone.
   virtual void Crash() = 0;
   virtual std::unique_ptr<SimDatabase> Backup() = 0;

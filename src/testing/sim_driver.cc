@@ -44,7 +44,10 @@ void Print(const SimTotals& totals, uint64_t seeds) {
         {"schema changes", totals.schema_changes},
         {"lost rows", totals.lost_rows},
         {"poisoned", totals.poisoned},
-        {"lost unseen", totals.lost_unseen}});
+        {"lost unseen", totals.lost_unseen},
+        {"deletes", totals.deletes},
+        {"tombstones", totals.tombstones},
+        {"slowest collect ms", static_cast<uint64_t>(totals.collect_ms_max)}});
   line({{"published", c.published},
         {"applied", c.applied},
         {"known", c.known},
@@ -70,7 +73,9 @@ void Print(const SimTotals& totals, uint64_t seeds) {
         {"digests", c.digests_compared},
         {"differed", c.digests_differed},
         {"buckets repaired", c.buckets_repaired},
-        {"unsendable", c.unsendable}});
+        {"unsendable", c.unsendable},
+        {"statements", c.statements},
+        {"dropped", c.statements_dropped}});
 }
 
 }  // namespace

@@ -90,8 +90,13 @@ void SimReplica::Repair(std::vector<SharedChangeset> rows, RepairDone done) {
             [this, rows = std::move(rows)]() -> Status { return database_.Repair(rows); });
 }
 
-void SimReplica::Confirm(const cells::SiteId& peer, const SiteVersions& has) {
-  confirmed_[peer] = has;
+void SimReplica::Confirm(const cells::SiteId& site, const SiteVersions& has) {
+  confirmed_[site] = has;
+  ++confirmations_;
+  Queue([this, site, has]() -> std::function<void()> {
+    database_.Confirm(site, has);
+    return [] {};
+  });
 }
 
 }  // namespace merrow::testing

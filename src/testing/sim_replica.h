@@ -47,10 +47,11 @@ class SimReplica final : public replication::Replica {
   void ReadRowDigests(uint32_t bucket, RowDigestsDone done) override;
   void ReadRows(uint32_t bucket, std::vector<uint64_t> keys, RowsDone done) override;
   void Repair(std::vector<SharedChangeset> rows, RepairDone done) override;
-  void Confirm(const cells::SiteId& peer, const SiteVersions& has) override;
+  void Confirm(const cells::SiteId& site, const SiteVersions& has) override;
 
-  /// Of each peer, the last that it was said to have.
+  /// Of each site, the last that it was said to have.
   const std::map<cells::SiteId, SiteVersions>& confirmed() const { return confirmed_; }
+  uint64_t confirmations() const { return confirmations_; }
 
  private:
   using Work = std::function<std::function<void()>()>;  // does it, returns what to call then
@@ -73,6 +74,7 @@ class SimReplica final : public replication::Replica {
   std::deque<Work> work_;
   bool is_working_ = false;
   std::map<cells::SiteId, SiteVersions> confirmed_;
+  uint64_t confirmations_ = 0;
   // Its end is that of the process: completions look whether it is still there.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -19,6 +19,8 @@ using replication::Report;
 constexpr int64_t kStartWallMs = 1'700'000'000'000;
 constexpr int64_t kHealLimitMs = 900'000;
 constexpr int64_t kHealStepMs = 500;
+// Per site of the longest chain there are a few intervals and delays.
+constexpr int64_t kCollectLimitMs = 120'000;
 constexpr int64_t kDocuments = 2;
 constexpr int64_t kKeys = 12;
 
@@ -38,6 +40,7 @@ struct SimWorld::Site : replication::TimeSource {
   std::unique_ptr<SimReplica> replica;
   std::unique_ptr<Replicator> replicator;
   uint64_t life = 0;  // counts starts and ends
+  std::set<cells::SiteId> met;
   bool is_up() const { return replicator != nullptr; }
   std::vector<Report> reports;  // of earlier lives
 };
@@ -130,6 +133,7 @@ void SimWorld::DrawOptions() {
   options_.retry_ms_max = 2000;
   options_.lazy_timeout_ms = 300;
   options_.acknowledge_delay_ms = 200;
+  options_.confirm_interval_ms = 500;
   options_.handshake_timeout_ms = 5000;
   options_.keepalive_ms = 2000;
   options_.silence_ms_max = 7000;
@@ -370,7 +374,10 @@ Write SimWorld::DrawWrite(Site& site) {
       RowWrite row{"kv", static_cast<int64_t>(random_.Below(kKeys)), false, {}};
       if (random_.Below(3) != 0) row.texts["a"] = "a" + std::to_string(random_.Below(5));
       if (random_.Below(3) != 0) row.texts["b"] = "b" + std::to_string(id);
-      if (row.texts.empty()) row.is_delete = true;
+      if (row.texts.empty() || random_.Below(4) == 0) {
+        row.is_delete = true;
+        row.texts.clear();
+      }
       write.rows.push_back(std::move(row));
       break;
     }
@@ -412,6 +419,7 @@ void SimWorld::WriteSomething(Site& site) {
   site.replica->Commit(write, [this, &site, write] {
     // Committed: from here on it must not be lost.
     ++totals_.writes;
+    for (const RowWrite& row : write.rows) totals_.deletes += row.is_delete ? 1 : 0;
     const cells::SiteId id = site.database->site();
     for (const RowWrite& row : write.rows) {
       if (row.table != "kv") acknowledged_.push_back({row.id, -1, row.table, id});
@@ -518,6 +526,9 @@ std::optional<std::string> SimWorld::CheckSeen() {
       return "site " + std::to_string(site->index) +
              " counts as seen what is not committed: " + changeset::ToText(too_much);
     }
+    if (std::string broken = site->database->Broken(); !broken.empty()) {
+      return "site " + std::to_string(site->index) + ": " + broken;
+    }
     site->replicator->CheckInvariants();
   }
   return std::nullopt;
@@ -575,6 +586,45 @@ std::optional<std::string> SimWorld::CheckLost() {
   return std::nullopt;
 }
 
+bool SimWorld::HaveAllMet() {
+  for (const auto& site : sites_) {
+    if (!site->is_up()) continue;
+    for (const auto& [other, has] : site->replica->confirmed()) site->met.insert(other);
+  }
+  return std::all_of(sites_.begin(), sites_.end(),
+                     [this](const auto& site) { return site->met.size() + 1 >= sites_.size(); });
+}
+
+std::optional<std::string> SimWorld::CheckTombstones() {
+  for (const auto& site : sites_) totals_.tombstones += site->database->CountTombstones();
+  // Names that nobody goes by any more hold them back, and a database that was restored or damaged
+  // does not know which of its rows somebody else has collected.
+  if (faults_.restores || faults_.lost_rows) return std::nullopt;
+  const int64_t start_ms = loop_.now_ms();
+  const auto why = [&]() -> std::optional<std::string> {
+    for (const auto& site : sites_) {
+      if (!site->database->CollectTombstones().ok()) return "upkeep fails";
+      const size_t left = site->database->CountTombstones();
+      if (left == 0) continue;
+      std::string text = "site " + std::to_string(site->index) + " keeps " + std::to_string(left) +
+                         " tombstones; of " + std::to_string(sites_.size()) +
+                         " sites it was told of " +
+                         std::to_string(site->replica->confirmed().size());
+      return text;
+    }
+    return WhyNotEqual();
+  };
+  // (Nobody asks the database to collect before all sites know each other.)
+  std::optional<std::string> left = HaveAllMet() ? why() : "not all have met";
+  while (left.has_value()) {
+    if (loop_.now_ms() - start_ms > kCollectLimitMs) return left;
+    loop_.RunUntil(loop_.now_ms() + kHealStepMs);
+    if (HaveAllMet()) left = why();
+  }
+  totals_.collect_ms_max = loop_.now_ms() - start_ms;
+  return CheckSeen();
+}
+
 std::optional<std::string> SimWorld::Run() {
   for (const auto& site : sites_) Start(*site);
   const uint64_t steps = 60 + random_.Below(140);
@@ -583,6 +633,10 @@ std::optional<std::string> SimWorld::Run() {
     loop_.RunUntil(loop_.now_ms() + static_cast<int64_t>(random_.Below(pause_ms)));
     for (uint64_t n = random_.Below(3); n > 0; --n) WriteSomething(AnySite());
     if (random_.Below(3) == 0) Misfortune();
+    // A site that nobody has heard of yet, and one that is restored, hold nothing back.
+    if (random_.Below(3) == 0 && !faults_.restores && HaveAllMet()) {
+      if (!AnySite().database->CollectTombstones().ok()) return "upkeep fails";
+    }
     if (random_.Below(4) == 0) {
       if (auto wrong = CheckSeen()) return wrong;
     }
@@ -598,7 +652,7 @@ std::optional<std::string> SimWorld::Run() {
   }
   totals_.heal_ms_max = loop_.now_ms() - healed_ms;
   if (auto lost = CheckLost()) return lost;
-  return std::nullopt;
+  return CheckTombstones();
 }
 
 void SimWorld::AddTo(SimTotals* totals) const {
@@ -610,8 +664,10 @@ void SimWorld::AddTo(SimTotals* totals) const {
     for (size_t i = 0; i < kNumbers; ++i) to[i] += from[i];
   };
   const int64_t heal_ms_max = std::max(totals->heal_ms_max, totals_.heal_ms_max);
+  const int64_t collect_ms_max = std::max(totals->collect_ms_max, totals_.collect_ms_max);
   add(totals, totals_);
   totals->heal_ms_max = heal_ms_max;
+  totals->collect_ms_max = collect_ms_max;
   for (const auto& site : sites_) {
     std::vector<Report> reports = site->reports;
     if (site->is_up()) reports.push_back(site->replicator->report());

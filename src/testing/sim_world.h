@@ -6,8 +6,10 @@
 //
 // What is checked:
 //   - while it runs: a site counts as seen only what its database has committed
+//   - tombstones are collected meanwhile, and no row comes back whose tombstone is gone
 //   - in the end: equal data and digests everywhere, no need left, every link open, nothing
-//     acknowledged lost, invariants of every Replicator
+//     acknowledged lost, invariants of every Replicator; a while later no tombstone is left at any
+//     site, and then hardly a byte is sent any more
 //   - in most seeds without restored or damaged databases there are no digests: what replication
 //     lost, nothing would cover up
 
@@ -42,8 +44,11 @@ struct SimTotals {
   uint64_t poisoned = 0;
   uint64_t writes = 0;
   uint64_t lost_unseen = 0;  // commits that went with a restored database and that nobody had
+  uint64_t deletes = 0;      // acknowledged
+  uint64_t tombstones = 0;   // that were there when all sites were equal
   SimTraffic traffic;
   int64_t heal_ms_max = 0;
+  int64_t collect_ms_max = 0;
 };
 
 /// Makes the database of a site.
@@ -113,6 +118,8 @@ class SimWorld {
   std::optional<std::string> WhyNotEqual();
   std::optional<std::string> CheckSeen();
   std::optional<std::string> CheckLost();
+  bool HaveAllMet();
+  std::optional<std::string> CheckTombstones();
   void Trace(const std::string& text) const;
   Site& AnySite();
 

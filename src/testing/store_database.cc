@@ -261,6 +261,34 @@ Status StoreDatabase::Repair(const std::vector<SharedChangeset>& rows) {
   return {};
 }
 
+// --- Tombstones.
+
+void StoreDatabase::Confirm(const cells::SiteId& site, const SiteVersions& has) {
+  MERROW_CHECK(store_->ConfirmPeer(site, has).ok());
+}
+
+Status StoreDatabase::CollectTombstones() {
+  MERROW_TRY(store_->RunUpkeep());
+  return {};
+}
+
+size_t StoreDatabase::CountTombstones() {
+  MERROW_CHECK(store_->FlushProjections().ok());
+  size_t rows = 0;
+  for (uint32_t bucket = 0; bucket < replication::kDigestBuckets; ++bucket) {
+    const auto digests = digest_->ReadRowDigests(bucket);
+    MERROW_CHECK(digests.ok());
+    rows += digests->size();
+  }
+  // What is listed and is not there.
+  const std::string late = has_second_schema_ ? " + (SELECT count(*) FROM late)" : "";
+  const std::string alive = Query(
+      "SELECT (SELECT count(*) FROM log) + (SELECT count(*) FROM kv) + (SELECT count(*) FROM "
+      "note)" +
+      late);
+  return rows - std::stoul(alive);
+}
+
 // --- The test's own questions.
 
 std::string StoreDatabase::Query(const std::string& sql) {

@@ -39,6 +39,10 @@ class StoreDatabase final : public SimDatabase {
   Result<std::vector<SharedChangeset>> ReadRows(uint32_t bucket,
                                                 const std::vector<uint64_t>& keys) override;
   Status Repair(const std::vector<SharedChangeset>& rows) override;
+  void Confirm(const cells::SiteId& site, const SiteVersions& has) override;
+  Status CollectTombstones() override;
+  size_t CountTombstones() override;
+  bool ForgetSite(const cells::SiteId& /*site*/) override { return false; }
   void Crash() override;
   std::unique_ptr<SimDatabase> Backup() override;
   void TakeSecondSchema() override;
