@@ -80,9 +80,11 @@ Replication::Replication(const ReplicationOptions& options, const std::string& d
                                                           time_, random_, Log);
   parts_.store.ObserveCommits([this](store::Store& store) -> std::function<void()> {
     std::vector<store::SharedChangeset> published = store.TakePublished();
-    if (published.empty()) return {};
-    return [this, published = std::move(published)]() mutable {
-      replicator_->OnLocalCommits(std::move(published));
+    std::vector<store::DocumentNotice> notices = store.TakeNotices();
+    if (published.empty() && notices.empty()) return {};
+    return [this, published = std::move(published), notices = std::move(notices)]() mutable {
+      if (!published.empty()) replicator_->OnLocalCommits(std::move(published));
+      if (!notices.empty()) TellHub(std::move(notices), &parts_.hub);
     };
   });
   PeerLinksOptions links_options;

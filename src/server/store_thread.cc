@@ -89,6 +89,7 @@ void StoreThread::Loop() {
     const Result<store::Upkeep> upkeep = store_->RunUpkeep();
     if (!upkeep.ok()) spdlog::error("store upkeep failed: {}", upkeep.error().ToString());
     more_upkeep = upkeep.ok() && upkeep->more;
+    Observe();
   }
   store_.reset();
 }

@@ -12,8 +12,21 @@ namespace {
 
 constexpr uint64_t kCounterEnd = uint64_t{1} << 31;
 
-/// Sorted, and what overlaps or touches is one.
-void Normalize(std::vector<loro::IdSpan>* spans) {
+Result<loro::IdSpan> ReadSpan(ByteReader& reader) {
+  MERROW_ASSIGN(const uint64_t peer, reader.U64Le());
+  MERROW_ASSIGN(const uint64_t start, reader.Uleb64());
+  MERROW_ASSIGN(const uint64_t length, reader.Uleb64());
+  if (start >= kCounterEnd || length == 0 || length > kCounterEnd - 1 - start) {
+    return Corruption("a span of " + std::to_string(length) + " ops from " + std::to_string(start) +
+                      " makes no sense");
+  }
+  return loro::IdSpan{peer, static_cast<loro::Counter>(start),
+                      static_cast<loro::Counter>(start + length)};
+}
+
+}  // namespace
+
+void NormalizeSpans(std::vector<loro::IdSpan>* spans) {
   std::sort(spans->begin(), spans->end());
   size_t kept = 0;
   for (const loro::IdSpan& span : *spans) {
@@ -29,20 +42,6 @@ void Normalize(std::vector<loro::IdSpan>* spans) {
   spans->resize(kept);
 }
 
-Result<loro::IdSpan> ReadSpan(ByteReader& reader) {
-  MERROW_ASSIGN(const uint64_t peer, reader.U64Le());
-  MERROW_ASSIGN(const uint64_t start, reader.Uleb64());
-  MERROW_ASSIGN(const uint64_t length, reader.Uleb64());
-  if (start >= kCounterEnd || length == 0 || length > kCounterEnd - 1 - start) {
-    return Corruption("a span of " + std::to_string(length) + " ops from " + std::to_string(start) +
-                      " makes no sense");
-  }
-  return loro::IdSpan{peer, static_cast<loro::Counter>(start),
-                      static_cast<loro::Counter>(start + length)};
-}
-
-}  // namespace
-
 void AddOps(const DocumentOps& ops, DocumentOpsById* all) {
   if (!ops.all && ops.spans.empty()) {
     return;
@@ -55,7 +54,7 @@ void AddOps(const DocumentOps& ops, DocumentOpsById* all) {
     return;
   }
   known.spans.insert(known.spans.end(), ops.spans.begin(), ops.spans.end());
-  Normalize(&known.spans);
+  NormalizeSpans(&known.spans);
 }
 
 Bytes EncodeDocumentOps(const DocumentOpsById& all) {

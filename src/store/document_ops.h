@@ -18,6 +18,9 @@ namespace merrow::store {
 /// By document.
 using DocumentOpsById = std::map<int64_t, DocumentOps>;
 
+/// Sorts spans by peer and counter. What overlaps or touches becomes one.
+void NormalizeSpans(std::vector<loro::IdSpan>* spans);
+
 /// Adds what `ops` has, joining spans.
 void AddOps(const DocumentOps& ops, DocumentOpsById* all);
 

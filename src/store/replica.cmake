@@ -22,6 +22,7 @@ merrow_test(store_replica_test SOURCES ${CMAKE_CURRENT_LIST_DIR}/document_ops_te
                                        ${CMAKE_CURRENT_LIST_DIR}/replica_cost_test.cc
                                        ${CMAKE_CURRENT_LIST_DIR}/replica_log_test.cc
                                        ${CMAKE_CURRENT_LIST_DIR}/replica_identity_test.cc
+                                       ${CMAKE_CURRENT_LIST_DIR}/replica_parked_prop_test.cc
                                        ${CMAKE_CURRENT_LIST_DIR}/replica_prop_test.cc
                                        ${CMAKE_CURRENT_LIST_DIR}/replica_test_util.cc
             DEPENDS merrow_store_replica)

@@ -108,15 +108,15 @@ Result<ReplicaOutcome> ReplicaApplier::ApplyWhole(const Changeset& changeset) {
   if (!summary.ok()) {
     return Refused(changeset, summary.error());
   }
-  const Result<DocumentVersions> here = VersionsOf({{0, *summary}});
-  if (!here.ok()) {
-    if (!IsRefusal(here.error())) {
-      return here.error();
+  const Result<std::optional<DocumentOp>> missing = FindMissing(*summary);
+  if (!missing.ok()) {
+    if (!IsRefusal(missing.error())) {
+      return missing.error();
     }
-    return Refused(changeset, here.error());
+    return Refused(changeset, missing.error());
   }
   ReplicaOutcome outcome = OutcomeOf(changeset, ReplicaFate::kApplied);
-  if (IsReady(*summary, *here)) {
+  if (!missing->has_value()) {
     std::vector<Member> members(1);
     members[0].entry = std::move(entry);
     members[0].split = &split;
@@ -133,7 +133,7 @@ Result<ReplicaOutcome> ReplicaApplier::ApplyWhole(const Changeset& changeset) {
   log_.MarkSeen(site, range);
   log_.memory_.clock.Observe(changeset.timestamp, log_.NowMs());
   MERROW_TRY(DropSeenParts(site));
-  if (!split.documents.empty()) {
+  if (log_.has_arrived()) {
     MERROW_TRY(Unpark());
   }
   return outcome;
@@ -165,6 +165,11 @@ Result<Status> ReplicaApplier::MergeAndRecord(std::vector<Member>& members) {
       return merged;
     }
   }
+  for (const Member& member : members) {
+    if (member.entry.local > before.last_local) {
+      log_.ClearWaiting(member.entry.local);
+    }
+  }
   log_.memory_ = before;
   if (documents != nullptr) {
     documents->UndoPart();
@@ -191,6 +196,7 @@ Result<Status> ReplicaApplier::MergeDocuments(std::vector<Member>& members) {
     if (imported->is_waiting) {
       return Status(Conflict("table " + document.first + ": ops are missing"));
     }
+    log_.NoteArrived(document, imported->ops.spans);
     if (members.size() == 1) {
       AddOps(imported->ops, &members[0].ops);
       continue;

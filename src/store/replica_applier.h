@@ -34,6 +34,9 @@ class ReplicaApplier {
   Status LoadParked();
   Status Repair(const changeset::Changeset& rows);
   Result<bool> ApplyWaiting();
+  Result<bool> RetryRefused();
+  /// Applies what is parked and need not be any more.
+  Result<bool> Unpark();
 
  private:
   /// What of a changeset fits the schema, and what does not. The changeset must outlive it.
@@ -63,12 +66,18 @@ class ReplicaApplier {
   Result<ReplicaOutcome> CompleteParts(const IncomingChangeset& incoming);
   Result<ReplicaOutcome> ApplyWhole(const changeset::Changeset& changeset);
   Result<ReplicaOutcome> Park(const changeset::Changeset& changeset, ReplicaLog::Entry entry);
-  /// Applies what is parked and need not be any more.
-  Result<bool> Unpark();
+  /// What entries could not be applied, and why. The reason is empty if there is nothing to apply
+  /// as long as the schema is what it is.
+  struct Blame {
+    std::vector<cells::DbVersion> locals;
+    std::string reason;
+  };
   /// Applies what these entries wait with, together or not at all. Gives those that are to blame if
   /// nothing was applied: one that does not fit, or all.
-  Result<std::vector<cells::DbVersion>> ApplyWaitingEntries(
-      const std::vector<cells::DbVersion>& locals);
+  Result<Blame> ApplyWaitingEntries(const std::vector<cells::DbVersion>& locals);
+  /// What an entry waits with for the schema. True if something of it was applied.
+  Result<bool> ApplyForSchema(cells::DbVersion local);
+  Status NoteRefused(const Blame& blame);
   Result<ReplicaLog::Entry> ReadEntry(cells::DbVersion local);
   Result<changeset::Changeset> ReadWaiting(cells::DbVersion local);
 
@@ -77,7 +86,7 @@ class ReplicaApplier {
   Result<Split> SplitBySchema(const changeset::Changeset& changeset);
   void SplitRows(const changeset::Changeset& changeset, Split& split);
   Result<ParkedChangeset> Summarize(const DocumentBlocksByKey& documents, bool fully);
-  Result<DocumentVersions> VersionsOf(const Parked& parked);
+  Result<std::optional<DocumentOp>> FindMissing(const ParkedChangeset& changeset);
   // The inner errors of all of these are of rows or documents that cannot be merged.
   /// Merges the documents of all, and then the rows of each under a version and with an entry of
   /// its own. In a savepoint that is undone if something cannot be merged.

@@ -91,5 +91,35 @@ TEST(ReplicaCost, NoStatementOfDailyWorkWalksThroughTheLog) {
   EXPECT_EQ(Walks(b, trace.Take()), "");
 }
 
+TEST(ReplicaCost, TheLogIsAsLargeAsWhatItHoldsNotAsOldAsItIs) {
+  ReplicaSite a;
+  constexpr int kRows = 100;
+  a.Write("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < " +
+          std::to_string(kRows) + ") INSERT INTO item SELECT i, 'name', i FROM n");
+  uint64_t random = 1;
+  int64_t most = 0;
+  for (int i = 0; i < 60 * kRows; ++i) {
+    random = random * 6364136223846793005U + 1442695040888963407U;
+    a.Write("UPDATE item SET size = size + 1 WHERE id = 1 + " +
+            std::to_string((random >> 33) % kRows));
+    while (a.log().HasToPrune()) {
+      bool more = true;
+      a.Transact([&]() -> Status {
+        MERROW_ASSIGN(more, a.log().Prune());
+        return {};
+      });
+      if (!more) {
+        break;
+      }
+    }
+    if (i % kRows == 0) {
+      most = std::max<int64_t>(most, std::stoll(a.Sql("SELECT count(*) FROM _merrow_tx")));
+    }
+  }
+  // Of each row its last change is needed, and the first transaction.
+  EXPECT_LT(most, 6 * kRows);
+  a.log().CheckInvariants();
+}
+
 }  // namespace
 }  // namespace merrow::store

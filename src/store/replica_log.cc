@@ -88,8 +88,10 @@ Status ReplicaLog::Load() {
   seen_.clear();
   memory_.own_version = 0;
   memory_.last_local = 0;
-  memory_.waiting.clear();
-  memory_.parked.clear();
+  waiting_.clear();
+  parked_.Clear();
+  refused_.clear();
+  waiting_before_.clear();
   const int64_t now_ms = NowMs();
   changeset::Timestamp last;
   CellStatement entries;
@@ -126,7 +128,7 @@ Status ReplicaLog::Load() {
     if (!more) {
       break;
     }
-    memory_.waiting.insert(waiting.Int(0));
+    waiting_.insert(waiting.Int(0));
   }
   CellStatement parts;
   MERROW_TRY(
@@ -268,9 +270,37 @@ void ReplicaLog::MarkSeen(const cells::SiteId& site, const changeset::VersionRan
   ranges.Add(range);
 }
 
+void ReplicaLog::SaveWaiting(cells::DbVersion local) {
+  const auto [before, is_first] = waiting_before_.try_emplace(local);
+  if (!is_first) {
+    return;
+  }
+  before->second.waited = waiting_.contains(local);
+  before->second.parked = parked_.Find(local);
+  if (const auto refused = refused_.find(local); refused != refused_.end()) {
+    before->second.refused = refused->second;
+  }
+}
+
+void ReplicaLog::SetWaiting(cells::DbVersion local, std::shared_ptr<const ParkedChangeset> parked) {
+  SaveWaiting(local);
+  waiting_.insert(local);
+  if (parked != nullptr) {
+    parked_.Add(local, std::move(parked));
+  }
+}
+
+void ReplicaLog::ClearWaiting(cells::DbVersion local) {
+  SaveWaiting(local);
+  waiting_.erase(local);
+  parked_.Remove(local);
+  refused_.erase(local);
+}
+
 void ReplicaLog::Committed() {
   memory_before_.reset();
   seen_before_.clear();
+  waiting_before_.clear();
   noted_.clear();
 }
 
@@ -285,6 +315,15 @@ void ReplicaLog::RolledBack() {
       seen_[site] = std::move(ranges);
     }
   }
+  for (auto& [local, before] : std::exchange(waiting_before_, {})) {
+    ClearWaiting(local);
+    if (before.waited) {
+      SetWaiting(local, std::move(before.parked));
+    }
+    if (before.refused.has_value()) {
+      refused_[local] = *std::move(before.refused);
+    }
+  }
   Committed();
 }
 
@@ -297,8 +336,8 @@ void ReplicaLog::CheckInvariants() {
   MERROW_CHECK(disk.memory_.own_site == memory_.own_site);
   MERROW_CHECK(disk.memory_.own_version == memory_.own_version);
   MERROW_CHECK(disk.memory_.last_local == memory_.last_local);
-  MERROW_CHECK(disk.memory_.waiting == memory_.waiting);
-  MERROW_CHECK(disk.memory_.parked.size() == memory_.parked.size());
+  MERROW_CHECK(disk.waiting_ == waiting_);
+  MERROW_CHECK(disk.parked_.size() == parked_.size());
   MERROW_CHECK(disk.memory_.part_bytes == memory_.part_bytes);
 }
 

@@ -108,12 +108,27 @@ class ReplicaLog {
                            size_t bytes_target, ReadOrder order = ReadOrder::kNewestFirst);
   /// In the caller's write transaction: applies what waits for the schema or for document ops, if
   /// it can now. True if there was something. To be called after a table was tracked or got
-  /// columns, and now and then while has_parked().
+  /// columns. Cost: reads all that waits.
   Result<bool> ApplyWaiting();
   /// Something waits for document ops. Changesets that bring them apply it by themselves.
-  bool has_parked() const { return !memory_.parked.empty(); }
-  /// Transactions that are seen but not applied, or not all of them.
-  size_t waiting() const { return memory_.waiting.size(); }
+  bool has_parked() const { return !parked_.empty(); }
+  /// These ops of a document came in another way, such as from a client.
+  void NoteArrived(const DocumentKey& document, const std::vector<loro::IdSpan>& spans) {
+    parked_.OnOps(document, spans);
+  }
+  /// ApplyArrived() would find something, probably. Cheap.
+  bool has_arrived() const { return parked_.has_work(); }
+  /// In the caller's write transaction: applies what waited for ops that arrived. True if there was
+  /// something.
+  Result<bool> ApplyArrived();
+  /// The same with what a constraint or a limit refused.
+  Result<bool> RetryRefused();
+  /// Transactions that are seen but not applied, or not all of them, ...
+  size_t waiting() const { return waiting_.size(); }
+  /// ... of which so many wait for document ops, ...
+  size_t parked() const { return parked_.size(); }
+  /// ... and these were refused by what is in the database. By local version.
+  const std::map<cells::DbVersion, RefusedTransaction>& refused() const { return refused_; }
 
   // --- Identity.
 
@@ -160,19 +175,25 @@ class ReplicaLog {
     changeset::Timestamp timestamp;  // {0, 0}: not known
     Bytes documents;
   };
-  /// What of the disk is in memory too, but for seen_.
+  /// What of the disk is in memory too, but for what can be large. Copied for each transaction.
   struct Memory {
     cells::SiteId own_site;
     cells::DbVersion own_version = 0;
     /// The largest local version of an entry.
     cells::DbVersion last_local = 0;
     changeset::HybridClock clock;
-    /// Local versions of entries that have something in _merrow_waiting, ...
-    std::set<cells::DbVersion> waiting;
-    /// ... and which of them wait for document ops.
-    Parked parked;
     /// In _merrow_part.
     int64_t part_bytes = 0;
+  };
+
+  /// When Prune() begins from the start.
+  struct PruneRounds {
+    /// The round at hand, or the last one, is of entries up to this local version.
+    cells::DbVersion until = 0;
+    /// Entries and rows of _merrow_tx that it left, ...
+    size_t left = 0;
+    /// ... and that were left of the entries behind it.
+    size_t left_behind = 0;
   };
 
   ReplicaLog(CellStore& cells, const ReplicaOptions& options) : cells_(cells), options_(options) {}
@@ -192,20 +213,37 @@ class ReplicaLog {
   void MarkSeen(const cells::SiteId& site, const changeset::VersionRange& range);
   /// Before memory changes for the first time in a transaction.
   void Save();
+  /// Notes that the entry has something in _merrow_waiting. `parked`: null if it is not for
+  /// document ops.
+  void SetWaiting(cells::DbVersion local, std::shared_ptr<const ParkedChangeset> parked);
+  /// ... and that it has nothing there any more.
+  void ClearWaiting(cells::DbVersion local);
+  void SaveWaiting(cells::DbVersion local);
 
   CellStore& cells_;
   const ReplicaOptions options_;
   Memory memory_;
   changeset::SiteVersions seen_;
+  /// Local versions of entries that have something in _merrow_waiting, ...
+  std::set<cells::DbVersion> waiting_;
+  /// ... which of them wait for document ops, ...
+  Parked parked_;
+  /// ... and which were refused when they were tried last.
+  std::map<cells::DbVersion, RefusedTransaction> refused_;
   DocumentOpsById noted_;
-  /// Entries up to this local version were looked at by Prune(), ...
+  /// Entries up to this local version were looked at by Prune().
   cells::DbVersion pruned_ = 0;
-  /// ... which began from the start when this was the last one.
-  cells::DbVersion pruned_all_ = 0;
+  PruneRounds prune_rounds_;
 
   // As they were before the open transaction: what it changed.
   std::optional<Memory> memory_before_;
   std::map<cells::SiteId, changeset::VersionRanges> seen_before_;
+  struct WaitingBefore {
+    bool waited = false;
+    std::shared_ptr<const ParkedChangeset> parked;
+    std::optional<RefusedTransaction> refused;
+  };
+  std::map<cells::DbVersion, WaitingBefore> waiting_before_;
 
   CellStatement insert_, read_unowned_;
 };

@@ -2,8 +2,8 @@
 //
 // ReplicaLog's upkeep. An entry for each transaction is worth its bytes while peers lack single
 // transactions; later, several in one do as well: what is served of them is one changeset anyway.
-// When entries get old they are looked at once, from old to new, and again from the start when the
-// log has doubled:
+// When entries get old they are looked at once, from old to new, and again from the start when
+// what was left of them is twice as much as after the last such round:
 //
 //     nothing of it is left in clocks     its rows of _merrow_tx go, and it joins the next entry of
 //                                         its site, wherever that lies
@@ -47,10 +47,7 @@ class ReplicaPruner {
     if (log_.pruned_ >= bound_) {
       return false;
     }
-    if (log_.memory_.last_local >= 2 * log_.pruned_all_) {
-      log_.pruned_all_ = log_.memory_.last_local;
-      log_.pruned_ = 0;
-    }
+    BeginRoundIfDue();
     CellStatement next;
     MERROW_TRY(next.Prepare(db_, std::string(kEntryColumns) +
                                      "WHERE local > ?1 AND local <= ?2 ORDER BY local LIMIT ?3"));
@@ -81,6 +78,23 @@ class ReplicaPruner {
  private:
   using Entry = ReplicaLog::Entry;
 
+  /// Versions do not count: they pass by while nothing stays of most of them.
+  void BeginRoundIfDue() {
+    ReplicaLog::PruneRounds& rounds = log_.prune_rounds_;
+    const bool is_first = rounds.until == 0;
+    const bool has_grown = log_.pruned_ >= rounds.until &&
+                           rounds.left_behind > rounds.left + log_.options_.limits.entries_kept;
+    if (is_first || has_grown) {
+      rounds = {bound_, 0, 0};
+      log_.pruned_ = 0;
+    }
+  }
+
+  void CountLeft(const Entry& entry, size_t count) {
+    ReplicaLog::PruneRounds& rounds = log_.prune_rounds_;
+    (entry.local <= rounds.until ? rounds.left : rounds.left_behind) += count;
+  }
+
   Result<std::optional<Entry>> Find(const std::string& condition, int64_t a, int64_t b) {
     CellStatement find;
     MERROW_TRY(find.Prepare(db_, kEntryColumns + condition + " LIMIT 1"));
@@ -98,17 +112,17 @@ class ReplicaPruner {
     filter.until = entry.local;
     MERROW_TRY(reader.Start(filter));
     cells::DbVersion dead_from = entry.first;
-    while (!reader.done()) {
+    size_t left = 1;  // the entry
+    while (!reader.done() && dead_from <= entry.local) {
       const cells::DbVersion alive = reader.stamp().db_version;
       if (alive >= dead_from) {
         MERROW_TRY(DropRows(dead_from, alive - 1));
         dead_from = alive + 1;
-      }
-      if (dead_from > entry.local) {
-        return {};
+        ++left;
       }
       MERROW_TRY(reader.Next());
     }
+    CountLeft(entry, left);
     return DropRows(dead_from, entry.local);
   }
 
@@ -124,13 +138,13 @@ class ReplicaPruner {
   /// Joins it with the next one, if that is good. It may have taken in the one before just now.
   Status Prune(cells::DbVersion local) {
     MERROW_ASSIGN(const auto entry, Find("WHERE local = ?1 AND ?2", local, 1));
-    if (!entry.has_value() || log_.memory_.waiting.contains(local)) {
+    if (!entry.has_value() || log_.waiting_.contains(local)) {
       return {};
     }
     MERROW_ASSIGN(const int64_t rows_bytes, RowsBytes(entry->first, local));
     const bool is_used = rows_bytes > 0;
     MERROW_ASSIGN(const auto next, NextOf(*entry));
-    if (!next.has_value() || next->local > bound_ || log_.memory_.waiting.contains(next->local)) {
+    if (!next.has_value() || next->local > bound_ || log_.waiting_.contains(next->local)) {
       return {};
     }
     MERROW_ASSIGN(const auto behind, Find("WHERE local > ?1 AND ?2 ORDER BY local", local, 1));

@@ -264,8 +264,19 @@ TEST(ReplicaStore, WhatARowRefusesDoesNotHoldUpTheOthers) {
   c.Apply(read(a->own_site(), {0, before}));
   EXPECT_EQ(c->stats().transactions_waiting, 1U);
   EXPECT_EQ(c.Sql("SELECT id, body FROM note ORDER BY id"), "k|yxyx\nl|x");
+  const auto check_refused = [&] {
+    const StoreStats stats = c->stats();
+    EXPECT_EQ(stats.transactions_waiting, 1U);
+    EXPECT_EQ(stats.transactions_refused, 1U);
+    ASSERT_EQ(stats.refused.size(), 1U);
+    EXPECT_EQ(stats.refused[0].site, a->own_site());
+    EXPECT_EQ(stats.refused[0].range, (VersionRange{before, a->own_version()}));
+    EXPECT_THAT(stats.refused[0].reason,
+                testing::AllOf(testing::HasSubstr("table item"), testing::HasSubstr("size < 100")));
+  };
+  check_refused();
   c.Reopen();
-  EXPECT_EQ(c->stats().transactions_waiting, 1U);
+  check_refused();
   c->CheckInvariants();
 }
 
@@ -283,8 +294,7 @@ TEST(ReplicaStore, AClientMayBringWhatOthersWaitFor) {
   Must(b->RunUpkeep());
   EXPECT_EQ(b->stats().transactions_waiting, 0U);
   EXPECT_EQ(b.Sql("SELECT body FROM note"), "yx");
-  // Clients hear of it with the next.
-  EXPECT_EQ(b.Apply({}).notices.size(), 1U);
+  EXPECT_EQ(b->TakeNotices().size(), 1U);
 }
 
 TEST(ReplicaStore, WhatWasRefusedLeavesDocumentsAsTheyWere) {

@@ -47,6 +47,14 @@ struct ReplicaOutcome {
 /// Who catches up wants the newest first; who merges into nothing, what others depend on.
 enum class ReadOrder : uint8_t { kNewestFirst, kOldestFirst };
 
+/// A transaction that is seen and served, but not applied here, because a constraint of a table or
+/// a limit refuses it.
+struct RefusedTransaction {
+  cells::SiteId site;
+  changeset::VersionRange range;
+  std::string reason;  // names the table
+};
+
 /// What is there of the versions of a site that somebody asked for.
 struct ReplicaPage {
   /// In the order that was asked for.

@@ -30,8 +30,7 @@ Status ReplicaApplier::KeepWaiting(cells::DbVersion local, Changeset remainder) 
     insert.Bind(2, cells::ValueView::Blob(frame));
     MERROW_TRY(insert.Run());
   }
-  log_.Save();
-  log_.memory_.waiting.insert(local);
+  log_.SetWaiting(local, nullptr);
   return {};
 }
 
@@ -76,17 +75,10 @@ Result<ParkedChangeset> ReplicaApplier::Summarize(const DocumentBlocksByKey& doc
   return parked;
 }
 
-Result<DocumentVersions> ReplicaApplier::VersionsOf(const Parked& parked) {
-  DocumentVersions versions;
-  for (const auto& [local, changeset] : parked) {
-    for (const auto& [document, summary] : changeset) {
-      if (!versions.contains(document)) {
-        MERROW_ASSIGN(versions[document],
-                      log_.options_.documents->VersionOf(document.first, document.second));
-      }
-    }
-  }
-  return versions;
+Result<std::optional<DocumentOp>> ReplicaApplier::FindMissing(const ParkedChangeset& changeset) {
+  return store::FindMissing(changeset, [this](const DocumentKey& document) {
+    return log_.options_.documents->VersionOf(document.first, document.second);
+  });
 }
 
 /// It counts as seen, is served, and becomes visible as a whole later. In a savepoint, because it
@@ -114,42 +106,50 @@ Result<ReplicaOutcome> ReplicaApplier::Park(const Changeset& changeset, ReplicaL
     if (kept.error().code() != ErrorCode::kLimit) {
       return kept.error();
     }
+    log_.ClearWaiting(entry.local);
     log_.memory_ = before;
     outcome.fate = ReplicaFate::kRefused;
     outcome.error = kept.error();
     return outcome;
   }
   MERROW_TRY(savepoint.Release());
-  log_.memory_.parked[entry.local] = *std::move(summary);
+  log_.SetWaiting(entry.local, std::make_shared<const ParkedChangeset>(*std::move(summary)));
   return outcome;
 }
 
 Result<bool> ReplicaApplier::Unpark() {
-  const Parked& parked = log_.memory_.parked;
   bool got_on = false;
-  std::set<cells::DbVersion> stuck;
   while (true) {
-    MERROW_ASSIGN(const DocumentVersions here, VersionsOf(parked));
-    std::vector<cells::DbVersion> next;
-    for (const auto& [local, changeset] : parked) {
-      if (!stuck.contains(local) && IsReady(changeset, here)) {
-        next = {local};
-        break;
-      }
-    }
-    if (next.empty()) {
-      Parked others = parked;
-      std::erase_if(others, [&](const auto& entry) { return stuck.contains(entry.first); });
-      next = FindClosedSet(others, here);
-    }
+    MERROW_ASSIGN(const std::vector<cells::DbVersion> next,
+                  log_.parked_.Next([this](const DocumentKey& document) {
+                    return log_.options_.documents->VersionOf(document.first, document.second);
+                  }));
     if (next.empty()) {
       return got_on;
     }
-    MERROW_ASSIGN(const std::vector<cells::DbVersion> odd, ApplyWaitingEntries(next));
-    // A constraint refuses them. They wait for better times, and do not hold up the others.
-    stuck.insert(odd.begin(), odd.end());
-    got_on = got_on || odd.empty();
+    MERROW_ASSIGN(const Blame blame, ApplyWaitingEntries(next));
+    if (blame.locals.empty()) {
+      got_on = true;
+      continue;
+    }
+    for (const cells::DbVersion local : next) {
+      log_.parked_.LookAt(local);
+    }
+    // They wait for better times, and do not hold up the others.
+    for (const cells::DbVersion local : blame.locals) {
+      log_.parked_.SetAside(local);
+    }
+    MERROW_TRY(NoteRefused(blame));
   }
+}
+
+Status ReplicaApplier::NoteRefused(const Blame& blame) {
+  for (const cells::DbVersion local : blame.locals) {
+    MERROW_ASSIGN(const ReplicaLog::Entry entry, ReadEntry(local));
+    MERROW_ASSIGN(const cells::SiteId site, cells_.SiteOf(entry.site));
+    log_.refused_[local] = {site, {entry.previous, entry.version}, blame.reason};
+  }
+  return {};
 }
 
 Status ReplicaApplier::LoadParked() {
@@ -157,7 +157,7 @@ Status ReplicaApplier::LoadParked() {
   if (documents == nullptr) {
     return {};
   }
-  for (const cells::DbVersion local : log_.memory_.waiting) {
+  for (const cells::DbVersion local : log_.waiting_) {
     MERROW_ASSIGN(const Changeset changeset, ReadWaiting(local));
     DocumentBlocksByKey blocks;
     for (const changeset::DocumentChange& document : changeset.documents) {
@@ -167,7 +167,8 @@ Status ReplicaApplier::LoadParked() {
       }
     }
     if (!blocks.empty()) {
-      MERROW_ASSIGN(log_.memory_.parked[local], Summarize(blocks, /*fully=*/false));
+      MERROW_ASSIGN(ParkedChangeset summary, Summarize(blocks, /*fully=*/false));
+      log_.parked_.Add(local, std::make_shared<const ParkedChangeset>(std::move(summary)));
     }
   }
   return {};
@@ -177,11 +178,38 @@ Status ReplicaApplier::LoadParked() {
 
 Result<bool> ReplicaApplier::ApplyWaiting() {
   bool got_on = false;
-  const std::set<cells::DbVersion> locals = log_.memory_.waiting;
+  const std::set<cells::DbVersion> locals = log_.waiting_;
   for (const cells::DbVersion local : locals) {
-    if (!log_.memory_.parked.contains(local)) {
-      MERROW_ASSIGN(const std::vector<cells::DbVersion> odd, ApplyWaitingEntries({local}));
-      got_on = got_on || odd.empty();
+    if (!log_.parked_.Contains(local)) {
+      MERROW_ASSIGN(const bool applied, ApplyForSchema(local));
+      got_on = got_on || applied;
+    }
+  }
+  log_.parked_.LookAtAll();
+  MERROW_ASSIGN(const bool unparked, Unpark());
+  return got_on || unparked;
+}
+
+Result<bool> ReplicaApplier::ApplyForSchema(cells::DbVersion local) {
+  MERROW_ASSIGN(const Blame blame, ApplyWaitingEntries({local}));
+  if (blame.locals.empty()) {
+    return true;
+  }
+  if (!blame.reason.empty()) {
+    MERROW_TRY(NoteRefused(blame));
+  }
+  return false;
+}
+
+Result<bool> ReplicaApplier::RetryRefused() {
+  bool got_on = false;
+  const std::map<cells::DbVersion, RefusedTransaction> refused = log_.refused_;
+  for (const auto& [local, why] : refused) {
+    if (log_.parked_.Contains(local)) {
+      log_.parked_.Retry(local);
+    } else {
+      MERROW_ASSIGN(const bool applied, ApplyForSchema(local));
+      got_on = got_on || applied;
     }
   }
   MERROW_ASSIGN(const bool unparked, Unpark());
@@ -190,7 +218,7 @@ Result<bool> ReplicaApplier::ApplyWaiting() {
 
 /// What of them can be applied gets an entry for the same versions, under which the rest goes on
 /// waiting.
-Result<std::vector<cells::DbVersion>> ReplicaApplier::ApplyWaitingEntries(
+Result<ReplicaApplier::Blame> ReplicaApplier::ApplyWaitingEntries(
     const std::vector<cells::DbVersion>& locals) {
   std::vector<Changeset> changesets;
   for (const cells::DbVersion local : locals) {
@@ -202,7 +230,7 @@ Result<std::vector<cells::DbVersion>> ReplicaApplier::ApplyWaitingEntries(
     MERROW_ASSIGN(Split split, SplitBySchema(changeset));
     splits.push_back(std::move(split));
     if (!splits.back().has_known()) {
-      return std::vector<cells::DbVersion>{locals[splits.size() - 1]};
+      return Blame{{locals[splits.size() - 1]}, ""};
     }
   }
   std::vector<Member> members(locals.size());
@@ -214,18 +242,17 @@ Result<std::vector<cells::DbVersion>> ReplicaApplier::ApplyWaitingEntries(
   if (!merged.ok()) {
     for (size_t i = 0; i < locals.size(); ++i) {
       if (members[i].is_refused) {
-        return std::vector<cells::DbVersion>{locals[i]};
+        return Blame{{locals[i]}, merged.error().message()};
       }
     }
-    return locals;
+    return Blame{locals, merged.error().message()};
   }
   for (const cells::DbVersion local : locals) {
     MERROW_TRY(RunSql(cells_.db(),
                       "DELETE FROM main._merrow_waiting WHERE local = " + std::to_string(local)));
-    log_.memory_.waiting.erase(local);
-    log_.memory_.parked.erase(local);
+    log_.ClearWaiting(local);
   }
-  return std::vector<cells::DbVersion>();
+  return Blame();
 }
 
 Status ReplicaApplier::Repair(const Changeset& rows) {
@@ -253,11 +280,14 @@ Result<std::vector<ReplicaOutcome>> ReplicaLog::Apply(
 }
 
 Result<bool> ReplicaLog::ApplyWaiting() {
-  if (memory_.waiting.empty()) {
+  if (waiting_.empty()) {
     return false;
   }
   return ReplicaApplier(*this).ApplyWaiting();
 }
+
+Result<bool> ReplicaLog::ApplyArrived() { return ReplicaApplier(*this).Unpark(); }
+Result<bool> ReplicaLog::RetryRefused() { return ReplicaApplier(*this).RetryRefused(); }
 
 Status ReplicaLog::Repair(std::span<const SharedChangeset> rows) {
   MERROW_TRY(cells_.Join());

@@ -143,6 +143,8 @@ struct RowUpdates {
   loro::VersionVector version;  // the document's
 };
 
+inline constexpr size_t kRefusedListedMax = 16;
+
 struct StoreStats {
   uint64_t cache_bytes = 0;
   uint64_t cache_bytes_max = 0;  // the budget
@@ -163,9 +165,13 @@ struct StoreStats {
   uint64_t changesets_applied = 0;
   uint64_t changesets_refused = 0;
   uint64_t transactions_waiting = 0;  // seen, and waiting for the schema or for document ops
-  uint64_t write_failures = 0;        // transactions that the disk or a lock did not let through
-  std::string write_error;            // of the last transaction, if it was one of those,
-  int64_t write_failing_ms = 0;       // and since when none went through
+  uint64_t transactions_parked = 0;   // of these: for document ops
+  uint64_t transactions_refused = 0;  // of these: because a constraint or a limit refuses them
+  /// The oldest of those that are refused, kRefusedListedMax at most.
+  std::vector<RefusedTransaction> refused;
+  uint64_t write_failures = 0;   // transactions that the disk or a lock did not let through
+  std::string write_error;       // of the last transaction, if it was one of those,
+  int64_t write_failing_ms = 0;  // and since when none went through
 };
 
 struct Upkeep {
@@ -221,6 +227,8 @@ class Store {
   /// last call, oldest first. Off at first.
   void KeepPublished(bool on);
   std::vector<SharedChangeset> TakePublished();
+  /// Documents that upkeep changed with what waited until then, for clients that have them open.
+  std::vector<DocumentNotice> TakeNotices();
   /// Merges changesets of other sites in one transaction, each in a savepoint of its own. Error
   /// (busy, io): nothing was stored; try again later.
   Result<ChangesetsApplied> ApplyChangesets(std::span<const IncomingChangeset> changesets);

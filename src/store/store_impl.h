@@ -109,6 +109,7 @@ class Store::Impl {
   }
   void KeepPublished(bool on);
   std::vector<SharedChangeset> TakePublished() { return std::exchange(published_, {}); }
+  std::vector<DocumentNotice> TakeNotices() { return std::exchange(late_notices_, {}); }
   Result<ChangesetsApplied> ApplyChangesets(std::span<const IncomingChangeset> changesets);
   Result<cells::SiteId> TakeNewIdentity(cells::DbVersion agreed);
   Result<std::vector<DocumentNotice>> Repair(std::span<const SharedChangeset> rows);
@@ -165,6 +166,8 @@ class Store::Impl {
 
   // --- Replication ---
   void CloseConnection();
+  /// The open transaction brings ops of this site's clients.
+  void NoteOps(const DocumentName& name, const DocumentOps& ops);
   class Documents;
   friend class Documents;
   /// In the transaction of Open().
@@ -175,6 +178,8 @@ class Store::Impl {
   Result<bool> UpkeepReplica();
   /// `work` in one transaction, or nothing of it.
   Status Transact(const std::function<Status()>& work);
+  /// The same for upkeep.
+  Status TransactLate(const std::function<Status()>& work);
 
   // --- Projection and folding ---
   bool MayDefer(const CachedDocument& entry, Projection::Effect effect) const;
@@ -229,8 +234,8 @@ class Store::Impl {
   std::map<cells::SiteId, changeset::SiteVersions> confirmed_;
   /// Of what upkeep applied, for the next one who asks.
   std::vector<DocumentNotice> late_notices_;
-  cells::DbVersion unpark_version_ = 0;  // own version when what is parked was looked at last
-  bool confirmed_more_ = false;          // since tombstones were collected
+  int64_t retry_due_ms_ = 0;     // of what is refused
+  bool confirmed_more_ = false;  // since tombstones were collected
   int64_t collect_due_ms_ = 0;
 };
 

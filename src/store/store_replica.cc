@@ -15,6 +15,8 @@ constexpr size_t kBlocksMax = 8;
 
 /// Between looks for tombstones that may go.
 constexpr int64_t kCollectPauseMs = 60'000;
+/// Between tries of what a constraint refused.
+constexpr int64_t kRetryPauseMs = 60'000;
 
 }  // namespace
 
@@ -236,6 +238,18 @@ Status Store::Impl::TrackTable(const std::string& name) {
   return cells_->Track(name);
 }
 
+void Store::Impl::NoteOps(const DocumentName& name, const DocumentOps& ops) {
+  if (replica_ == nullptr) {
+    return;
+  }
+  replica_->NoteDocument(ops);
+  if (replica_->has_parked()) {
+    const cells::ValueView key = cells::ValueView::Text(name.key);
+    replica_->NoteArrived({tables_[name.table].table->name, cells::PackColumns({&key, 1})},
+                          ops.spans);
+  }
+}
+
 // --- Transactions ---
 
 Status Store::Impl::Commit(Transaction& transaction) {
@@ -340,6 +354,13 @@ Status Store::Impl::ConfirmPeer(const cells::SiteId& peer, const changeset::Site
   return {};
 }
 
+Status Store::Impl::TransactLate(const std::function<Status()>& work) {
+  MERROW_TRY(Transact(work));
+  std::move(notices_.begin(), notices_.end(), std::back_inserter(late_notices_));
+  notices_.clear();
+  return {};
+}
+
 Result<bool> Store::Impl::UpkeepReplica() {
   const int64_t now = NowMs();
   if (confirmed_more_ && now >= collect_due_ms_) {
@@ -352,16 +373,21 @@ Result<bool> Store::Impl::UpkeepReplica() {
     // It reads every clock, so it gets a small part of the time.
     collect_due_ms_ = NowMs() + std::max(kCollectPauseMs, (NowMs() - now) * 100);
   }
-  if (replica().has_parked() && unpark_version_ != replica().own_version()) {
-    // A client may have brought what it waits for.
-    const auto unpark = [this]() -> Status {
-      MERROW_TRY(replica().ApplyWaiting());
+  if (replica().has_arrived()) {
+    // A client brought what something waits for.
+    const auto apply = [this]() -> Status {
+      MERROW_TRY(replica().ApplyArrived());
       return {};
     };
-    MERROW_TRY(Transact(unpark));
-    unpark_version_ = replica().own_version();
-    std::move(notices_.begin(), notices_.end(), std::back_inserter(late_notices_));
-    notices_.clear();
+    MERROW_TRY(TransactLate(apply));
+  }
+  if (!replica().refused().empty() && now >= retry_due_ms_) {
+    retry_due_ms_ = now + kRetryPauseMs;
+    const auto retry = [this]() -> Status {
+      MERROW_TRY(replica().RetryRefused());
+      return {};
+    };
+    MERROW_TRY(TransactLate(retry));
   }
   if (!replica().HasToPrune()) {
     return false;

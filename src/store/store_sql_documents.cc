@@ -85,9 +85,7 @@ Status Store::Impl::CaptureRow(const DocumentName& name) {
       QueueFold(*entry);
     }
     VersionVector after = entry->document.version();
-    if (replica_ != nullptr) {
-      replica_->NoteDocument({entry->id, false, after.SpansNotIn(before)});
-    }
+    NoteOps(name, {entry->id, false, after.SpansNotIn(before)});
     notices_.push_back({tables_[name.table].table->name, name.key,
                         Applied{std::move(before), std::move(after), std::move(delta), created}});
   }
@@ -104,6 +102,10 @@ Result<bool> Store::Impl::EditDocument(CachedDocument* entry, bool* shows) {
   MERROW_ASSIGN(Statement statement, database_->Prepare(table.read_sql));
   statement.BindText(1, entry->name.key);
   MERROW_ASSIGN(const bool is_there, statement.Step());
+  if (!is_there && entry->id != 0) {
+    return InvalidArgument(
+        "another row replaced it, but it is a document, which cannot be deleted");
+  }
   if (!is_there) {
     return false;
   }

@@ -214,7 +214,17 @@ StoreStats Store::Impl::stats() const {
   stats.cache_misses = cache_.misses();
   stats.cache_evictions = cache_.evictions();
   stats.rows_stale = stale_.size();
-  stats.transactions_waiting = replica_ == nullptr ? 0 : replica_->waiting();
+  if (replica_ != nullptr) {
+    stats.transactions_waiting = replica_->waiting();
+    stats.transactions_parked = replica_->parked();
+    stats.transactions_refused = replica_->refused().size();
+    for (const auto& [local, refused] : replica_->refused()) {
+      if (stats.refused.size() == kRefusedListedMax) {
+        break;
+      }
+      stats.refused.push_back(refused);
+    }
+  }
   if (!stats.write_error.empty()) {
     stats.write_failing_ms = options_.clock->MonotonicMicros() / 1000 - write_failing_since_ms_;
   }

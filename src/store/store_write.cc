@@ -117,9 +117,7 @@ Result<WriteResult> Store::Impl::ApplyOne(const Write& write) {
   }
   DocumentOps ops;
   MERROW_ASSIGN(WriteResult result, ImportAndSave(*entry, write.update, &ops));
-  if (replica_ != nullptr) {
-    replica_->NoteDocument(ops);
-  }
+  NoteOps(*name, ops);
   return result;
 }
 
