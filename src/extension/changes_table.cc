@@ -10,6 +10,7 @@
 // decided without reading a row. SQLite checks every condition again. Values are read when the val
 // column is asked for.
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <new>
 #include <optional>
@@ -50,7 +51,6 @@ struct Table : sqlite3_vtab {
 struct Cursor : sqlite3_vtab_cursor {
   explicit Cursor(store::CellStore& store) : sqlite3_vtab_cursor{}, reader(store) {}
   store::CellReader reader;
-  int64_t rowid = 0;
 };
 
 store::CellStore& StoreOf(sqlite3_vtab* table) { return *static_cast<Table*>(table)->store; }
@@ -170,6 +170,9 @@ void FilterVersion(char letter, sqlite3_value* value, store::ChangeFilter& filte
 
 /// The ordinal of a site that is known; nothing for any other value.
 Result<std::optional<cells::SiteOrdinal>> KnownSite(store::CellStore& store, sqlite3_value* value) {
+  if (sqlite3_value_type(value) != SQLITE_BLOB) {
+    return std::optional<cells::SiteOrdinal>();  // a text of the same bytes is not equal
+  }
   const auto site = cells::SiteId::FromBytes(store::ArgumentValue(value).bytes);
   if (!site.ok()) {
     return std::optional<cells::SiteOrdinal>();
@@ -185,7 +188,10 @@ int Filter(sqlite3_vtab_cursor* cursor, int, const char* plan, int count, sqlite
     for (int i = 0; i < count; ++i) {
       switch (plan[i]) {
         case 't':
-          filter.table = std::string(store::ArgumentValue(values[i]).bytes);
+          // A number is compared as the text that it makes, which SQLite does.
+          if (sqlite3_value_type(values[i]) == SQLITE_TEXT) {
+            filter.table = std::string(store::ArgumentValue(values[i]).bytes);
+          }
           break;
         case 's': {
           MERROW_ASSIGN(const auto site, KnownSite(store, values[i]));
@@ -201,7 +207,6 @@ int Filter(sqlite3_vtab_cursor* cursor, int, const char* plan, int count, sqlite
           FilterVersion(plan[i], values[i], filter);
       }
     }
-    CursorOf(cursor).rowid = 0;
     if (nothing) {
       filter.until = filter.after;
     }
@@ -210,15 +215,23 @@ int Filter(sqlite3_vtab_cursor* cursor, int, const char* plan, int count, sqlite
 }
 
 int Next(sqlite3_vtab_cursor* cursor) {
-  ++CursorOf(cursor).rowid;
   return GuardTable(cursor->pVtab, [cursor] { return CursorOf(cursor).reader.Next(); });
 }
 
 int Eof(sqlite3_vtab_cursor* cursor) { return CursorOf(cursor).reader.done() ? 1 : 0; }
 
+/// SQLite joins the results of the two sides of an OR by it, so a change must have the same one in
+/// every scan, and no other may have it: a hash of the cell, whose clock there is one of.
 int Rowid(sqlite3_vtab_cursor* cursor, sqlite3_int64* rowid) {
-  *rowid = CursorOf(cursor).rowid;
-  return SQLITE_OK;
+  return GuardTable(cursor->pVtab, [&]() -> Status {
+    store::CellReader& reader = CursorOf(cursor).reader;
+    const int64_t names[] = {reader.table().id,
+                             reader.is_sentinel() ? -1 : static_cast<int64_t>(reader.column().id)};
+    std::string cell(reinterpret_cast<const char*>(names), sizeof(names));
+    cell += reader.key();
+    *rowid = static_cast<sqlite3_int64>(std::hash<std::string>()(cell));
+    return {};
+  });
 }
 
 Status ShowColumn(Cursor& cursor, sqlite3_context* context, int column) {

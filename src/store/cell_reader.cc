@@ -44,7 +44,7 @@ Status CellReader::Start(ChangeFilter filter) {
   if (!store_.transaction().active()) {
     MERROW_TRY(store_.tables().pending().Refresh());
   }
-  next_version_ = std::max<cells::DbVersion>(filter_.after, -1) + 1;
+  next_version_ = std::clamp<cells::DbVersion>(filter_.after, -1, cells::kDbVersionMax) + 1;
   return LoadTransaction();
 }
 
@@ -99,7 +99,7 @@ Status CellReader::ReadTransaction(cells::DbVersion version) {
       store_.db(), "SELECT rows FROM main._merrow_tx WHERE id BETWEEN ?1 AND ?2 ORDER BY id"));
   const ResetAtEnd reset(read_parts_);
   read_parts_.BindInt(1, version << kPartBits);
-  read_parts_.BindInt(2, ((version + 1) << kPartBits) - 1);
+  read_parts_.BindInt(2, version << kPartBits | ((int64_t{1} << kPartBits) - 1));
   int64_t parts_count = 0;
   int64_t last_table = -1;
   uint32_t source = kUnknownTable;

@@ -114,7 +114,7 @@ CREATE TABLE checked (a PRIMARY KEY NOT NULL, x CHECK (x < 10));
 SELECT crsql_as_crr('checked');
 --> 'OK'
 INSERT INTO crsql_changes VALUES ('checked', crsql_pack_columns(1), 'x', 11, 1, 1, NULL, 1, 0);
---! merrow: table checked, column x: CHECK constraint failed: x < 10 in: INSERT INTO main."checked" ("a", "x") VALUES (?1, ?2) ON CONFLICT ("a") DO UPDATE SET "x" = excluded."x"
+--! merrow: table checked, column x: CHECK constraint failed: x < 10 in: INSERT OR ABORT INTO main."checked" ("a", "x") VALUES (?1, ?2) ON CONFLICT ("a") DO UPDATE SET "x" = excluded."x"
 SELECT count(*) FROM checked;
 --> 0
 SELECT count(*) FROM crsql_changes WHERE "table" = 'checked';

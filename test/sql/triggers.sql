@@ -30,7 +30,7 @@ SELECT "table", cid, val FROM crsql_changes;
 -- A trigger that fails undoes the merge.
 CREATE TRIGGER tf BEFORE INSERT ON foo WHEN NEW.a = 5 BEGIN SELECT RAISE(ABORT, 'not five'); END;
 INSERT INTO crsql_changes VALUES ('foo', crsql_pack_columns(5), 'x', 1, 1, 1, x'000102030405060708090a0b0c0d0e0f', 1, 0);
---! merrow: table foo, column x: not five in: INSERT INTO main."foo" ("a", "x") VALUES (?1, ?2) ON CONFLICT ("a") DO UPDATE SET "x" = excluded."x"
+--! merrow: table foo, column x: not five in: INSERT OR ABORT INTO main."foo" ("a", "x") VALUES (?1, ?2) ON CONFLICT ("a") DO UPDATE SET "x" = excluded."x"
 SELECT count(*) FROM crsql_changes WHERE pk = crsql_pack_columns(5);
 --> 0
 -- Writes through a view, and generated columns.
