@@ -71,7 +71,11 @@ Result<FileLock> FileLock::Acquire(const std::string& database_path) {
 }
 
 Status FileLock::CheckFree(const std::string& real_path) {
-  const FileLock file(::open((real_path + kSuffix).c_str(), O_RDONLY | O_CLOEXEC));
+  const std::string path = real_path + kSuffix;
+  if (::access(path.c_str(), F_OK) != 0) {
+    return {};  // nearly always, and that costs half of what open does
+  }
+  const FileLock file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.descriptor_ < 0 || ::flock(file.descriptor_, LOCK_SH | LOCK_NB) == 0) {
     return {};
   }
