@@ -50,6 +50,19 @@ Bytes RandomKey(std::mt19937& random, size_t key_columns) {
   return cells::PackColumns(views);
 }
 
+// Down to the last bit.
+std::string DescribeValue(const Value& value) {
+  std::string text(cells::ValueTypeName(value.type));
+  if (value.type == cells::ValueType::kInteger) text += ":" + std::to_string(value.integer);
+  if (value.type == cells::ValueType::kReal) {
+    ByteWriter bits;
+    bits.F64Be(value.real);
+    text += ":" + ToHex(bits.bytes());
+  }
+  if (!value.bytes.empty()) text += ":" + ToHex(value.bytes);
+  return text;
+}
+
 std::string DescribeClock(const Changeset& changeset, const cells::ChangeClock& clock) {
   return "@" + std::to_string(clock.db_version) + "." + std::to_string(clock.seq) + " by " +
          ToHex(changeset.cells.authors[clock.author].view());
@@ -134,9 +147,7 @@ std::string Describe(const Changeset& changeset) {
     std::vector<std::string> parts;
     for (const cells::CellChange& cell : row.cells) {
       parts.push_back(" " + cells.tables[row.table].columns[cell.column] + "=" +
-                      std::string(cells::ValueTypeName(cell.value.type)) + ":" +
-                      std::to_string(cell.value.integer) + ":" + std::to_string(cell.value.real) +
-                      ":" + ToHex(cell.value.bytes) + " v" + std::to_string(cell.col_version) +
+                      DescribeValue(cell.value) + " v" + std::to_string(cell.col_version) +
                       DescribeClock(changeset, cell.clock));
     }
     std::sort(parts.begin(), parts.end());
