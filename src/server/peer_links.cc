@@ -97,6 +97,7 @@ class PeerLink final : public net::WebSocketEvents, public replication::LinkSink
     close_text_ = std::string(replication::CloseReasonName(reason));
     if (!detail.empty()) close_text_ += ": " + std::string(detail);
     connection_->Close(WebSocketCode(reason), close_text_);
+    owner_.OnLinkEnded(reason);
   }
   size_t buffered_bytes() const override { return connection_->buffered_bytes(); }
 
@@ -210,9 +211,13 @@ void PeerLinks::OnClosed(PeerLink& link, const net::WebSocketCloseReason& reason
            ended.has_value() ? replication::RedialAfter(*ended) : replication::Redial::kBackoff,
            std::move(why));
   }
-  // One link fewer, unless it was one too many.
-  if (link.close_reason() != CloseReason::kDuplicate) WakeStandby();
+  if (!link.close_reason().has_value()) WakeStandby();
   Arm();
+}
+
+// The connection may take a while to close, a dead one all of its handshake_timeout.
+void PeerLinks::OnLinkEnded(CloseReason reason) {
+  if (reason != CloseReason::kDuplicate) WakeStandby();  // else it was one too many
 }
 
 void PeerLinks::Tick() {

@@ -113,6 +113,7 @@ class PeerLinks final : public net::WebSocketHandler {
   };
 
   void OnOpened(PeerLink& link);
+  void OnLinkEnded(replication::CloseReason reason);
   void OnClosed(PeerLink& link, const net::WebSocketCloseReason& reason);
   void Tick();
   void Arm();

@@ -9,12 +9,14 @@
 #include <thread>
 
 #include "base/bytes.h"
+#include "net/testing/test_relay.h"
 #include "server/running_server.h"
 
 namespace merrow::server {
 namespace {
 
 using net::testing::Expect;
+using net::testing::TestRelay;
 using net::testing::TestWebSocket;
 using testing::HasSubstr;
 using Json = nlohmann::json;
@@ -156,6 +158,37 @@ TEST_F(SitesTest, OfTwoLinksToOnePeerOneIsKept) {
   }));
   b.VoteFor("n", 1);
   EXPECT_TRUE(Eventually([&] { return a.Query(kNotes) == R"([["n",1]])"; }));
+}
+
+TEST_F(SitesTest, TheStandbyTakesOverWhenTheLinkEnds) {
+  RunningServer a(Db("a"));
+  const auto url = [](const TestRelay& relay) {
+    return "ws://127.0.0.1:" + std::to_string(relay.port());
+  };
+  for (const bool is_frozen : {false, true}) {
+    TestRelay one(a.peer_port()), two(a.peer_port());
+    TestRelay* const relays[] = {&one, &two};
+    ServerOptions options = RunningServer::Replicating({url(one), url(two)});
+    // What stands by is not dialed in this test unless it is told that the link is gone.
+    options.replication.redial_ms_max = 3'600'000;
+    options.replication.limits.keepalive_ms = 200;
+    options.replication.limits.silence_ms_max = 2'000;
+    options.drain_timeout = std::chrono::milliseconds(200);  // at the end a peer still hangs
+    RunningServer b(Db(is_frozen ? "c" : "b"), options);
+    const auto first_is_up = [&] { return DialState(b, 0) == "connected"; };
+    const auto settled = [&] {
+      return (first_is_up() && DialState(b, 1) == "standby") ||
+             (DialState(b, 0) == "standby" && DialState(b, 1) == "connected");
+    };
+    ASSERT_TRUE(Eventually([&] { return settled() && OpenLinks(b) == 1; })) << b.Status();
+    const size_t standing = first_is_up() ? 0 : 1;
+    is_frozen ? relays[standing]->Freeze() : relays[standing]->Cut();
+    a.VoteFor(is_frozen ? "frozen" : "cut", 1);
+    EXPECT_TRUE(Eventually([&] { return DialState(b, 1 - standing) == "connected"; }))
+        << b.Status();
+    EXPECT_TRUE(Eventually([&] { return SameRows(a, b) && OpenLinks(b) == 1; })) << b.Status();
+    b.Stop();
+  }
 }
 
 TEST_F(SitesTest, AUrlOfItselfIsNoticed) {
