@@ -2,8 +2,9 @@
 #include "store/row_edit.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <cmath>
-#include <cstdlib>
 #include <optional>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "loro/json_value.h"
 #include "store/projection.h"
 #include "store/row_edit_container.h"
+#include "store/sqlite_api.h"
 
 namespace merrow::store {
 namespace {
@@ -31,26 +33,43 @@ double NumberOf(const ValueView& value) {
   return value.type == ValueType::kInteger ? static_cast<double>(value.integer) : value.real;
 }
 
+/// Whatever the host's locale: as SQLite makes a text of a number.
+std::string TextOf(const ValueView& number) {
+  if (number.type == ValueType::kInteger) {
+    return std::to_string(number.integer);
+  }
+  std::array<char, 40> text{};
+  sqlite3_snprintf(static_cast<int>(text.size()), text.data(), "%!.15g", number.real);
+  return text.data();
+}
+
 /// The number that a whole text says, if it does.
-std::optional<double> NumberIn(std::string_view text) {
-  const std::string copy(text);
-  char* end = nullptr;
-  const double number = std::strtod(copy.c_str(), &end);
-  if (copy.empty() || end != copy.c_str() + copy.size()) {
+template <typename Number>
+std::optional<Number> NumberIn(std::string_view text) {
+  constexpr std::string_view kSpaces = " \t\n\v\f\r";
+  text.remove_prefix(std::min(text.find_first_not_of(kSpaces), text.size()));
+  text = text.substr(0, text.find_last_not_of(kSpaces) + 1);
+  if (text.starts_with('+')) {
+    text.remove_prefix(1);
+  }
+  Number number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (text.empty() || error != std::errc() || end != text.data() + text.size()) {
     return std::nullopt;
   }
   return number;
 }
 
-/// A column with TEXT affinity shows numbers as text with 15 digits, and one with a numeric
-/// affinity texts as numbers.
-bool SameNumber(double number, std::string_view text) {
-  const std::optional<double> said = NumberIn(text);
-  if (!said.has_value()) {
-    return false;
+/// Does a column with a numeric affinity store `text` as `number`?
+bool Says(std::string_view text, const ValueView& number) {
+  if (const auto whole = NumberIn<int64_t>(text); whole && number.type == ValueType::kInteger) {
+    return *whole == number.integer;
   }
-  const double tolerance = std::abs(number) * 1e-14;
-  return *said == number || std::abs(*said - number) <= tolerance;
+  // SQLite's own conversion may be a little off.
+  constexpr double kTolerance = 1e-15;
+  const std::optional<double> said = NumberIn<double>(text);
+  const double real = NumberOf(number);
+  return said.has_value() && std::abs(*said - real) <= std::abs(real) * kTolerance;
 }
 
 /// Would `shown`, written into a column of that affinity, read as `stored`?
@@ -59,13 +78,15 @@ bool StoresAs(const ValueView& shown, Affinity affinity, const ValueView& stored
     return true;
   }
   if (affinity == Affinity::kText && IsNumber(shown) && stored.type == ValueType::kText) {
-    return SameNumber(NumberOf(shown), stored.bytes);
+    return TextOf(shown) == stored.bytes;
   }
   const bool numeric = affinity != Affinity::kText && affinity != Affinity::kBlob;
   if (numeric && shown.type == ValueType::kText && IsNumber(stored)) {
-    return SameNumber(NumberOf(stored), shown.bytes);
+    return Says(shown.bytes, stored);
   }
-  return false;
+  // What SQLite makes of it.
+  return shown.type == ValueType::kReal && std::isnan(shown.real) &&
+         stored.type == ValueType::kNull;
 }
 
 Error Unfit(std::string_view what, const ValueView& value) {

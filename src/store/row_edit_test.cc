@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <random>
 
 #include "loro/json_value.h"
@@ -292,6 +293,34 @@ TEST_F(RowEdit, AnyJsonLeadsToAnyOther) {
     ASSERT_TRUE(other.Import(document_.ExportUpdates(other.version())).ok());
     ASSERT_EQ(other.ToJson(), document_.ToJson()) << "round " << round;
   }
+}
+
+/// A client wrote a value of another type than the column's.
+TEST_F(RowEdit, ANumberInATextColumnIsComparedExactly) {
+  ASSERT_TRUE(document_.MapSet(RowMap(), "title", Value(int64_t{100'000'000'000'001})).ok());
+  document_.Commit();
+  EXPECT_EQ(Write(kTitle, ValueView::Text("100000000000001")), 0U);
+  EXPECT_EQ(Write(kTitle, ValueView::Text("100000000000002")), 1U);
+  ASSERT_TRUE(document_.MapSet(RowMap(), "title", Value(0.1 + 0.2)).ok());
+  document_.Commit();
+  EXPECT_EQ(Write(kTitle, ValueView::Text("0.3")), 0U);
+  EXPECT_EQ(Write(kTitle, ValueView::Text("0.30000000000000004")), 1U);
+}
+
+TEST_F(RowEdit, ATextInANumberColumnIsComparedExactly) {
+  ASSERT_TRUE(document_.MapSet(RowMap(), "flag", Value(" +100000000000001")).ok());
+  ASSERT_TRUE(document_.MapSet(RowMap(), "size", Value("1e-7\n")).ok());
+  document_.Commit();
+  row_[kSize] = ValueView::Real(1e-7);
+  EXPECT_EQ(Write(kFlag, ValueView::Integer(100'000'000'000'001)), 0U);
+  EXPECT_EQ(Write(kFlag, ValueView::Integer(100'000'000'000'002)), 1U);
+  EXPECT_EQ(Write(kSize, ValueView::Real(1.0000000001e-7)), 1U);
+}
+
+TEST_F(RowEdit, NoNumberIsShownAsNull) {
+  ASSERT_TRUE(document_.MapSet(RowMap(), "size", Value(std::nan(""))).ok());
+  document_.Commit();
+  EXPECT_EQ(Write(kTitle, ValueView::Text("other")), 1U);
 }
 
 }  // namespace
