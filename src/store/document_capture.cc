@@ -57,6 +57,7 @@ Status DocumentCapture::Untrack(const std::string& table) {
 // --- A transaction.
 
 Status DocumentCapture::Refresh() {
+  store_.WatchClose();
   MERROW_ASSIGN(const bool is_other_data, rows_.Refresh());
   if (is_other_data) {
     log_.reset();
@@ -121,10 +122,44 @@ Status DocumentCapture::CheckNoServer() {
   return FileLock::CheckFree(path);
 }
 
+/// Triggers do not say which database they are in. Those of another one would be heard as if rows
+/// of this one had been written, and nothing would be recorded there.
+Status DocumentCapture::CheckAttached() {
+  constexpr int kDbNameVersion = 3039000;  // asks for more than sqlite_api.h promises
+  constexpr int kFirstAttached = 2;
+  if (sqlite3_libversion_number() >= kDbNameVersion &&
+      sqlite3_db_name(store_.db(), kFirstAttached) == nullptr) {
+    return {};
+  }
+  MERROW_ASSIGN(Statement attached,
+                database_->Prepare("SELECT name FROM pragma_database_list WHERE "
+                                   "seq > 1"));
+  while (true) {
+    MERROW_ASSIGN(const bool row, attached.Step());
+    if (!row) {
+      return {};
+    }
+    const std::string name(attached.Text(0));
+    if (sqlite3_txn_state(store_.db(), name.c_str()) != SQLITE_TXN_WRITE) {
+      continue;
+    }
+    MERROW_ASSIGN(const int64_t is_ours,
+                  database_->QueryInt("SELECT EXISTS (SELECT 1 FROM " + QuoteIdentifier(name) +
+                                      ".sqlite_schema WHERE type = 'trigger' AND name LIKE "
+                                      "'\\_merrow\\_%' ESCAPE '\\')"));
+    if (is_ours != 0) {
+      return InvalidArgument("attached database " + name +
+                             " has tracked tables, and this connection records what it writes to "
+                             "its main database; write there over a connection of its own");
+    }
+  }
+}
+
 Status DocumentCapture::BeforeCommit() {
   // The database's write lock is held here. A server that takes its own from now on reads what this
   // transaction wrote.
   MERROW_TRY(CheckNoServer());
+  MERROW_TRY(CheckAttached());
   if (!pending_.empty()) {
     MERROW_TRY(CapturePending());
   }

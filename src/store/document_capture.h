@@ -109,6 +109,7 @@ class DocumentCapture final : public TransactionListener, public DocumentEvents 
 
   Status Refresh();
   Status CheckNoServer();
+  Status CheckAttached();
   Status CapturePending();
   Result<bool> HasLog();
   /// work(), which may use the log for what can be undone.

@@ -2,6 +2,7 @@
 #include "store/document_capture_triggers.h"
 
 #include <string>
+#include <vector>
 
 #include "cells/value.h"
 #include "store/cell_guard.h"
@@ -46,9 +47,91 @@ void Delete(sqlite3_context* context, int, sqlite3_value** values) {
   });
 }
 
-std::string TriggerName(int64_t table_id, std::string_view event) {
-  return QuoteIdentifier("_merrow_document_" + std::to_string(table_id) + "_" + std::string(event));
+std::string PlainTriggerName(int64_t table_id, std::string_view event) {
+  return "_merrow_document_" + std::to_string(table_id) + "_" + std::string(event);
 }
+
+std::string TriggerName(int64_t table_id, std::string_view event) {
+  return QuoteIdentifier(PlainTriggerName(table_id, event));
+}
+
+struct UniqueColumns {
+  std::vector<std::string> names;       // of all indexes, quoted
+  std::vector<std::string> conditions;  // per index: row `t` has what NEW has
+};
+
+Result<UniqueColumns> ReadUniqueColumns(Database& database, const Table& table) {
+  MERROW_ASSIGN(
+      Statement statement,
+      database.Prepare(
+          "SELECT x.seqno, x.name, x.coll FROM pragma_index_list(?1, 'main') l, "
+          "pragma_index_xinfo(l.name, 'main') x WHERE l.\"unique\" AND l.origin <> 'pk' AND x.key "
+          "AND NOT EXISTS (SELECT 1 FROM pragma_index_xinfo(l.name, 'main') e WHERE e.key AND "
+          "e.cid = -2) ORDER BY l.name, x.seqno"));
+  statement.BindText(1, table.name);
+  UniqueColumns unique;
+  while (true) {
+    MERROW_ASSIGN(const bool row, statement.Step());
+    if (!row) {
+      return unique;
+    }
+    const std::string name = QuoteIdentifier(statement.Text(1));
+    const std::string equal =
+        "t." + name + " = NEW." + name + " COLLATE " + QuoteIdentifier(statement.Text(2));
+    unique.names.push_back(name);
+    if (statement.Int(0) == 0) {
+      unique.conditions.push_back(equal);
+    } else {
+      unique.conditions.back() += " AND " + equal;
+    }
+  }
+}
+
+/// The trigger behind its name; empty if there is nothing to look at.
+std::string ReplaceTrigger(const UniqueColumns& unique, int64_t table_id, const Table& table,
+                           std::string_view event) {
+  if (unique.names.empty()) {
+    return "";
+  }
+  const bool is_update = event == "replace_update";
+  const std::string key = QuoteIdentifier(table.key().name);
+  const std::string name = QuoteIdentifier(table.name);
+  std::string columns;
+  for (const std::string& column : unique.names) {
+    columns += (columns.empty() ? "" : ", ") + column;
+  }
+  std::string body;
+  for (const std::string& condition : unique.conditions) {
+    body += "SELECT merrow_document_insert(" + std::to_string(table_id) + ", t." + key + ") FROM " +
+            name + " AS t WHERE " + condition + " AND t." + key + " IS NOT " +
+            (is_update ? "OLD." : "NEW.") + key + "; ";
+  }
+  return (is_update ? " BEFORE UPDATE OF " + columns : " BEFORE INSERT") + " ON " + name +
+         " BEGIN " + body + "END";
+}
+
+Status BringReplaceTrigger(Database& database, int64_t table_id, std::string_view event,
+                           const std::string& wanted) {
+  bool is_there = false;
+  {
+    MERROW_ASSIGN(Statement statement,
+                  database.Prepare("SELECT sql FROM main.sqlite_schema WHERE type = 'trigger' AND "
+                                   "name = ?1"));
+    const std::string name = PlainTriggerName(table_id, event);
+    statement.BindText(1, name);
+    MERROW_ASSIGN(is_there, statement.Step());
+    if (is_there ? !wanted.empty() && statement.Text(0).ends_with(wanted) : wanted.empty()) {
+      return {};
+    }
+  }
+  const std::string name = "main." + TriggerName(table_id, event);
+  if (is_there) {
+    MERROW_TRY(database.Execute("DROP TRIGGER " + name));
+  }
+  return wanted.empty() ? Status() : database.Execute("CREATE TRIGGER " + name + wanted);
+}
+
+constexpr std::string_view kReplaceEvents[] = {"replace_insert", "replace_update"};
 
 }  // namespace
 
@@ -88,11 +171,26 @@ Status CreateDocumentTriggers(Database& database, int64_t table_id, const Table&
                                 QuoteIdentifier(table.name) + " BEGIN SELECT merrow_document_" +
                                 trigger.event + "(" + id + ", " + trigger.arguments + "); END"));
   }
+  MERROW_ASSIGN(const UniqueColumns unique, ReadUniqueColumns(database, table));
+  for (const std::string_view event : kReplaceEvents) {
+    MERROW_TRY(BringReplaceTrigger(database, table_id, event,
+                                   ReplaceTrigger(unique, table_id, table, event)));
+  }
   return {};
 }
 
+Result<bool> HasDocumentTriggers(Database& database, int64_t table_id) {
+  MERROW_ASSIGN(Statement statement,
+                database.Prepare("SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE type = "
+                                 "'trigger' AND name = ?1)"));
+  const std::string name = PlainTriggerName(table_id, "insert");
+  statement.BindText(1, name);
+  MERROW_ASSIGN(const bool row, statement.Step());
+  return row && statement.Int(0) != 0;
+}
+
 Status DropDocumentTriggers(Database& database, int64_t table_id) {
-  for (const char* event : {"insert", "update", "delete"}) {
+  for (const char* event : {"insert", "update", "delete", "replace_insert", "replace_update"}) {
     MERROW_TRY(database.Execute("DROP TRIGGER IF EXISTS main." + TriggerName(table_id, event)));
   }
   return {};

@@ -9,6 +9,15 @@
 //     _merrow_document_<id>_update   AFTER UPDATE    merrow_document_update(id, NEW.key, OLD.key)
 //     _merrow_document_<id>_delete   BEFORE DELETE   merrow_document_delete(id, OLD.key)
 //
+// SQLite tells no trigger of the rows that a REPLACE takes away. A table with unique indexes
+// besides the key therefore has two more, which name the rows that may go, so that it is noticed if
+// they do:
+//
+//     _merrow_document_<id>_replace_insert   BEFORE INSERT   merrow_document_insert(id, key) for
+//     each _merrow_document_<id>_replace_update   BEFORE UPDATE   row with what is unique in NEW
+//
+// (Indexes on expressions are not looked at.)
+//
 // DO NOT CHANGE: on disk. <id> is that of _merrow_table.
 
 #pragma once
@@ -36,8 +45,11 @@ class DocumentEvents {
 /// outlive the connection.
 Status RegisterDocumentFunctions(sqlite3* db, DocumentEvents* events);
 
-/// In the caller's transaction: makes them, unless they are there.
+/// In the caller's transaction: makes them, unless they are there. The last two follow the indexes
+/// that the table has now.
 Status CreateDocumentTriggers(Database& database, int64_t table_id, const Table& table);
 Status DropDocumentTriggers(Database& database, int64_t table_id);
+/// False for a table that was dropped and made anew: nobody heard of what was written to it since.
+Result<bool> HasDocumentTriggers(Database& database, int64_t table_id);
 
 }  // namespace merrow::store

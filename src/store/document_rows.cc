@@ -234,6 +234,7 @@ Status DocumentRows::WriteRow(CachedDocument* entry) {
 // --- What SQL wrote.
 
 Status DocumentRows::Capture(int64_t table_id, const std::string& key) {
+  MERROW_TRY(NoteNames());
   for (size_t i = 0; i < tables_.size(); ++i) {
     if (tables_[i]->id == table_id) {
       MERROW_TRY(tables_[i]->usable);
@@ -286,6 +287,10 @@ Result<bool> DocumentRows::EditDocument(const DocumentName& name, Author author,
   MERROW_ASSIGN(Statement statement, database_.Prepare(table.read_sql));
   statement.BindText(1, name.key);
   MERROW_ASSIGN(const bool is_there, statement.Step());
+  if (!is_there && entry->id != 0) {
+    return InvalidArgument(
+        "another row replaced it, but it is a document, which cannot be deleted");
+  }
   if (!is_there) {
     return false;
   }

@@ -139,6 +139,8 @@ class DocumentRows final : public ReplicaDocuments {
   Status LoadTables();
   Status LoadTable(const std::string& sql, TableState* table);
   Status CreateTables();
+  /// Tells _merrow_table what tables are called now.
+  Status NoteNames();
   Status CaptureAll(size_t table);
   Status ProjectAll(size_t table);
 

@@ -61,16 +61,21 @@ Status DocumentRows::LoadTables() {
   }
   std::vector<std::string> definitions;
   {
+    // A table that was renamed has taken its triggers along.
     MERROW_ASSIGN(Statement statement,
-                  database_.Prepare("SELECT t.id, t.name, s.sql FROM main._merrow_table t LEFT "
-                                    "JOIN main.sqlite_schema s ON s.type = 'table' AND s.name = "
-                                    "t.name COLLATE NOCASE ORDER BY t.id"));
+                  database_.Prepare(
+                      "SELECT t.id, coalesce(g.tbl_name, t.name), s.sql, t.name <> g.tbl_name "
+                      "COLLATE NOCASE FROM main._merrow_table t LEFT JOIN main.sqlite_schema g ON "
+                      "g.type = 'trigger' AND g.name = '_merrow_document_' || t.id || '_insert' "
+                      "LEFT JOIN main.sqlite_schema s ON s.type = 'table' AND s.name = "
+                      "coalesce(g.tbl_name, t.name) COLLATE NOCASE ORDER BY t.id"));
     while (true) {
       MERROW_ASSIGN(const bool row, statement.Step());
       if (!row) break;
       auto table = std::make_unique<TableState>();
       table->id = statement.Int(0);
       table->name = statement.Text(1);
+      table->is_renamed = statement.Int(3) != 0;
       definitions.emplace_back(statement.Text(2));
       tables_.push_back(std::move(table));
     }
@@ -134,9 +139,23 @@ Status DocumentRows::CreateTables() {
   return CreateDocumentTables(database_);
 }
 
+Status DocumentRows::NoteNames() {
+  for (const auto& table : tables_) {
+    if (!table->is_renamed) continue;
+    MERROW_ASSIGN(Statement update,
+                  database_.Prepare("UPDATE main._merrow_table SET name = ?2 WHERE id = ?1"));
+    update.BindInt(1, table->id);
+    update.BindText(2, table->name);
+    MERROW_TRY(update.Run());
+    table->is_renamed = false;
+  }
+  return {};
+}
+
 Status DocumentRows::Track(const std::string& name) {
   MERROW_TRY(CreateTables());
   MERROW_TRY(Refresh());
+  MERROW_TRY(NoteNames());
   const bool was_tracked = FindTable(name).has_value();
   if (!was_tracked) {
     MERROW_ASSIGN(Statement insert,
@@ -154,10 +173,14 @@ Status DocumentRows::Track(const std::string& name) {
   }
   const TableState& table = *tables_[*found];
   MERROW_TRY(table.usable);
+  MERROW_ASSIGN(const bool was_heard, HasDocumentTriggers(database_, table.id));
   MERROW_TRY(CreateDocumentTriggers(database_, table.id, *table.table));
   MERROW_TRY(Refresh());
   if (was_tracked) {
-    return ProjectAll(*found);
+    MERROW_TRY(ProjectAll(*found));
+    if (was_heard) {
+      return {};
+    }
   }
   MERROW_ASSIGN(
       const int64_t bad_keys,

@@ -20,6 +20,7 @@ inline constexpr int64_t kDocumentKeysPerPage = 256;
 struct DocumentRows::TableState {
   int64_t id = 0;  // in _merrow_table
   std::string name;
+  bool is_renamed = false;  // since _merrow_table was told
   /// Why nothing can be done with the table, if so; then there is no more than the above.
   Status usable;
   std::unique_ptr<const Table> table;

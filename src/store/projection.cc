@@ -180,9 +180,10 @@ Result<std::optional<std::vector<std::string>>> ColumnsInUse(Database& database,
                                                              const std::string& table) {
   MERROW_ASSIGN(
       Statement statement,
-      database.Prepare("SELECT c.name, c.cid = -2 OR i.partial FROM pragma_index_list(?1) i, "
-                       "pragma_index_xinfo(i.name) c WHERE c.key OR c.cid = -2 OR i.partial "
-                       "UNION ALL SELECT \"from\", 0 FROM pragma_foreign_key_list(?1)"));
+      database.Prepare("SELECT c.name, c.cid = -2 OR i.partial FROM pragma_index_list(?1, 'main') "
+                       "i, pragma_index_xinfo(i.name, 'main') c WHERE c.key OR c.cid = -2 OR "
+                       "i.partial UNION ALL SELECT \"from\", 0 FROM pragma_foreign_key_list(?1, "
+                       "'main')"));
   statement.BindText(1, table);
   std::vector<std::string> names;
   while (true) {
@@ -201,7 +202,7 @@ Result<std::optional<std::vector<std::string>>> ColumnsInUse(Database& database,
 Result<bool> HasWatchers(Database& database, const std::string& table) {
   MERROW_ASSIGN(
       Statement statement,
-      database.Prepare("SELECT type, sql FROM sqlite_schema "
+      database.Prepare("SELECT type, sql FROM main.sqlite_schema "
                        "WHERE tbl_name = ?1 COLLATE NOCASE AND (type = 'table' OR (type = "
                        "'trigger' AND name NOT LIKE '\\_merrow\\_%' ESCAPE '\\'))"));
   statement.BindText(1, table);
@@ -304,8 +305,8 @@ void Projection::BuildSql() {
     }
   }
   // OR ABORT: a conflict clause in the table's own definition must not delete another row.
-  sql_ = "INSERT OR ABORT INTO " + QuoteIdentifier(table_->name) + " (" + names + ") VALUES (" +
-         values + ") ON CONFLICT (" + key + ") DO UPDATE SET " + updates;
+  sql_ = "INSERT OR ABORT INTO main." + QuoteIdentifier(table_->name) + " (" + names +
+         ") VALUES (" + values + ") ON CONFLICT (" + key + ") DO UPDATE SET " + updates;
 }
 
 Result<Projection> Projection::Make(Database& database, const Table& table) {
