@@ -132,7 +132,7 @@ Result<ReplicaOutcome> ReplicaApplier::ApplyWhole(const Changeset& changeset) {
   }
   log_.MarkSeen(site, range);
   log_.memory_.clock.Observe(changeset.timestamp, log_.NowMs());
-  MERROW_TRY(DropSeenParts(site));
+  MERROW_TRY(DropSeenParts(site, range));
   if (log_.has_arrived()) {
     MERROW_TRY(Unpark());
   }

@@ -96,8 +96,11 @@ class ReplicaApplier {
   Status Widen(const ReplicaLog::Entry& entry);
   Status KeepWaiting(cells::DbVersion local, changeset::Changeset remainder);
   Status DropParts(const changeset::Changeset& of_whole, uint64_t whole);
-  Status DropSeenParts(const cells::SiteId& site);
-  Status MakeRoomForParts(const changeset::Changeset& current, uint64_t whole);
+  /// REQUIRES: `range` has just become seen
+  Status DropSeenParts(const cells::SiteId& site, const changeset::VersionRange& range);
+  Result<bool> MakeRoomForParts(const changeset::Changeset& current, uint64_t whole, int64_t bytes);
+  /// How many parts of a whole are here.
+  Result<int64_t> CountParts(const changeset::Changeset& part, uint64_t whole);
 
   ReplicaLog& log_;
   CellStore& cells_;

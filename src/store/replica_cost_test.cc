@@ -4,6 +4,7 @@
 // its tables, and what a transaction costs does not grow with what waits.
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <set>
 
 #include "store/replica_test_util.h"
@@ -119,6 +120,83 @@ TEST(ReplicaCost, TheLogIsAsLargeAsWhatItHoldsNotAsOldAsItIs) {
   // Of each row its last change is needed, and the first transaction.
   EXPECT_LT(most, 6 * kRows);
   a.log().CheckInvariants();
+}
+
+/// What a connection does, in steps of SQLite's machine, about.
+int64_t StepsOf(sqlite3* db, const std::function<void()>& work) {
+  constexpr int kOps = 1;
+  int64_t calls = 0;
+  const auto count = [](void* calls_of) {
+    ++*static_cast<int64_t*>(calls_of);
+    return 0;
+  };
+  sqlite3_progress_handler(db, kOps, count, &calls);
+  work();
+  sqlite3_progress_handler(db, 0, nullptr, nullptr);
+  return calls * kOps;
+}
+
+TEST(ReplicaCost, APartCostsTheSameHoweverManyThereAre) {
+  ReplicaSite a, b;
+  Changeset part;
+  part.cells.site = a.id();
+  part.cells.authors = {a.id()};
+  part.cells.version = 1;
+  part.parts = 4000;
+  const auto apply = [&](uint32_t from, uint32_t until) {
+    std::vector<IncomingChangeset> parts;
+    for (part.part = from; part.part < until; ++part.part) {
+      parts.push_back({std::make_shared<const Changeset>(part), 7});
+    }
+    return StepsOf(b.db(), [&] {
+      b.Transact([&]() -> Status {
+        MERROW_ASSIGN(const auto outcomes, b.log().Apply(parts));
+        EXPECT_EQ(outcomes.back().fate, ReplicaFate::kBuffered);
+        return {};
+      });
+    });
+  };
+  const int64_t at_first = apply(0, 500);
+  apply(500, 3000);
+  EXPECT_LT(apply(3000, 3500), 2 * at_first);
+  // Nor does what else is published by the same site.
+  a.Write("INSERT INTO item VALUES (1, 'x', 2)");
+  a.Write("INSERT INTO item VALUES (2, 'x', 2)");
+  const ReplicaPage page = a.Read(a.id(), {1, 2});
+  EXPECT_LT(StepsOf(b.db(), [&] { b.Apply(page.changesets); }), 2000);
+  b.log().CheckInvariants();
+}
+
+TEST(ReplicaCost, ALiarsPartsAreBounded) {
+  ReplicaLimits limits;
+  limits.part_bytes_max = 10'000;
+  ReplicaSite a;
+  ReplicaSite b(kReplicaSchema, ":memory:", limits);
+  Changeset part;
+  part.cells.site = a.id();
+  part.cells.authors = {a.id()};
+  part.cells.version = 1;
+  part.parts = 1000;
+  // Of one whole, without end.
+  ReplicaOutcome outcome;
+  for (part.part = 0; part.part < 200; ++part.part) {
+    outcome = b.ApplyOne(part, 7);
+    if (outcome.fate != ReplicaFate::kBuffered) {
+      break;
+    }
+  }
+  EXPECT_EQ(outcome.fate, ReplicaFate::kRefused);
+  ASSERT_TRUE(outcome.error.has_value());
+  EXPECT_EQ(outcome.error->code(), ErrorCode::kLimit);
+  EXPECT_EQ(b.Sql("SELECT count(*) FROM _merrow_part"), "0\n");
+  b.log().CheckInvariants();
+  // Of ever more wholes.
+  part.part = 0;
+  for (uint64_t whole = 0; whole < 200; ++whole) {
+    EXPECT_EQ(b.ApplyOne(part, whole).fate, ReplicaFate::kBuffered);
+  }
+  EXPECT_EQ(b.Sql("SELECT count(*) < 80, max(whole) FROM _merrow_part"), "1|199\n");
+  b.log().CheckInvariants();
 }
 
 }  // namespace

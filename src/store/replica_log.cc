@@ -39,6 +39,9 @@ constexpr size_t kAdoptedDocumentBytes = 1 << 18;
 
 }  // namespace
 
+const std::string ReplicaLog::kPartBytes =
+    "coalesce(sum(length(bytes)), 0) + count(*) * " + std::to_string(kPartRowBytes);
+
 Result<std::unique_ptr<ReplicaLog>> ReplicaLog::Open(CellStore& cells,
                                                      const ReplicaOptions& options) {
   MERROW_CHECK(options.clock != nullptr);
@@ -131,8 +134,7 @@ Status ReplicaLog::Load() {
     waiting_.insert(waiting.Int(0));
   }
   CellStatement parts;
-  MERROW_TRY(
-      parts.Prepare(cells_.db(), "SELECT coalesce(sum(length(bytes)), 0) FROM main._merrow_part"));
+  MERROW_TRY(parts.Prepare(cells_.db(), "SELECT " + kPartBytes + " FROM main._merrow_part"));
   MERROW_ASSIGN(const bool any, parts.Step());
   memory_.part_bytes = any ? parts.Int(0) : 0;
   return ReplicaApplier(*this).LoadParked();
@@ -305,6 +307,7 @@ void ReplicaLog::Committed() {
 }
 
 void ReplicaLog::RolledBack() {
+  part_counts_.clear();
   if (memory_before_.has_value()) {
     memory_ = *std::move(memory_before_);
   }

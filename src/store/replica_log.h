@@ -49,6 +49,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "base/clock.h"
@@ -165,6 +166,14 @@ class ReplicaLog {
   friend class ReplicaPageReader;
   friend class ReplicaPruner;
 
+  /// What a row of _merrow_part takes besides its frame, about, ...
+  static constexpr int64_t kPartRowBytes = 128;
+  /// ... and rows with their frames, as SQL.
+  static const std::string kPartBytes;
+  /// Site, version, previous, whole, parts.
+  using WholeName =
+      std::tuple<cells::SiteId, cells::DbVersion, cells::DbVersion, uint64_t, uint32_t>;
+
   /// A row of _merrow_source.
   struct Entry {
     cells::DbVersion local = 0;
@@ -182,7 +191,7 @@ class ReplicaLog {
     /// The largest local version of an entry.
     cells::DbVersion last_local = 0;
     changeset::HybridClock clock;
-    /// In _merrow_part.
+    /// In _merrow_part, with what a row takes.
     int64_t part_bytes = 0;
   };
 
@@ -230,6 +239,8 @@ class ReplicaLog {
   Parked parked_;
   /// ... and which were refused when they were tried last.
   std::map<cells::DbVersion, RefusedTransaction> refused_;
+  /// How many parts there are of some wholes.
+  std::map<WholeName, int64_t> part_counts_;
   DocumentOpsById noted_;
   /// Entries up to this local version were looked at by Prune().
   cells::DbVersion pruned_ = 0;

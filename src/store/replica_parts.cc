@@ -3,6 +3,7 @@
 // ReplicaApplier's parts: a changeset that is too large for one message comes in several. They are
 // kept as they came until all of one split are there; then the whole is applied in the transaction
 // of the last one.
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -14,6 +15,9 @@ namespace merrow::store {
 namespace {
 
 using changeset::Changeset;
+
+/// Wholes whose parts are counted in memory.
+constexpr size_t kPartCountsMax = 64;
 
 /// All parts of one whole.
 constexpr char kOfWhole[] =
@@ -36,6 +40,10 @@ ReplicaOutcome OutcomeOf(const Changeset& part, ReplicaFate fate) {
   return outcome;
 }
 
+auto NameOf(const Changeset& part, uint64_t whole) {
+  return std::tuple(part.cells.site, part.cells.version, part.cells.previous, whole, part.parts);
+}
+
 }  // namespace
 
 Result<ReplicaOutcome> ReplicaApplier::ApplyPart(const IncomingChangeset& incoming) {
@@ -46,20 +54,26 @@ Result<ReplicaOutcome> ReplicaApplier::ApplyPart(const IncomingChangeset& incomi
     outcome.error = frame.error();
     return outcome;
   }
-  CellStatement count;
-  MERROW_TRY(count.Prepare(cells_.db(),
-                           std::string("SELECT count(*), coalesce(sum(part = ?6), 0)") + kOfWhole));
-  BindWhole(part, incoming.whole, count);
-  count.BindInt(6, part.part);
-  MERROW_ASSIGN([[maybe_unused]] const bool any, count.Step());
-  const int64_t parts_here = count.Int(0);
-  const bool is_here = count.Int(1) != 0;
-  count.Finalize();
-  if (!is_here && parts_here + 1 == part.parts) {
-    return CompleteParts(incoming);
-  }
+  CellStatement find;
+  MERROW_TRY(find.Prepare(cells_.db(), std::string("SELECT 1") + kOfWhole + " AND part = ?6"));
+  BindWhole(part, incoming.whole, find);
+  find.BindInt(6, part.part);
+  MERROW_ASSIGN(const bool is_here, find.Step());
+  find.Finalize();
   if (!is_here) {
-    MERROW_TRY(MakeRoomForParts(part, incoming.whole));
+    MERROW_ASSIGN(const int64_t parts_here, CountParts(part, incoming.whole));
+    if (parts_here + 1 == part.parts) {
+      return CompleteParts(incoming);
+    }
+    const auto bytes = static_cast<int64_t>(frame->size()) + ReplicaLog::kPartRowBytes;
+    MERROW_ASSIGN(const bool has_room, MakeRoomForParts(part, incoming.whole, bytes));
+    if (!has_room) {
+      MERROW_TRY(DropParts(part, incoming.whole));
+      ReplicaOutcome outcome = OutcomeOf(part, ReplicaFate::kRefused);
+      outcome.error = LimitReached("its parts take more than part_bytes_max, " +
+                                   std::to_string(log_.options_.limits.part_bytes_max) + " bytes");
+      return outcome;
+    }
     log_.Save();
     CellStatement insert;
     MERROW_TRY(insert.Prepare(cells_.db(),
@@ -69,9 +83,26 @@ Result<ReplicaOutcome> ReplicaApplier::ApplyPart(const IncomingChangeset& incomi
     insert.BindInt(6, part.part);
     insert.Bind(7, cells::ValueView::Blob(*frame));
     MERROW_TRY(insert.Run());
-    log_.memory_.part_bytes += static_cast<int64_t>(frame->size());
+    log_.memory_.part_bytes += bytes;
+    log_.part_counts_[NameOf(part, incoming.whole)] = parts_here + 1;
   }
   return OutcomeOf(part, ReplicaFate::kBuffered);
+}
+
+/// Counting them for each one that comes would take the square of their number.
+Result<int64_t> ReplicaApplier::CountParts(const Changeset& part, uint64_t whole) {
+  const auto name = NameOf(part, whole);
+  if (const auto known = log_.part_counts_.find(name); known != log_.part_counts_.end()) {
+    return known->second;
+  }
+  CellStatement count;
+  MERROW_TRY(count.Prepare(cells_.db(), std::string("SELECT count(*)") + kOfWhole));
+  BindWhole(part, whole, count);
+  MERROW_ASSIGN([[maybe_unused]] const bool any, count.Step());
+  if (log_.part_counts_.size() >= kPartCountsMax) {
+    log_.part_counts_.clear();
+  }
+  return log_.part_counts_[name] = count.Int(0);
 }
 
 /// The last one is here.
@@ -112,8 +143,8 @@ Result<ReplicaOutcome> ReplicaApplier::CompleteParts(const IncomingChangeset& in
 
 Status ReplicaApplier::DropParts(const Changeset& of_whole, uint64_t whole) {
   CellStatement size;
-  MERROW_TRY(
-      size.Prepare(cells_.db(), std::string("SELECT coalesce(sum(length(bytes)), 0)") + kOfWhole));
+  log_.part_counts_.clear();
+  MERROW_TRY(size.Prepare(cells_.db(), "SELECT " + ReplicaLog::kPartBytes + kOfWhole));
   BindWhole(of_whole, whole, size);
   MERROW_ASSIGN([[maybe_unused]] const bool any, size.Step());
   log_.Save();
@@ -126,16 +157,24 @@ Status ReplicaApplier::DropParts(const Changeset& of_whole, uint64_t whole) {
 }
 
 /// Parts of what is seen by now, as a whole or otherwise.
-Status ReplicaApplier::DropSeenParts(const cells::SiteId& site) {
+Status ReplicaApplier::DropSeenParts(const cells::SiteId& site,
+                                     const changeset::VersionRange& range) {
   if (log_.memory_.part_bytes == 0) {
     return {};
   }
+  const auto& ranges = log_.seen_[site].ranges();
+  const auto around = std::partition_point(
+      ranges.begin(), ranges.end(), [&](const auto& before) { return before.until < range.until; });
   std::vector<std::pair<Changeset, uint64_t>> seen;
   CellStatement wholes;
   MERROW_TRY(wholes.Prepare(
       cells_.db(),
-      "SELECT DISTINCT version, previous, whole, parts FROM main._merrow_part WHERE site = ?1"));
+      "SELECT DISTINCT version, previous, whole, parts FROM main._merrow_part WHERE site = ?1 AND "
+      "version > ?2 AND version <= ?3"));
   wholes.Bind(1, cells::ValueView::Blob(site.view()));
+  // Those that end elsewhere were seen before, or are not yet.
+  wholes.BindInt(2, range.after);
+  wholes.BindInt(3, around->until);
   while (true) {
     MERROW_ASSIGN(const bool more, wholes.Step());
     if (!more) {
@@ -146,7 +185,7 @@ Status ReplicaApplier::DropSeenParts(const cells::SiteId& site) {
     name.cells.version = wholes.Int(0);
     name.cells.previous = wholes.Int(1);
     name.parts = static_cast<uint32_t>(wholes.Int(3));
-    if (log_.seen_[site].Includes({name.cells.previous, name.cells.version})) {
+    if (around->after <= name.cells.previous) {
       seen.emplace_back(std::move(name), static_cast<uint64_t>(wholes.Int(2)));
     }
   }
@@ -157,10 +196,12 @@ Status ReplicaApplier::DropSeenParts(const cells::SiteId& site) {
   return {};
 }
 
-/// Drops whole sets of parts, the oldest first, but not the one that grows now.
-Status ReplicaApplier::MakeRoomForParts(const Changeset& current, uint64_t whole) {
+/// Drops whole sets of parts, the oldest first, but not the one that grows now. False if that one
+/// is too large.
+Result<bool> ReplicaApplier::MakeRoomForParts(const Changeset& current, uint64_t whole,
+                                              int64_t bytes) {
   const auto bytes_max = static_cast<int64_t>(log_.options_.limits.part_bytes_max);
-  while (log_.memory_.part_bytes > bytes_max) {
+  while (log_.memory_.part_bytes + bytes > bytes_max) {
     CellStatement oldest;
     MERROW_TRY(oldest.Prepare(
         cells_.db(),
@@ -169,7 +210,7 @@ Status ReplicaApplier::MakeRoomForParts(const Changeset& current, uint64_t whole
     BindWhole(current, whole, oldest);
     MERROW_ASSIGN(const bool any, oldest.Step());
     if (!any) {
-      return {};  // a single larger one may be as large as it is
+      return false;
     }
     Changeset name;
     MERROW_ASSIGN(name.cells.site, cells::SiteId::FromBytes(oldest.Column(0).bytes));
@@ -180,7 +221,7 @@ Status ReplicaApplier::MakeRoomForParts(const Changeset& current, uint64_t whole
     oldest.Finalize();
     MERROW_TRY(DropParts(name, of));
   }
-  return {};
+  return true;
 }
 
 }  // namespace merrow::store

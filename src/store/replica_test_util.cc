@@ -18,7 +18,8 @@ void Expect(const Status& status) {
 
 }  // namespace
 
-ReplicaSite::ReplicaSite(const std::string& schema, const std::string& path) {
+ReplicaSite::ReplicaSite(const std::string& schema, const std::string& path, ReplicaLimits limits)
+    : limits_(limits) {
   MERROW_CHECK(sqlite3_open(path.c_str(), &db_) == SQLITE_OK);
   cells_ = *CellStore::Attach(db_);
   Expect(RunSql(db_, schema));
@@ -47,7 +48,7 @@ ReplicaSite::~ReplicaSite() {
 void ReplicaSite::OpenLog() {
   ReplicaOptions options;
   options.clock = &clock;
-  options.limits.entries_kept = 4;
+  options.limits = limits_;
   Expect(RunSql(db_, "BEGIN IMMEDIATE"));
   auto opened = ReplicaLog::Open(*cells_, options);
   if (!opened.ok()) {

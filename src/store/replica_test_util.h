@@ -34,7 +34,7 @@ class ReplicaSite {
  public:
   /// Tracks all tables of `schema`.
   explicit ReplicaSite(const std::string& schema = kReplicaSchema,
-                       const std::string& path = ":memory:");
+                       const std::string& path = ":memory:", ReplicaLimits limits = SmallLimits());
   ~ReplicaSite();
   ReplicaSite(const ReplicaSite&) = delete;
   ReplicaSite& operator=(const ReplicaSite&) = delete;
@@ -69,8 +69,15 @@ class ReplicaSite {
   WallClock clock;
 
  private:
+  static ReplicaLimits SmallLimits() {
+    ReplicaLimits limits;
+    limits.entries_kept = 4;
+    return limits;
+  }
+
   void OpenLog();
 
+  const ReplicaLimits limits_;
   sqlite3* db_ = nullptr;
   CellStore* cells_ = nullptr;
   std::unique_ptr<ReplicaLog> log_;

@@ -84,7 +84,8 @@ struct RowDigest {
 };
 
 struct ReplicaLimits {
-  /// Parts of changesets that are not complete yet; the oldest go first, and are pulled again.
+  /// Parts of changesets that are not complete yet; the oldest go first, and are pulled again. A
+  /// single changeset whose parts are larger is refused.
   size_t part_bytes_max = size_t{1} << 30;
   /// The last so many local versions are kept apart from each other, so that a peer who lacks one
   /// gets one. Older ones are combined.
