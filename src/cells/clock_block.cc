@@ -137,8 +137,10 @@ bool Extend(ClockRun& run, const ClockRun& next) {
 
 Status ClockBlockReader::Reset(const ClockKey& first, bool stored_keys, BytesView block) {
   stored_keys_ = stored_keys;
-  at_ = block.data();
-  end_ = at_ + block.size();
+  begin_ = block.data();
+  at_ = begin_;
+  end_ = begin_ + block.size();
+  entries_ = 0;
   any_ = false;
   previous_ = first.number;
   key_.assign(first.stored);
@@ -153,6 +155,7 @@ Status ClockBlockReader::Next() {
   Status status = stored_keys_ ? ReadStoredEntry() : ReadNumberEntry();
   done_ = !status.ok();
   any_ = true;
+  ++entries_;
   return status;
 }
 
@@ -174,6 +177,7 @@ Status ClockBlockReader::ReadNumberEntry() {
     }
     run_.clock = {};
   } else {
+    clock_at_ = at_;
     if (!ReadBytes(at_, end_, run_.clock)) {
       return Damaged("a clock");
     }
@@ -187,9 +191,12 @@ Status ClockBlockReader::ReadNumberEntry() {
 Status ClockBlockReader::ReadStoredEntry() {
   uint64_t shared = 0;
   BytesView suffix;
-  if (!ReadUleb(at_, end_, shared) || shared > key_.size() || !ReadBytes(at_, end_, suffix) ||
-      !ReadBytes(at_, end_, run_.clock)) {
+  if (!ReadUleb(at_, end_, shared) || shared > key_.size() || !ReadBytes(at_, end_, suffix)) {
     return Damaged("an entry");
+  }
+  clock_at_ = at_;
+  if (!ReadBytes(at_, end_, run_.clock)) {
+    return Damaged("a clock");
   }
   const BytesView replaced = BytesView(key_).substr(static_cast<size_t>(shared));
   if (any_ ? suffix <= replaced : suffix < replaced) {
@@ -264,12 +271,15 @@ void ClockBlockWriter::Add(const ClockRun& run) {
   if (run.is_fresh() && run.clock.empty()) {
     Bytes clock;
     RowClock::AppendFresh(run.fresh, clock);
-    AppendUleb(clock.size(), bytes_);
-    bytes_.append(clock);
+    AppendBlockClock(clock, bytes_);
     return;
   }
-  AppendUleb(run.clock.size(), bytes_);
-  bytes_.append(run.clock);
+  AppendBlockClock(run.clock, bytes_);
+}
+
+void AppendBlockClock(BytesView clock, Bytes& out) {
+  AppendUleb(clock.size(), out);
+  out.append(clock);
 }
 
 size_t BlockBytes(const ClockRun& run) {

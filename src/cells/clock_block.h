@@ -74,6 +74,12 @@ class ClockBlockReader {
   const ClockRun& run() const { return run_; }
   /// The last key of the block. REQUIRES: done(), and the block is not empty
   ClockKey last_key() const { return stored_keys_ ? ClockKey{0, key_} : ClockKey{previous_, {}}; }
+  /// Where in the block the length of run()'s clock is, and where the next entry begins. So a clock
+  /// can be replaced without a look at the others. REQUIRES: the entry is a clock, not a run
+  size_t clock_offset() const { return static_cast<size_t>(clock_at_ - begin_); }
+  size_t end_offset() const { return static_cast<size_t>(at_ - begin_); }
+  /// Entries read so far.
+  uint64_t entries() const { return entries_; }
   /// Moves behind run().
   Status Next();
   /// Moves to the first row at or above `key`; stays if it is there.
@@ -86,8 +92,11 @@ class ClockBlockReader {
   bool stored_keys_ = false;
   bool done_ = true;
   bool any_ = false;
+  const char* begin_ = nullptr;
+  const char* clock_at_ = nullptr;
   const char* at_ = nullptr;
   const char* end_ = nullptr;
+  uint64_t entries_ = 0;
   int64_t previous_ = 0;
   Bytes key_;
   ClockRun run_;
@@ -110,6 +119,9 @@ class ClockBlockWriter {
   Bytes key_;
   Bytes bytes_;
 };
+
+/// Appends a clock with its length, as it stands in an entry.
+void AppendBlockClock(BytesView clock, Bytes& out);
 
 /// About how many bytes a run takes in a block; at most a few too many.
 size_t BlockBytes(const ClockRun& run);

@@ -12,6 +12,7 @@
 #include "cells/packed_key.h"
 #include "store/cell_guard.h"
 #include "store/cell_store.h"
+#include "store/cell_tx_rows.h"
 
 namespace merrow::store {
 
@@ -152,6 +153,20 @@ namespace {
 void ToNumber(sqlite3_context* context, int, sqlite3_value** values) {
   sqlite3_value_numeric_type(values[0]);
   sqlite3_result_value(context, values[0]);
+}
+
+/// A log row without its clocks.
+void Keys(sqlite3_context* context, int, sqlite3_value** values) {
+  GuardFunction(context, [&]() -> Status {
+    const BytesView rows = ArgumentValue(values[0]).bytes;
+    if (!HasTxClocks(rows)) {
+      sqlite3_result_value(context, values[0]);
+      return {};
+    }
+    MERROW_ASSIGN(const Bytes keys, WithoutTxClocks(rows));
+    sqlite3_result_blob64(context, keys.data(), keys.size(), SQLITE_TRANSIENT);
+    return {};
+  });
 }
 
 struct TxnTable : sqlite3_vtab {
@@ -360,7 +375,8 @@ Result<CellStore*> CellStore::Attach(sqlite3* db) {
   } const functions[] = {{"merrow_cell_insert", -1, CellCapture::Insert},
                          {"merrow_cell_update", -1, CellCapture::Update},
                          {"merrow_cell_delete", -1, CellCapture::Delete},
-                         {"merrow_cell_number", 1, ToNumber}};
+                         {"merrow_cell_number", 1, ToNumber},
+                         {"merrow_cell_keys", 1, Keys}};
   for (const auto& function : functions) {
     code = sqlite3_create_function_v2(db, function.name, function.arguments, kFlags, store,
                                       function.function, nullptr, nullptr, nullptr);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/cell_clocks.h"
 
-#include <deque>
 #include <utility>
 
 namespace merrow::store {
@@ -14,7 +13,8 @@ std::string CellClocks::CreateSql(int64_t table_id, bool stored_keys) {
 
 void CellClocks::FinalizeStatements() {
   Forget();
-  for (CellStatement* statement : {&read_, &read_first_, &read_bound_, &write_, &drop_}) {
+  for (CellStatement* statement :
+       {&read_, &read_first_, &read_bound_, &write_, &replace_, &drop_}) {
     statement->Finalize();
   }
 }
@@ -34,6 +34,11 @@ Error CellClocks::Within(const Error& error) const {
   return error.Within("clocks in " + TableName(table_id_));
 }
 
+Status CellClocks::Prepare(CellStatement& statement, const char* before, const char* after) {
+  return statement.prepared() ? Status()
+                              : statement.Prepare(db_, before + TableName(table_id_) + after);
+}
+
 // --- Reading.
 
 bool CellClocks::IsLoaded(const cells::ClockKey& key) {
@@ -45,8 +50,8 @@ Status CellClocks::LoadBound() {
   if (bound_known_) {
     return {};
   }
-  MERROW_TRY(read_bound_.Prepare(db_, "SELECT first FROM main." + TableName(table_id_) +
-                                          " WHERE first > ?1 ORDER BY first LIMIT 1"));
+  MERROW_TRY(
+      Prepare(read_bound_, "SELECT first FROM main.", " WHERE first > ?1 ORDER BY first LIMIT 1"));
   const ResetAtEnd reset(read_bound_);
   read_bound_.Bind(1, ValueOf(first_.view()));
   MERROW_ASSIGN(bounded_, read_bound_.Step());
@@ -61,16 +66,15 @@ Status CellClocks::Load(const cells::ClockKey& key) {
   loaded_ = false;
   bound_known_ = false;
   bounded_ = false;
-  MERROW_TRY(read_.Prepare(db_, "SELECT first, block FROM main." + TableName(table_id_) +
-                                    " WHERE first <= ?1 ORDER BY first DESC LIMIT 1"));
+  MERROW_TRY(Prepare(read_, "SELECT first, block FROM main.",
+                     " WHERE first <= ?1 ORDER BY first DESC LIMIT 1"));
   const ResetAtEnd reset(read_);
   read_.Bind(1, ValueOf(key));
   MERROW_ASSIGN(exists_, read_.Step());
   CellStatement* from = &read_;
   if (!exists_) {
     // Keys below all blocks belong to the first one.
-    MERROW_TRY(read_first_.Prepare(
-        db_, "SELECT first, block FROM main." + TableName(table_id_) + " ORDER BY first LIMIT 1"));
+    MERROW_TRY(Prepare(read_first_, "SELECT first, block FROM main.", " ORDER BY first LIMIT 1"));
     MERROW_ASSIGN(exists_, read_first_.Step());
     from = &read_first_;
   }
@@ -131,13 +135,10 @@ Result<const cells::ClockRun*> CellClocks::FindInBlocks(const cells::ClockKey& k
     MERROW_TRY(reader_.Reset(first_.view(), stored_keys_, block_));
   }
   Status status = reader_.SkipTo(key);
-  if (status.ok() && reader_.done() && in_front) {
-    // It is behind this block, or in none.
-    MERROW_TRY(LoadBound());
-    if (bounded_ && !(key < bound_.view())) {
-      MERROW_TRY(Load(key));
-      status = reader_.SkipTo(key);
-    }
+  const bool is_behind = in_front && reader_.done() && !(bound_known_ && !bounded_);
+  if (status.ok() && is_behind && !(bound_known_ && key < bound_.view())) {
+    MERROW_TRY(Load(key));
+    status = reader_.SkipTo(key);
   }
   if (!status.ok()) {
     loaded_ = false;
@@ -207,8 +208,7 @@ Status CellClocks::ForEachInBlocks(const cells::ClockKey* from, const cells::Clo
   while (true) {
     // A block at a time, copied, since `each` may write.
     Forget();
-    MERROW_TRY(read_first_.Prepare(
-        db_, "SELECT first, block FROM main." + TableName(table_id_) + " ORDER BY first LIMIT 1"));
+    MERROW_TRY(Prepare(read_first_, "SELECT first, block FROM main.", " ORDER BY first LIMIT 1"));
     if (begin) {
       const ResetAtEnd reset(read_first_);
       MERROW_ASSIGN(const bool any, read_first_.Step());
@@ -256,17 +256,69 @@ Status CellClocks::ForEachInBlocks(const cells::ClockKey* from, const cells::Clo
 // --- Writing.
 
 Status CellClocks::WriteBlock(const cells::ClockKey& first, BytesView block) {
-  MERROW_TRY(write_.Prepare(db_, "INSERT OR REPLACE INTO main." + TableName(table_id_) +
-                                     " (first, block) VALUES (?1, ?2)"));
+  MERROW_TRY(Prepare(write_, "INSERT OR REPLACE INTO main.", " (first, block) VALUES (?1, ?2)"));
   write_.Bind(1, ValueOf(first));
   write_.Bind(2, cells::ValueView::Blob(block));
   return write_.Run();
 }
 
 Status CellClocks::DropBlock() {
-  MERROW_TRY(drop_.Prepare(db_, "DELETE FROM main." + TableName(table_id_) + " WHERE first = ?1"));
+  MERROW_TRY(Prepare(drop_, "DELETE FROM main.", " WHERE first = ?1"));
   drop_.Bind(1, ValueOf(first_.view()));
   return drop_.Run();
+}
+
+Status CellClocks::ReplaceBlock(BytesView block) {
+  MERROW_TRY(Prepare(replace_, "UPDATE main.", " SET block = ?2 WHERE first = ?1"));
+  replace_.Bind(1, ValueOf(first_.view()));
+  replace_.Bind(2, cells::ValueView::Blob(block));
+  return replace_.Run();
+}
+
+Status CellClocks::Splice(const std::vector<ClockChange>& changes, size_t at, size_t& count,
+                          uint64_t* rows) {
+  count = 0;
+  spliced_.clear();
+  size_t copied = 0;
+  const auto copy_until = [&](size_t until) {
+    spliced_.append(block_, copied, until - copied);
+    copied = until;
+  };
+  for (; at + count < changes.size(); ++count) {
+    const ClockChange& change = changes[at + count];
+    const bool is_fresh = change.fresh.columns > 0;
+    MERROW_TRY(reader_.SkipTo(change.key));
+    if (reader_.done()) {
+      break;  // not in this block, or behind all of it
+    }
+    const cells::ClockRun& run = reader_.run();
+    const bool replaces = run.key == change.key && !run.clock.empty() &&
+                          (is_fresh ? stored_keys_ : !change.clock.empty());
+    if (!replaces) {
+      count = 0;
+      return {};
+    }
+    copy_until(reader_.clock_offset());
+    if (is_fresh) {
+      Bytes clock;
+      cells::RowClock::AppendFresh(change.fresh, clock);
+      cells::AppendBlockClock(clock, spliced_);
+    } else {
+      cells::AppendBlockClock(change.clock, spliced_);
+    }
+    copied = reader_.end_offset();
+  }
+  while (rows != nullptr && !reader_.done()) {
+    MERROW_TRY(reader_.Next());
+  }
+  if (rows != nullptr) {
+    *rows = reader_.entries();
+  }
+  copy_until(block_.size());
+  if (spliced_.size() > kSplicedBytesMax) {
+    count = 0;
+  }
+  return count == 0 ? Status() : ReplaceBlock(spliced_);
 }
 
 /// Replaces the block at hand by one or more with `runs`. An append fills blocks to the brim, since
@@ -308,65 +360,75 @@ Status CellClocks::WriteRuns(const std::vector<cells::ClockRun>& runs, bool is_a
   return open ? WriteBlock(first.view(), writer.bytes()) : Status();
 }
 
+Status CellClocks::Rewrite(const std::vector<ClockChange>& changes, size_t& at, uint64_t& rows) {
+  MERROW_TRY(LoadBound());
+  MERROW_TRY(reader_.Reset(first_.view(), stored_keys_, block_));
+  const size_t begin = at;
+  runs_.clear();
+  keys_.Clear();
+  rows = 0;
+  bool is_append = true;
+  const auto add = [&](const cells::ClockRun& run) {
+    rows += run.count;
+    if (stored_keys_ || runs_.empty() || !cells::Extend(runs_.back(), run)) {
+      runs_.push_back(run);
+    }
+  };
+  while (true) {
+    const bool has_change = at < changes.size() && (!bounded_ || changes[at].key < bound_.view());
+    if (!has_change && reader_.done()) {
+      break;
+    }
+    if (reader_.done() || (has_change && !(reader_.run().key < changes[at].key))) {
+      const ClockChange& change = changes[at++];
+      cells::ClockRun run;
+      run.key = change.key;
+      run.fresh = change.fresh;
+      run.clock = change.clock;
+      if (run.is_fresh() || !run.clock.empty()) {
+        add(run);
+      }
+      if (!reader_.done() && reader_.run().key == change.key) {
+        is_append = false;
+        const bool is_last = stored_keys_ || reader_.run().count == 1;
+        MERROW_TRY(is_last ? reader_.Next() : reader_.SkipTo({change.key.number + 1, {}}));
+      }
+      continue;
+    }
+    cells::ClockRun run = reader_.run();
+    is_append = is_append && at == begin;
+    if (has_change && run.count > 1 && !(run.last_number() < changes[at].key.number)) {
+      run.count = static_cast<uint64_t>(changes[at].key.number - run.key.number);
+      add(run);
+      MERROW_TRY(reader_.SkipTo(changes[at].key));
+      continue;
+    }
+    if (stored_keys_) {
+      run.key.stored = keys_.Add(run.key.stored);
+    }
+    add(run);
+    MERROW_TRY(reader_.Next());
+  }
+  return WriteRuns(runs_, is_append);
+}
+
 Status CellClocks::Write(const std::vector<ClockChange>& changes, std::vector<ClockSpan>* spans) {
-  std::vector<cells::ClockRun> runs;
-  std::deque<Bytes> keys;  // of rows that were in the block already
   OwnKey last_bound;
   bool follows = false;  // the block before this one ended where it begins
   for (size_t i = 0; i < changes.size();) {
-    MERROW_TRY(Load(changes[i].key));
-    MERROW_TRY(LoadBound());
-    runs.clear();
-    keys.clear();
-    uint64_t rows = 0;
-    bool is_append = true;
-    const auto add = [&](const cells::ClockRun& run) {
-      rows += run.count;
-      if (stored_keys_ || runs.empty() || !cells::Extend(runs.back(), run)) {
-        runs.push_back(run);
-      }
-    };
     const size_t begin = i;
-    Status status;
-    while (status.ok()) {
-      const bool has_change = i < changes.size() && (!bounded_ || changes[i].key < bound_.view());
-      if (!has_change && reader_.done()) {
-        break;
+    uint64_t rows = 0;
+    MERROW_TRY(Load(changes[i].key));
+    size_t spliced = 0;
+    Status status =
+        exists_ ? Splice(changes, i, spliced, spans == nullptr ? nullptr : &rows) : Status();
+    if (spliced > 0) {
+      i += spliced;
+      if (spans != nullptr) {
+        MERROW_TRY(LoadBound());
       }
-      if (reader_.done() || (has_change && !(reader_.run().key < changes[i].key))) {
-        const ClockChange& change = changes[i++];
-        cells::ClockRun run;
-        run.key = change.key;
-        run.fresh = change.fresh;
-        run.clock = change.clock;
-        if (run.is_fresh() || !run.clock.empty()) {
-          add(run);
-        }
-        if (!reader_.done() && reader_.run().key == change.key) {
-          is_append = false;
-          if (stored_keys_) {
-            status = reader_.Next();
-          } else if (reader_.run().count == 1) {
-            status = reader_.Next();
-          } else {
-            status = reader_.SkipTo({change.key.number + 1, {}});
-          }
-        }
-        continue;
-      }
-      cells::ClockRun run = reader_.run();
-      is_append = is_append && i == begin;
-      if (has_change && run.count > 1 && !(run.last_number() < changes[i].key.number)) {
-        run.count = static_cast<uint64_t>(changes[i].key.number - run.key.number);
-        add(run);
-        status = reader_.SkipTo(changes[i].key);
-        continue;
-      }
-      if (stored_keys_) {
-        run.key.stored = keys.emplace_back(run.key.stored);
-      }
-      add(run);
-      status = reader_.Next();
+    } else if (status.ok()) {
+      status = Rewrite(changes, i, rows);
     }
     if (!status.ok()) {
       loaded_ = false;
@@ -382,7 +444,6 @@ Status CellClocks::Write(const std::vector<ClockChange>& changes, std::vector<Cl
       follows = bounded_;
       last_bound = bound_.view();
     }
-    MERROW_TRY(WriteRuns(runs, is_append));
     Forget();
   }
   return {};

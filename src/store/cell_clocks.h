@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "cells/clock_block.h"
+#include "store/cell_arena.h"
 #include "store/cell_pending.h"
 #include "store/cell_statement.h"
 
@@ -66,6 +67,8 @@ class CellClocks {
 
  private:
   static constexpr size_t kBlockBytesMax = 900;
+  /// A block whose clocks grew is cut when it is larger than that.
+  static constexpr size_t kSplicedBytesMax = 1000;
 
   /// A key with the bytes that it needs.
   struct OwnKey {
@@ -90,8 +93,18 @@ class CellClocks {
   Status LoadBound();
   Error Within(const Error& error) const;
 
+  /// Prepares `statement` with the table's name between the two, unless that was done.
+  Status Prepare(CellStatement& statement, const char* before, const char* after);
+  /// If all that changes [at, ...) do to rows of the block at hand is to replace their clocks, does
+  /// so and leaves all other bytes as they are. `count`: how many, or 0 if they do more or the
+  /// block would become too large. `rows`, unless null: of the block.
+  Status Splice(const std::vector<ClockChange>& changes, size_t at, size_t& count, uint64_t* rows);
+  /// Makes the block at hand anew with the changes from `at` on that are in it, and moves `at`
+  /// behind them. `rows`: in the block now.
+  Status Rewrite(const std::vector<ClockChange>& changes, size_t& at, uint64_t& rows);
   Status WriteRuns(const std::vector<cells::ClockRun>& runs, bool is_append);
   Status WriteBlock(const cells::ClockKey& first, BytesView block);
+  Status ReplaceBlock(BytesView block);
   Status DropBlock();
 
   sqlite3* db_ = nullptr;
@@ -110,7 +123,10 @@ class CellClocks {
   OwnKey bound_;
   cells::ClockBlockReader reader_;
 
-  CellStatement read_, read_first_, read_bound_, write_, drop_;
+  Bytes spliced_;
+  std::vector<cells::ClockRun> runs_;
+  CellArena keys_;  // of runs_
+  CellStatement read_, read_first_, read_bound_, write_, replace_, drop_;
 };
 
 }  // namespace merrow::store

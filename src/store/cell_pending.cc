@@ -8,7 +8,7 @@
 namespace merrow::store {
 
 void PendingClocks::FinalizeStatements() {
-  for (CellStatement* statement : {&read_all_, &read_new_, &read_one_, &update_}) {
+  for (CellStatement* statement : {&read_all_, &read_new_, &read_one_, &fold_}) {
     statement->Finalize();
   }
 }
@@ -100,27 +100,14 @@ Status PendingClocks::Refresh() {
   }
 }
 
-Status PendingClocks::FoldLogRow(int64_t id) {
-  MERROW_TRY(read_one_.Prepare(db_, "SELECT rows FROM main._merrow_tx WHERE id = ?1"));
-  read_one_.BindInt(1, id);
-  Bytes keys;
-  {
-    const ResetAtEnd reset(read_one_);
-    MERROW_ASSIGN(const bool found, read_one_.Step());
-    if (!found) {
-      return {};  // nothing of it was left, so it was dropped
-    }
-    MERROW_ASSIGN(keys, WithoutTxClocks(read_one_.Column(0).bytes));
-  }
-  MERROW_TRY(update_.Prepare(db_, "UPDATE main._merrow_tx SET rows = ?2 WHERE id = ?1"));
-  update_.BindInt(1, id);
-  update_.Bind(2, cells::ValueView::Blob(keys));
-  return update_.Run();
-}
-
 Status PendingClocks::FoldLogRows() {
-  for (const int64_t id : log_rows_) {
-    MERROW_TRY(FoldLogRow(id));
+  if (!log_rows_.empty()) {
+    MERROW_TRY(fold_.Prepare(
+        db_,
+        "UPDATE main._merrow_tx SET rows = merrow_cell_keys(rows) WHERE id BETWEEN ?1 AND ?2"));
+    fold_.BindInt(1, log_rows_.front());
+    fold_.BindInt(2, log_rows_.back());
+    MERROW_TRY(fold_.Run());
   }
   Clear();
   return {};

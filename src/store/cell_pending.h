@@ -65,7 +65,8 @@ class PendingClocks {
 
   /// A log row with clocks that was just written.
   Status Add(int64_t id, BytesView rows);
-  /// The clocks are in their blocks now: leaves the keys alone in the log rows.
+  /// The clocks are in their blocks now: leaves the keys alone in the log rows. Uses the function
+  /// merrow_cell_keys(), by which that is one statement.
   Status FoldLogRows();
 
   void FinalizeStatements();
@@ -73,7 +74,6 @@ class PendingClocks {
  private:
   void Clear();
   Status Load();
-  Status FoldLogRow(int64_t id);
   Status AddClocks(BytesView rows, bool replace);
 
   sqlite3* db_;
@@ -81,7 +81,7 @@ class PendingClocks {
   int64_t last_id_ = 0;  // newer log rows were not seen
   std::vector<int64_t> log_rows_;
   std::map<int64_t, Table> tables_;
-  CellStatement read_all_, read_new_, read_one_, update_;
+  CellStatement read_all_, read_new_, read_one_, fold_;
 };
 
 }  // namespace merrow::store

@@ -12,8 +12,6 @@
 namespace merrow::store {
 namespace {
 
-constexpr size_t kArenaBlockBytes = 1 << 10;
-constexpr size_t kArenaDoublingsMax = 8;
 constexpr size_t kIndexSizeMin = 64;
 /// A larger index costs more to clear than to build again.
 constexpr size_t kIndexSizeKept = 1024;
@@ -100,7 +98,7 @@ void CellTransaction::Clear() {
   journal_.clear();
   savepoints_.clear();
   ForgetRows();
-  arena_.clear();
+  arena_.Clear();
 }
 
 void CellTransaction::ForgetBlocks() {
@@ -198,15 +196,7 @@ cells::ClockKey CellTransaction::KeepStored(const cells::ClockKey& key) {
   if (key.stored.empty()) {
     return key;
   }
-  const size_t bytes = key.stored.size();
-  if (arena_.empty() || arena_.back().capacity() - arena_.back().size() < bytes) {
-    const size_t block_bytes = kArenaBlockBytes << std::min(arena_.size(), kArenaDoublingsMax);
-    arena_.emplace_back().reserve(std::max(block_bytes, bytes));
-  }
-  Bytes& block = arena_.back();
-  const size_t at = block.size();
-  block.append(key.stored);
-  return {0, BytesView(block).substr(at)};
+  return {0, arena_.Add(key.stored)};
 }
 
 void CellTransaction::AddEvent(Kind kind, const RowKey& key) {
@@ -569,7 +559,7 @@ Status CellTransaction::Flush() {
     touched_.clear();
     touched_flushed_ = 0;
     ForgetRows();
-    arena_.clear();
+    arena_.Clear();
   }
   return {};
 }

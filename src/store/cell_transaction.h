@@ -36,6 +36,7 @@
 #include "cells/local_write.h"
 #include "cells/row_clock.h"
 #include "cells/stored_key.h"
+#include "store/cell_arena.h"
 #include "store/cell_table.h"
 #include "store/cell_tx_rows.h"
 
@@ -214,7 +215,7 @@ class CellTransaction {
   std::deque<Event> events_;
   size_t processed_ = 0;
   std::vector<cells::ColumnId> changed_;
-  std::deque<Bytes> arena_;  // stored keys; blocks that never move
+  CellArena arena_;  // stored keys
   Bytes stored_;
   std::deque<Row> rows_;
   bool rows_rise_ = true;  // rows_ is in key order
