@@ -61,6 +61,9 @@ void Handshake::OnHello(Link& link, const HelloMessage& hello) {
     // a copy of the database, which is found out when it writes.
     const bool is_same = other->peer == link.peer && other->handshake.nonce == hello.nonce;
     if (id == link.id || other->is_closed || !is_same) continue;
+    // Which of two is the newer depends on the end: if both ends chose, none might be left. The end
+    // that accepted both chooses, because the older may be one that the peer has lost already.
+    if (link.dialed && other->dialed) continue;
     Link& loser = YieldsToOther(link, *other) ? link : *other;
     core_.Close(loser, CloseReason::kDuplicate, "another link to the same site stays");
     if (link.is_closed) return;

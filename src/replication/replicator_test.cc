@@ -250,6 +250,18 @@ TEST_F(ReplicatorTest, NoticesItselfAndASecondLinkToTheSameProcess) {
   const bool own_dial_stays = database.site() < SiteOf(1);
   EXPECT_EQ(second.closed.has_value(), own_dial_stays);
   EXPECT_EQ(third.closed.has_value(), !own_dial_stays);
+
+  // Two that this side dialed: the other side says which, since it may have heard of them in
+  // another order.
+  HandPeer fourth(*replicator, SiteOf(2)), fifth(*replicator, SiteOf(2));
+  for (HandPeer* peer : {&fourth, &fifth}) {
+    peer->Connect(/*dialed=*/true);
+    peer->SayHello(102);
+    EXPECT_FALSE(peer->closed.has_value());
+  }
+  fifth.Say(ByeMessage{CloseReason::kDuplicate, ""});
+  EXPECT_TRUE(fifth.closed.has_value());
+  EXPECT_FALSE(fourth.closed.has_value());
 }
 
 TEST_F(ReplicatorTest, ASilentPeerIsDroppedAndALinkIsKeptAlive) {

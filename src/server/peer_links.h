@@ -8,7 +8,7 @@
 // good_ms starts the pauses afresh. The reason that a link ended with can say otherwise
 // (RedialAfter in replication/link_sink.h): at once; never, because the URL is this very site; or
 // when another link to the same peer has gone, because one is enough. For that, such a URL stands
-// by: it is dialed when any link ends, and now and then.
+// by: it is dialed when any link ends, and seldom without a reason.
 //
 // Everything is on the loop's thread.
 
