@@ -12,6 +12,12 @@ void Answerer::OnNeed(Link& link, const NeedMessage& need) {
     core_.Close(link, CloseReason::kLimit, "too many requests at once");
     return;
   }
+  size_t count = 0;
+  for (const auto& [site, wanted] : need.wanted) count += wanted.ranges().size();
+  if (count > core_.options.answer_ranges_max) {
+    core_.Close(link, CloseReason::kLimit, "a request of too many ranges");
+    return;
+  }
   Answer& answer = link.answers.emplace_back();
   answer.request = need.request;
   answer.budget = static_cast<size_t>(

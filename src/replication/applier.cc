@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "replication/parts.h"
 #include "replication/puller.h"
 #include "replication/spreader.h"
 
@@ -15,6 +16,8 @@ constexpr int kStallDoublingsMax = 6;
 // Of a batch before the pace of the database is known, and when it is very slow.
 constexpr size_t kFirstBatchBytes = 256 * 1024;
 constexpr size_t kSlowBatchBytes = 64 * 1024;
+// So many entries are looked through after every batch.
+constexpr size_t kPendingAtOnce = 2048;
 
 VersionRange RangeOf(const Changeset& changeset) {
   return {changeset.cells.previous, changeset.cells.version};
@@ -34,14 +37,15 @@ bool IsTransient(const Error& error) {
 
 }  // namespace
 
-bool Applier::HasRoom(size_t bytes) const {
-  return bytes_ + waiting_bytes_ + bytes <= core_.options.apply_queue_bytes_max;
+bool Applier::HasRoom(const Changeset& changeset) const {
+  return bytes_ + waiting_bytes_ + MemoryBytes(changeset) <= core_.options.apply_queue_bytes_max;
 }
 
 void Applier::Enqueue(Entry entry) {
   const Changeset& changeset = *entry.incoming.changeset;
   pending_[changeset.cells.site].Add(RangeOf(changeset));
-  bytes_ += entry.bytes;
+  entry.memory_bytes = MemoryBytes(changeset);
+  bytes_ += entry.memory_bytes;
   queue_.push_back(std::move(entry));
 }
 
@@ -69,7 +73,7 @@ Applier::Batch Applier::TakeBatch() {
     const Changeset& changeset = *next.incoming.changeset;
     const bool is_seen = RangesOf(core_.seen, changeset.cells.site).Includes(RangeOf(changeset));
     if (is_seen) {
-      bytes_ -= next.bytes;
+      bytes_ -= next.memory_bytes;
       ++core_.counters.known;
       queue_.pop_front();
       continue;
@@ -116,7 +120,7 @@ void Applier::OnDone(uint64_t number, const std::shared_ptr<Batch>& batch,
     OnFailed(is_current, batch, outcomes.error());
   } else {
     if (is_current) {
-      for (const Entry& entry : *batch) bytes_ -= entry.bytes;
+      for (const Entry& entry : *batch) bytes_ -= entry.memory_bytes;
       failures_ = 0;
       if (batch_max_ != 0) batch_max_ *= 2;
       if (batch_max_ > core_.options.apply_changesets_max) batch_max_ = 0;
@@ -124,8 +128,7 @@ void Applier::OnDone(uint64_t number, const std::shared_ptr<Batch>& batch,
     // A late one too: what is committed is committed.
     for (size_t i = 0; i < batch->size(); ++i) OnOutcome((*batch)[i], (*outcomes)[i]);
   }
-  RetryWaiting();
-  ComputePending();
+  RefreshPending(RetryWaiting() ? queue_.size() : batch->size());
 }
 
 void Applier::NotePace(const Batch& batch) {
@@ -147,13 +150,15 @@ void Applier::OnFailed(bool is_current, const std::shared_ptr<Batch>& batch, con
             "apply of " + std::to_string(batch->size()) + " changesets: " + error.ToString());
   if (!is_current) return;
   if (batch->size() == 1 && !IsTransient(error)) {
-    bytes_ -= batch->front().bytes;
+    bytes_ -= batch->front().memory_bytes;
     OnRefused(batch->front(), error);
     return;
   }
   batch_max_ = std::max<size_t>(1, batch->size() / 2);
   if (IsTransient(error)) retry_ms_ = core_.now.steady_ms + core_.RetryDelay(failures_++);
-  queue_.insert(queue_.begin(), batch->begin(), batch->end());
+  // If it is one changeset for which there is no room, others may have some.
+  const bool is_last = batch->size() == 1 && error.code() == ErrorCode::kLimit;
+  queue_.insert(is_last ? queue_.end() : queue_.begin(), batch->begin(), batch->end());
 }
 
 void Applier::NoteOrigin(const Entry& entry) {
@@ -234,13 +239,13 @@ void Applier::OnRefused(const Entry& entry, const Error& error) {
 
 void Applier::Wait(Entry entry) {
   entry.has_waited = true;
-  waiting_bytes_ += entry.bytes;
+  waiting_bytes_ += entry.memory_bytes;
   waiting_.push_back(std::move(entry));
   while (waiting_bytes_ > core_.options.waiting_bytes_max && !waiting_.empty()) {
     const Entry& dropped = waiting_.front();
     const Changeset& changeset = *dropped.incoming.changeset;
     ++core_.counters.waiting_dropped;
-    waiting_bytes_ -= dropped.bytes;
+    waiting_bytes_ -= dropped.memory_bytes;
     core_.puller->Cool(changeset.cells.site, RangeOf(changeset));
     waiting_.pop_front();
   }
@@ -258,7 +263,7 @@ bool Applier::RetryWaiting() {
       const Changeset& changeset = *entry.incoming.changeset;
       const auto& needs = RangesOf(core_.puller->needs(), changeset.cells.site);
       if (needs.Intersects(RangeOf(changeset))) return false;
-      waiting_bytes_ -= entry.bytes;
+      waiting_bytes_ -= entry.memory_bytes;
       return true;
     });
   }
@@ -270,7 +275,16 @@ bool Applier::RetryWaiting() {
   return true;
 }
 
+void Applier::RefreshPending(size_t done) {
+  // It reads the whole queue, so not for every batch of a long one. Until then what became of some
+  // is not looked at, which does no harm while others are applied.
+  done_ += done;
+  const size_t queued = queue_.size() + waiting_.size();
+  if (queued <= kPendingAtOnce || 4 * done_ >= queued) ComputePending();
+}
+
 void Applier::ComputePending() {
+  done_ = 0;
   pending_.clear();
   const auto add = [this](const Entry& entry) {
     const Changeset& changeset = *entry.incoming.changeset;

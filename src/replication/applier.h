@@ -30,15 +30,17 @@ class Applier {
     bool is_fresh = false;   // pushed
     bool is_single = false;  // surely one transaction, not several
     bool has_waited = false;
-    size_t bytes = 0;
+    size_t bytes = 0;         // on the wire, about
+    size_t memory_bytes = 0;  // set by Enqueue
   };
   void Enqueue(Entry entry);
   /// Is there room for a fresh one?
-  bool HasRoom(size_t bytes) const;
+  bool HasRoom(const Changeset& changeset) const;
 
   /// What is in the queue, with the database, or waits.
   const SiteVersions& pending() const { return pending_; }
   bool HasWaiting(const cells::SiteId& site) const;
+  /// In memory.
   size_t bytes() const { return bytes_; }
   size_t waiting_bytes() const { return waiting_bytes_; }
   int64_t ApplyingMs() const;
@@ -70,6 +72,7 @@ class Applier {
   /// Puts what waits back into the queue if it is time. True if it did.
   bool RetryWaiting();
   void ComputePending();
+  void RefreshPending(size_t done);
   void NoteOrigin(const Entry& entry);
   void NotePace(const Batch& batch);
 
@@ -80,6 +83,7 @@ class Applier {
   size_t bytes_ = 0;  // of the queue and the batch
   size_t waiting_bytes_ = 0;
   SiteVersions pending_;
+  size_t done_ = 0;      // entries that pending_ still counts, about
   uint64_t number_ = 0;  // of the current batch
   int64_t started_ms_ = 0;
   int stalls_ = 0;  // in a row

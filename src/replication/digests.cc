@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "replication/applier.h"
+#include "replication/parts.h"
 #include "replication/puller.h"
 
 namespace merrow::replication {
@@ -15,6 +16,9 @@ constexpr int kPostponedMax = 6;
 constexpr size_t kJobsMax = 256;
 // Rows that are read and sent at once.
 constexpr size_t kRowsPerRead = 256;
+// Rows that a message of a peer may list or want, in digest_rows_max: what is lacking comes on top
+// of what differs.
+constexpr size_t kRowsFactor = 2;
 
 }  // namespace
 
@@ -49,14 +53,24 @@ void Digests::NextJob(Link& link) {
   digest.is_working = true;
   digest.working_ms = core_.now.steady_ms;
   ++digest.job;
-  job();
+  job(link);
 }
 
-Link* Digests::EndJob(LinkId id, uint64_t job) {
-  Link* const link = core_.Find(id);
-  if (link == nullptr || link->digest.job != job || !link->digest.is_working) return nullptr;
-  link->digest.is_working = false;
-  return link;
+template <typename T, typename F>
+std::function<void(T)> Digests::Then(const Link& link, F then) {
+  return core_.Later(
+      [this, id = link.id, job = link.digest.job, then = std::move(then)](const T& result) {
+        Link* const current = core_.Find(id);
+        // It may have been given up, and another one be under way.
+        if (current == nullptr || !current->digest.is_working || current->digest.job != job) return;
+        current->digest.is_working = false;
+        if (result.ok()) {
+          then(*current, result);
+        } else {
+          Fail(*current, result.error());  // a later round tries again
+        }
+        if (!current->is_closed) NextJob(*current);
+      });
 }
 
 void Digests::Fail(Link& link, const Error& error) {
@@ -92,44 +106,29 @@ void Digests::CompareNow() {
 }
 
 void Digests::Begin(Link& link) {
-  AddJob(link, [this, id = link.id] {
-    const uint64_t job = core_.Find(id)->digest.job;
-    core_.replica.ReadDigest(
-        core_.Later([this, id, job](const Result<std::vector<uint64_t>>& buckets) {
-          Link* const current = EndJob(id, job);
-          if (current == nullptr) return;
-          if (!buckets.ok()) {
-            Fail(*current, buckets.error());
-          } else {
-            current->digest.asked_ms = core_.now.steady_ms;
-            core_.Send(*current, DigestMessage{++current->digest.round, *buckets});
-          }
-          NextJob(*current);
-        }));
+  using Digest = Result<std::vector<uint64_t>>;
+  AddJob(link, [this](Link& working) {
+    core_.replica.ReadDigest(Then<Digest>(working, [this](Link& current, const Digest& buckets) {
+      current.digest.asked_ms = core_.now.steady_ms;
+      core_.Send(current, DigestMessage{++current.digest.round, *buckets});
+    }));
   });
 }
 
-void Digests::OnDigest(Link& link, DigestMessage digest) {
-  AddJob(link, [this, id = link.id, digest = std::move(digest)] {
-    const uint64_t job = core_.Find(id)->digest.job;
+void Digests::OnDigest(Link& link, DigestMessage theirs) {
+  using Digest = Result<std::vector<uint64_t>>;
+  AddJob(link, [this, theirs = std::move(theirs)](Link& working) {
     core_.replica.ReadDigest(
-        core_.Later([this, id, job, digest](const Result<std::vector<uint64_t>>& buckets) {
-          Link* const current = EndJob(id, job);
-          if (current == nullptr) return;
-          if (!buckets.ok()) {
-            Fail(*current, buckets.error());  // the peer begins anew after a while
-          } else {
-            DigestDiffMessage diff{digest.round, {}};
-            for (size_t i = 0; i < kDigestBuckets; ++i) {
-              diff.differing[i] = (*buckets)[i] != digest.buckets[i];
-            }
-            current->digest.result =
-                diff.differing.none() ? DigestResult::kEqual : DigestResult::kDiffering;
-            current->digest.differing = diff.differing.count();
-            current->digest.result_ms = core_.now.steady_ms;
-            core_.Send(*current, diff);
+        Then<Digest>(working, [this, theirs](Link& current, const Digest& buckets) {
+          DigestDiffMessage diff{theirs.round, {}};
+          for (size_t i = 0; i < kDigestBuckets; ++i) {
+            diff.differing[i] = (*buckets)[i] != theirs.buckets[i];
           }
-          NextJob(*current);
+          current.digest.result =
+              diff.differing.none() ? DigestResult::kEqual : DigestResult::kDiffering;
+          current.digest.differing = diff.differing.count();
+          current.digest.result_ms = core_.now.steady_ms;
+          core_.Send(current, diff);
         }));
   });
 }
@@ -166,67 +165,56 @@ void Digests::OnDigestDiff(Link& link, const DigestDiffMessage& diff) {
 }
 
 void Digests::ListRows(Link& link, uint32_t bucket) {
-  AddJob(link, [this, id = link.id, bucket] {
-    const uint64_t job = core_.Find(id)->digest.job;
+  using Rows = Result<std::vector<RowDigest>>;
+  AddJob(link, [this, bucket](Link& working) {
     core_.replica.ReadRowDigests(
-        bucket, core_.Later([this, id, job, bucket](const Result<std::vector<RowDigest>>& rows) {
-          Link* const current = EndJob(id, job);
-          if (current == nullptr) return;
-          if (!rows.ok()) {
-            Fail(*current, rows.error());
-            NextJob(*current);
-            return;
-          }
+        bucket, Then<Rows>(working, [this, bucket](Link& current, const Rows& rows) {
           // Each message speaks for its stretch of keys; together they cover all.
           RowDigestsMessage message{bucket, 0, UINT64_MAX, {}};
-          for (size_t at = 0; at < rows->size(); ++at) {
+          for (const RowDigest& row : *rows) {
             if (message.rows.size() == core_.options.digest_rows_max) {
-              message.last = (*rows)[at].key - 1;
-              Queue(*current, message);
-              message = {bucket, (*rows)[at].key, UINT64_MAX, {}};
+              message.last = row.key - 1;
+              Queue(current, message);
+              message = {bucket, row.key, UINT64_MAX, {}};
             }
-            message.rows.push_back((*rows)[at]);
+            message.rows.push_back(row);
           }
-          Queue(*current, message);
+          Queue(current, message);
         }));
   });
 }
 
-void Digests::OnRowDigests(Link& link, RowDigestsMessage digests) {
-  AddJob(link, [this, id = link.id, digests = std::move(digests)] {
-    const uint64_t job = core_.Find(id)->digest.job;
+void Digests::OnRowDigests(Link& link, RowDigestsMessage theirs) {
+  if (theirs.rows.size() > kRowsFactor * core_.options.digest_rows_max) {
+    core_.Close(link, CloseReason::kLimit, "too many rows are listed at once");
+    return;
+  }
+  using Rows = Result<std::vector<RowDigest>>;
+  AddJob(link, [this, theirs = std::move(theirs)](Link& working) {
     core_.replica.ReadRowDigests(
-        digests.bucket,
-        core_.Later([this, id, job, digests](const Result<std::vector<RowDigest>>& own) {
-          Link* const current = EndJob(id, job);
-          if (current == nullptr) return;
-          if (!own.ok()) {
-            Fail(*current, own.error());
-            NextJob(*current);
-            return;
-          }
-          std::map<uint64_t, uint64_t> theirs;
-          for (const RowDigest& row : digests.rows) theirs.emplace(row.key, row.row);
+        theirs.bucket, Then<Rows>(working, [this, theirs](Link& current, const Rows& own) {
+          std::map<uint64_t, uint64_t> lacking;
+          for (const RowDigest& row : theirs.rows) lacking.emplace(row.key, row.row);
           std::vector<uint64_t> give;
           std::vector<uint64_t> want;
           for (const RowDigest& row : *own) {
-            if (row.key < digests.first || row.key > digests.last) continue;
-            const auto at = theirs.find(row.key);
-            if (at == theirs.end() || at->second != row.row) give.push_back(row.key);
-            if (at != theirs.end() && at->second != row.row) want.push_back(row.key);
-            if (at != theirs.end()) theirs.erase(at);
-            // What is left in the end is lacking here.
+            if (row.key < theirs.first || row.key > theirs.last) continue;
+            const auto at = lacking.find(row.key);
+            const bool is_there = at != lacking.end();
+            const bool differs = is_there && at->second != row.row;
+            if (!is_there || differs) give.push_back(row.key);
+            if (differs) want.push_back(row.key);
+            if (is_there) lacking.erase(at);
           }
-          for (const auto& [key, row] : theirs) want.push_back(key);
-          if (!want.empty()) Queue(*current, RowsWantedMessage{digests.bucket, std::move(want)});
-          if (!give.empty()) SendRows(*current, digests.bucket, std::move(give));
-          NextJob(*current);
+          for (const auto& [key, row] : lacking) want.push_back(key);
+          if (!want.empty()) Queue(current, RowsWantedMessage{theirs.bucket, std::move(want)});
+          if (!give.empty()) SendRows(current, theirs.bucket, std::move(give));
         }));
   });
 }
 
 void Digests::OnRowsWanted(Link& link, RowsWantedMessage wanted) {
-  if (wanted.keys.size() > 2 * core_.options.digest_rows_max) {
+  if (wanted.keys.size() > kRowsFactor * core_.options.digest_rows_max) {
     core_.Close(link, CloseReason::kLimit, "too many rows are wanted at once");
     return;
   }
@@ -234,46 +222,37 @@ void Digests::OnRowsWanted(Link& link, RowsWantedMessage wanted) {
 }
 
 void Digests::SendRows(Link& link, uint32_t bucket, std::vector<uint64_t> keys) {
-  for (size_t at = 0; at < keys.size() && !link.is_closed; at += kRowsPerRead) {
-    const auto begin = keys.begin() + static_cast<ptrdiff_t>(at);
-    const auto end =
-        keys.begin() + static_cast<ptrdiff_t>(std::min(keys.size(), at + kRowsPerRead));
-    AddJob(link, [this, id = link.id, bucket, some = std::vector<uint64_t>(begin, end)] {
-      const uint64_t job = core_.Find(id)->digest.job;
-      core_.replica.ReadRows(
-          bucket, some,
-          core_.Later([this, id, job, bucket](const Result<std::vector<SharedChangeset>>& rows) {
-            Link* const current = EndJob(id, job);
-            if (current == nullptr) return;
-            if (!rows.ok()) {
-              Fail(*current, rows.error());
-              NextJob(*current);
-              return;
-            }
-            for (const SharedChangeset& changeset : *rows) {
-              for (const Changeset& part :
-                   changeset::SplitBetweenRows(*changeset, core_.options.chunk_bytes)) {
-                // They are merged one by one: for rows, parts mean nothing.
-                Changeset alone = part;
-                alone.part = 0;
-                alone.parts = 1;
-                current->digest.rows_repaired += alone.cells.rows.size() + alone.documents.size();
-                const Result<Bytes> frame = changeset::Encoder().Encode({&alone, 1});
-                if (!frame.ok()) {
-                  ++core_.counters.unsendable;
-                  Fail(*current, frame.error());
-                  continue;
-                }
-                RowsMessage message;
-                message.bucket = bucket;
-                message.frame = *frame;
-                Queue(*current, message);
-                if (current->is_closed) return;
-              }
-            }
-            NextJob(*current);
-          }));
-    });
+  using Rows = Result<std::vector<SharedChangeset>>;
+  if (keys.empty() || link.is_closed) return;
+  AddJob(link, [this, bucket, keys = std::move(keys)](Link& working) {
+    const auto split = keys.begin() + static_cast<ptrdiff_t>(std::min(keys.size(), kRowsPerRead));
+    core_.replica.ReadRows(
+        bucket, {keys.begin(), split},
+        Then<Rows>(working, [this, bucket, rest = std::vector<uint64_t>(split, keys.end())](
+                                Link& current, const Rows& rows) {
+          for (const SharedChangeset& changeset : *rows) SendRowsOf(current, bucket, *changeset);
+          SendRows(current, bucket, rest);
+        }));
+  });
+}
+
+void Digests::SendRowsOf(Link& link, uint32_t bucket, const Changeset& changeset) {
+  // They are merged one by one: for rows, parts mean nothing.
+  for (Changeset& alone : changeset::SplitBetweenRows(changeset, core_.options.chunk_bytes)) {
+    if (link.is_closed) return;
+    alone.part = 0;
+    alone.parts = 1;
+    link.digest.rows_repaired += alone.cells.rows.size() + alone.documents.size();
+    const Result<Bytes> frame = changeset::Encoder().Encode({&alone, 1});
+    if (!frame.ok()) {
+      ++core_.counters.unsendable;
+      Fail(link, frame.error());
+      continue;
+    }
+    RowsMessage message;
+    message.bucket = bucket;
+    message.frame = *frame;
+    Queue(link, message);
   }
 }
 
@@ -283,20 +262,24 @@ void Digests::OnRows(Link& link, const RowsMessage& rows) {
     core_.Close(link, CloseReason::kProtocol, "rows: " + changesets.error().message());
     return;
   }
+  DigestState& digest = link.digest;
+  size_t bytes = 0;
+  for (const Changeset& changeset : *changesets) bytes += MemoryBytes(changeset);
+  const bool is_full = digest.jobs.size() >= kJobsMax / 2 ||
+                       digest.repair_bytes + bytes > core_.options.digest_queue_bytes_max;
+  if (is_full && digest.repair_bytes > 0) {
+    ++core_.counters.repairs_dropped;  // the next round finds the same rows again
+    return;
+  }
   std::vector<SharedChangeset> shared;
   for (Changeset& changeset : *changesets) {
-    link.digest.rows_repaired += changeset.cells.rows.size() + changeset.documents.size();
+    digest.rows_repaired += changeset.cells.rows.size() + changeset.documents.size();
     shared.push_back(std::make_shared<const Changeset>(std::move(changeset)));
   }
-  AddJob(link, [this, id = link.id, shared = std::move(shared)] {
-    const uint64_t job = core_.Find(id)->digest.job;
-    core_.replica.Repair(shared, core_.Later([this, id, job](const Status& repaired) {
-      Link* const current = EndJob(id, job);
-      if (current == nullptr) return;
-      // If it failed the next round finds the same rows again.
-      if (!repaired.ok()) Fail(*current, repaired.error());
-      NextJob(*current);
-    }));
+  digest.repair_bytes += bytes;
+  AddJob(link, [this, bytes, shared = std::move(shared)](Link& working) {
+    working.digest.repair_bytes -= bytes;
+    core_.replica.Repair(shared, Then<Status>(working, [](Link&, const Status&) {}));
   });
 }
 

@@ -36,17 +36,20 @@ class Digests {
   int64_t NextDue() const;
 
  private:
-  using Job = std::function<void()>;
+  using Job = std::function<void(Link&)>;
   bool Begins(const Link& link) const { return core_.site < *link.peer; }
   bool IsQuiet(const Link& link) const;
   void AddJob(Link& link, Job job);
   void NextJob(Link& link);
-  /// The link of a job that ended and is still the current one; else null.
-  Link* EndJob(LinkId id, uint64_t job);
+  /// What the job that runs asks the database for: the result goes to `then` if it is one, and if
+  /// the job is still the current one; then the next job runs.
+  template <typename T, typename F>
+  std::function<void(T)> Then(const Link& link, F then);
   void Fail(Link& link, const Error& error);
   void Begin(Link& link);
   void ListRows(Link& link, uint32_t bucket);
   void SendRows(Link& link, uint32_t bucket, std::vector<uint64_t> keys);
+  void SendRowsOf(Link& link, uint32_t bucket, const Changeset& changeset);
   void Queue(Link& link, const Message& message);
 
   Core& core_;

@@ -92,6 +92,8 @@ struct Answer {
   uint64_t whole = 0;
 };
 
+struct Link;
+
 /// Of Digests.
 struct DigestState {
   int64_t due_ms = kNever;
@@ -99,7 +101,8 @@ struct DigestState {
   uint64_t round = 0;
   int64_t asked_ms = kNever;  // a Digest was sent and not answered
   Buckets differed;           // in the round before
-  std::deque<std::function<void()>> jobs;
+  std::deque<std::function<void(Link&)>> jobs;
+  size_t repair_bytes = 0;  // in memory, of rows in jobs
   bool is_working = false;
   int64_t working_ms = 0;
   uint64_t job = 0;                  // counts, so that a late completion is told from the current

@@ -56,6 +56,8 @@ struct Options {
 
   /// Requests of a peer that wait or are being answered; one that sends more is dropped.
   size_t answers_per_link_max = 16;
+  /// Version ranges that one request may name; a peer that names more is dropped.
+  size_t answer_ranges_max = 4096;
   /// Most bytes of one answer, whatever the peer asks for.
   size_t answer_bytes_max = 4 * 1024 * 1024;
   /// A read that fails (busy, io) is tried again so often before the peer is told to ask elsewhere.
@@ -81,6 +83,9 @@ struct Options {
   int64_t waiting_retry_ms = 200;
   /// Refused changesets that the report lists; older ones are only counted.
   size_t refused_listed_max = 64;
+  /// Version ranges that are kept out because the database refused them, of all peers together. A
+  /// peer whose share alone is larger is dropped.
+  size_t refused_ranges_max = 16'384;
 
   // --- Retries: from min to max, doubling, with half of it random ---
 
@@ -125,6 +130,8 @@ struct Options {
   /// Buckets that are compared by rows in one round, and rows that one message lists or repairs.
   size_t digest_buckets_max = 16;
   size_t digest_rows_max = 4096;
+  /// Rows of a peer that wait for the database; further ones are dropped until the next round.
+  size_t digest_queue_bytes_max = 8 * 1024 * 1024;
   /// How often this process may take a new identity. A peer that brings it about more often lies.
   int identity_changes_max = 8;
 };

@@ -49,6 +49,22 @@ size_t EstimatedBytes(const changeset::Changeset& changeset) {
   return bytes;
 }
 
+size_t MemoryBytes(const changeset::Changeset& changeset) {
+  const cells::Transaction& cells = changeset.cells;
+  size_t bytes = sizeof(changeset::Changeset) + cells.authors.size() * sizeof(cells::SiteId);
+  for (const cells::ChangedTable& table : cells.tables) {
+    bytes += sizeof(table) + table.name.capacity() + table.columns.size() * sizeof(std::string);
+  }
+  for (const cells::RowChange& row : cells.rows) {
+    bytes += sizeof(row) + row.key.capacity() + row.cells.size() * sizeof(cells::CellChange);
+    for (const cells::CellChange& cell : row.cells) bytes += cell.value.bytes.capacity();
+  }
+  for (const changeset::DocumentChange& document : changeset.documents) {
+    bytes += sizeof(document) + document.key.capacity() + document.blocks.capacity();
+  }
+  return bytes;
+}
+
 uint64_t NameOfSplit(const changeset::Changeset& changeset, size_t bytes_target) {
   const cells::Transaction& cells = changeset.cells;
   RunningHash hash;

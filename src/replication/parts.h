@@ -10,8 +10,10 @@
 
 namespace merrow::replication {
 
-/// About how many bytes it takes on the wire, and in memory.
+/// About how many bytes it takes on the wire.
 size_t EstimatedBytes(const changeset::Changeset& changeset);
+/// About how many bytes it takes in memory. Of small ones that is ten times as many.
+size_t MemoryBytes(const changeset::Changeset& changeset);
 
 /// Names one exact split of `changeset` into parts of `bytes_target`: sites that cut the same rows
 /// in the same order into the same parts get the same number, others another one. Not 0.

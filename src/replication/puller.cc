@@ -135,7 +135,8 @@ bool Puller::Ask(Link& link) {
   SiteVersions wanted;
   int64_t left = link.pull.slice_versions == 0 ? kSliceFirst : link.pull.slice_versions;
   size_t ranges = core_.options.request_ranges_max;
-  auto at = needs_.lower_bound(next_site_);
+  // Behind the last one: a site of which much is lacking does not keep others waiting.
+  auto at = needs_.upper_bound(last_site_);
   for (size_t i = 0; i < needs_.size() && left > 0 && ranges > 0; ++i, ++at) {
     if (at == needs_.end()) at = needs_.begin();
     const cells::SiteId& site = at->first;
@@ -146,7 +147,7 @@ bool Puller::Ask(Link& link) {
     left -= some.count();
     ranges -= some.ranges().size();
     wanted.emplace(site, std::move(some));
-    next_site_ = site;
+    last_site_ = site;
     if (wanted.size() == core_.options.request_sites_max) break;
   }
   if (wanted.empty()) return false;
@@ -167,15 +168,30 @@ void Puller::Send(Link& link, SiteVersions wanted, bool is_narrow) {
   core_.Send(link, NeedMessage{id, is_narrow ? 1 : core_.options.request_bytes, std::move(wanted)});
 }
 
-Puller::Arrival Puller::OnArrival(Link& link, uint64_t request, const cells::SiteId& site,
-                                  VersionRange range, bool is_end, size_t bytes) {
+bool Puller::IsProgress(Request& request, const Changeset& changeset, bool is_expected) {
+  if (!is_expected) return false;
+  const auto before = std::exchange(request.part, std::nullopt);
+  if (changeset.part + 1 == changeset.parts) return true;
+  request.part.emplace(changeset.cells.version, changeset.part);
+  // All parts of one come in a row.
+  return !before.has_value() ||
+         (before->first == changeset.cells.version && before->second < changeset.part);
+}
+
+Puller::Arrival Puller::OnArrival(Link& link, uint64_t request, const Changeset& changeset,
+                                  size_t bytes) {
   const auto at = requests_.find(request);
   if (at == requests_.end() || at->second.link != link.id) return {};
-  at->second.progress_ms = core_.now.steady_ms;
+  const cells::SiteId& site = changeset.cells.site;
+  const VersionRange range{changeset.cells.previous, changeset.cells.version};
   at->second.bytes += bytes;
   const VersionRanges covered = RangesOf(at->second.open, site).Intersection(VersionRanges(range));
   const bool is_expected = !covered.empty();
-  if (is_expected && is_end) {
+  if (IsProgress(at->second, changeset, is_expected)) {
+    at->second.progress_ms = core_.now.steady_ms;
+    link.pull.timeouts = 0;
+  }
+  if (is_expected && changeset.part + 1 == changeset.parts) {
     at->second.has_come = true;
     RemoveFrom(at->second.open, site, covered);
     RemoveFrom(requested_, site, covered);
@@ -186,9 +202,9 @@ Puller::Arrival Puller::OnArrival(Link& link, uint64_t request, const cells::Sit
 void Puller::OnAnswered(Link& link, const ChangesMessage& message) {
   const auto at = requests_.find(message.request);
   if (at == requests_.end() || at->second.link != link.id) return;
-  at->second.progress_ms = core_.now.steady_ms;
+  if ((message.flags & kChangesLast) == 0) return;
   link.pull.timeouts = 0;
-  if ((message.flags & kChangesLast) != 0) Finish(at, message.flags);
+  Finish(at, message.flags);
 }
 
 void Puller::Release(const Request& request) {
@@ -256,7 +272,33 @@ void Puller::Cool(const cells::SiteId& site, VersionRange range) {
 void Puller::Refuse(const cells::SiteId& peer, const cells::SiteId& site, VersionRange range) {
   refused_[peer][site].Add(range);
   RemoveFrom(suspects_, site, range);
+  BoundRefused(peer);
   RecomputeNeeds(site);
+}
+
+void Puller::BoundRefused(const cells::SiteId& peer) {
+  const auto ranges_of = [](const SiteVersions& versions) {
+    size_t ranges = 0;
+    for (const auto& [site, of_site] : versions) ranges += of_site.ranges().size();
+    return ranges;
+  };
+  size_t ranges = 0;
+  for (const auto& [other, versions] : refused_) ranges += ranges_of(versions);
+  if (ranges <= core_.options.refused_ranges_max) return;
+  Link* from = nullptr;
+  std::set<cells::SiteId> linked;
+  for (const auto& [id, link] : core_.links) {
+    if (link->is_closed || !link->peer.has_value()) continue;
+    linked.insert(*link->peer);
+    if (link->peer == peer) from = link.get();
+  }
+  std::erase_if(refused_, [&](const auto& entry) {
+    const bool is_gone = !linked.contains(entry.first);
+    if (is_gone) ranges -= ranges_of(entry.second);
+    return is_gone;
+  });
+  if (ranges <= core_.options.refused_ranges_max || from == nullptr) return;
+  core_.Close(*from, CloseReason::kLimit, "too many of its changesets are refused");
 }
 
 void Puller::Suspect(const cells::SiteId& site, VersionRange range) {

@@ -36,9 +36,8 @@ class Puller {
     bool is_expected = false;  // of a request in flight
     bool is_narrow = false;    // of one that asked for single transactions
   };
-  /// A changeset or part of an answer has come. `is_end`: nothing more of its range comes.
-  Arrival OnArrival(Link& link, uint64_t request, const cells::SiteId& site, VersionRange range,
-                    bool is_end, size_t bytes);
+  /// A changeset or part of an answer has come.
+  Arrival OnArrival(Link& link, uint64_t request, const Changeset& changeset, size_t bytes);
   /// A message of changes was read to its end.
   void OnAnswered(Link& link, const ChangesMessage& message);
 
@@ -67,6 +66,8 @@ class Puller {
     bool has_come = false;  // anything
     size_t bytes = 0;
     int64_t progress_ms = 0;
+    /// Of the changeset that comes in parts: the end of its range, and the last part that came.
+    std::optional<std::pair<cells::DbVersion, uint32_t>> part;
   };
   struct Cooling {
     cells::SiteId site;
@@ -80,6 +81,9 @@ class Puller {
   void Send(Link& link, SiteVersions wanted, bool is_narrow);
   void Finish(std::map<uint64_t, Request>::iterator at, uint8_t flags);
   void Release(const Request& request);
+  /// Something that was asked for, and was not there before.
+  static bool IsProgress(Request& request, const Changeset& changeset, bool is_expected);
+  void BoundRefused(const cells::SiteId& peer);
   void RecomputeNeeds(const cells::SiteId& site);
   const SiteVersions& RefusedOf(const cells::SiteId& peer) const;
 
@@ -93,7 +97,7 @@ class Puller {
   std::map<cells::SiteId, int> attempts_;          // in a row, by publishing site
   std::map<uint64_t, Request> requests_;
   uint64_t next_request_ = 1;
-  cells::SiteId next_site_;  // whose turn it is
+  cells::SiteId last_site_;  // whose turn it was
   LinkId next_link_ = 0;
 };
 

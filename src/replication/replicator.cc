@@ -188,8 +188,7 @@ void Replicator::Impl::OnChangeset(Link& link, const ChangesMessage& message, Ch
 
   Puller::Arrival arrival;
   if (is_answer) {
-    const bool is_end = changeset.part + 1 == changeset.parts;
-    arrival = puller.OnArrival(link, message.request, site, range, is_end, bytes);
+    arrival = puller.OnArrival(link, message.request, changeset, bytes);
   }
   const bool is_seen = RangesOf(core.seen, site).Includes(range);
   const bool is_known =
@@ -218,7 +217,7 @@ void Replicator::Impl::OnChangeset(Link& link, const ChangesMessage& message, Ch
   entry.is_single = !is_answer || arrival.is_narrow;
   entry.bytes = EstimatedBytes(changeset);
   // What was asked for has room; anything else only if there is some.
-  if (!arrival.is_expected && !applier.HasRoom(entry.bytes)) {
+  if (!arrival.is_expected && !applier.HasRoom(changeset)) {
     ++core.counters.fresh_dropped;
     return;
   }

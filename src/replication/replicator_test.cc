@@ -56,6 +56,11 @@ Changeset LogRow(const cells::SiteId& site, VersionRange range, int64_t id,
   return changeset;
 }
 
+VersionRanges RangesIn(const SiteVersions& versions, const cells::SiteId& site) {
+  const auto at = versions.find(site);
+  return at == versions.end() ? VersionRanges() : at->second;
+}
+
 // A peer that says exactly what the test says.
 class HandPeer final : public LinkSink {
  public:
@@ -410,6 +415,115 @@ TEST_F(ReplicatorTest, OnlyTheBadOneOfACombinationIsKeptOut) {
   EXPECT_EQ(peer.Heard<NeedMessage>().size(), 1U) << "a new schema may take it";
 }
 
+TEST_F(ReplicatorTest, ASiteThatLacksMuchDoesNotKeepOthersWaiting) {
+  Make();
+  HandPeer peer(*replicator, SiteOf(1));
+  SiteVersions has;
+  for (const unsigned char fill : std::initializer_list<unsigned char>{9, 50, 60, 200}) {
+    has[SiteOf(fill)].Add({0, fill == 50 ? 10'000'000 : 5});
+  }
+  Open(peer, has);
+  SiteVersions asked;
+  for (const NeedMessage& need : peer.Heard<NeedMessage>()) {
+    for (const auto& [site, ranges] : need.wanted) asked[site].Add(ranges);
+  }
+  EXPECT_EQ(asked.size(), 4U);
+}
+
+TEST_F(ReplicatorTest, APeerCannotHoldARequestByAnsweringWithNothing) {
+  Options options;
+  options.request_timeout_ms = 1000;
+  Make(options);
+  const cells::SiteId origin = SiteOf(9);
+  const SiteVersions has = {{origin, VersionRanges(VersionRange{0, 4})}};
+  HandPeer slow(*replicator, SiteOf(1));
+  Open(slow, has);
+  ASSERT_EQ(slow.Heard<NeedMessage>().size(), 1U);
+  HandPeer other(*replicator, SiteOf(2));
+  Open(other, has);
+  ChangesMessage answer;
+  answer.flags = kChangesAnswer;
+  answer.request = slow.Heard<NeedMessage>()[0].request;
+  ChangesMessage part = answer;
+  part.flags |= kChangesPart;
+  part.whole = 5;
+  Changeset first = LogRow(origin, {0, 4}, 1);
+  first.parts = 3;
+  for (int i = 0; i < 10 && other.Heard<NeedMessage>().empty(); ++i) {
+    slow.Say(answer);
+    slow.SayChanges(answer, {LogRow(SiteOf(8), {i, i + 1}, 100 + i)});
+    slow.SayChanges(part, {first});  // the same one again and again
+    Run(400);
+  }
+  EXPECT_EQ(other.Heard<NeedMessage>().size(), 1U);
+}
+
+TEST_F(ReplicatorTest, WhatIsRememberedOfRefusedChangesetsIsBounded) {
+  Options options;
+  options.refused_ranges_max = 50;
+  Make(options);
+  database.SetStrict(true);
+  std::optional<CloseReason> closed;
+  for (unsigned char fill = 1; fill < 100 && !closed.has_value(); ++fill) {
+    HandPeer peer(*replicator, SiteOf(fill));
+    Open(peer);
+    for (cells::DbVersion i = 0; i < 40; ++i) {
+      peer.SayChanges({}, {LogRow(SiteOf(200), {2 * i + 100 * fill, 2 * i + 100 * fill + 1}, i,
+                                  testing::kPoison)});
+    }
+    Run(300);
+    closed = peer.closed;
+    replicator->OnLinkDown(peer.link);
+  }
+  EXPECT_FALSE(closed.has_value()) << "those of peers that are gone make room";
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer);
+  for (cells::DbVersion i = 0; i < 60; ++i) {
+    peer.SayChanges({},
+                    {LogRow(SiteOf(200), {2 * i + 20'000, 2 * i + 20'001}, i, testing::kPoison)});
+  }
+  Run(300);
+  EXPECT_EQ(peer.closed, CloseReason::kLimit);
+}
+
+TEST_F(ReplicatorTest, OneChangesetForWhichThereIsNoRoomDoesNotBlockOthers) {
+  Options options;
+  options.retry_ms_max = 500;
+  Make(options);
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer);
+  faults.too_large = SiteOf(8);
+  peer.SayChanges({}, {LogRow(SiteOf(8), {0, 1}, 1)});
+  for (cells::DbVersion i = 0; i < 5; ++i) {
+    peer.SayChanges({}, {LogRow(SiteOf(9), {i, i + 1}, 10 + i)});
+  }
+  Run(20'000);
+  EXPECT_EQ(RangesIn(replicator->seen(), SiteOf(9)).last(), 5);
+  EXPECT_EQ(RangesIn(replicator->seen(), SiteOf(8)).last(), 0);
+  faults.too_large.reset();
+  Run(2'000);
+  EXPECT_EQ(RangesIn(replicator->seen(), SiteOf(8)).last(), 1);
+}
+
+TEST_F(ReplicatorTest, WhileABadOneIsLookedForOthersAreAskedFor) {
+  Make();
+  database.SetStrict(true);
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer);
+  Changeset bad = LogRow(SiteOf(9), {0, 1000}, 1, testing::kPoison);
+  peer.Say(HaveMessage{{{SiteOf(9), VersionRanges(VersionRange{0, 1000})}}});
+  ChangesMessage answer;
+  answer.flags = kChangesAnswer | kChangesLast;
+  answer.request = peer.Heard<NeedMessage>().at(0).request;
+  peer.SayChanges(answer, {bad});
+  Run(100);
+  peer.heard.clear();
+  peer.Say(HaveMessage{{{SiteOf(10), VersionRanges(VersionRange{0, 2000})}}});
+  const auto needs = peer.Heard<NeedMessage>();
+  ASSERT_FALSE(needs.empty());
+  EXPECT_TRUE(needs[0].wanted.contains(SiteOf(10)));
+}
+
 // --- Compression.
 
 // As `zstd --train` makes it of frames like the ones that it is to compress.
@@ -746,6 +860,76 @@ TEST_F(ReplicatorTest, TooManyRequestsEndTheLink) {
     peer.Say(NeedMessage{i, 1000, {{database.site(), VersionRanges(VersionRange{0, 1})}}});
   }
   EXPECT_EQ(peer.closed, CloseReason::kLimit);
+}
+
+TEST_F(ReplicatorTest, ARequestOfTooManyPiecesEndsTheLink) {
+  Options options;
+  options.answer_ranges_max = 100;
+  Make(options);
+  Write(1);
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer);
+  NeedMessage need{1, 1000, {}};
+  for (cells::DbVersion i = 0; i < 100; ++i) need.wanted[SiteOf(9)].Add({2 * i, 2 * i + 1});
+  peer.Say(need);
+  EXPECT_FALSE(peer.closed.has_value());
+  need.wanted[SiteOf(9)].Add({500, 501});
+  peer.Say(need);
+  EXPECT_EQ(peer.closed, CloseReason::kLimit);
+}
+
+TEST_F(ReplicatorTest, TheQueueIsMeasuredByWhatItTakesInMemory) {
+  Options options;
+  options.apply_queue_bytes_max = 1'000'000;
+  Make(options);
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer);
+  faults.stuck = 1000;
+  faults.stuck_ms = 100'000;
+  for (cells::DbVersion i = 0; i < 10'000; ++i) {
+    peer.SayChanges({}, {LogRow(SiteOf(9), {i, i + 1}, i, "x")});
+  }
+  // A changeset of one row is some 600 bytes, whatever it takes on the wire.
+  EXPECT_GT(counters().fresh_dropped, 7'000U);
+  EXPECT_LT(counters().fresh_dropped, 9'900U);
+}
+
+TEST_F(ReplicatorTest, RepairsThatTheDatabaseCannotKeepUpWithAreDropped) {
+  Options options;
+  options.digest_queue_bytes_max = 100'000;
+  Make(options);
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer);
+  faults.stuck = 1000;
+  faults.stuck_ms = 10'000;
+  for (int i = 0; i < 300; ++i) {
+    const std::vector<Changeset> rows = {LogRow(SiteOf(9), {0, 1}, i, std::string(1000, 'x'))};
+    const auto frame = changeset::Encoder().Encode(std::span<const Changeset>(rows));
+    ASSERT_TRUE(frame.ok());
+    RowsMessage message;
+    message.bucket = 1;
+    message.frame = *frame;
+    peer.Say(message);
+  }
+  EXPECT_FALSE(peer.closed.has_value()) << "the next round finds the same rows again";
+  EXPECT_GT(counters().repairs_dropped, 150U);
+  EXPECT_LT(counters().repairs_dropped, 250U);
+}
+
+TEST_F(ReplicatorTest, APeerThatLostAllRowsOfManyBucketsMayAskForThem) {
+  Make();
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer);
+  for (uint32_t bucket = 0; bucket < 16; ++bucket) {
+    RowsWantedMessage wanted{bucket, {}};
+    for (uint64_t key = 0; key < 5000; ++key) wanted.keys.push_back(key);
+    peer.Say(wanted);
+  }
+  EXPECT_FALSE(peer.closed.has_value());
+  RowDigestsMessage all{0, 0, UINT64_MAX, {}};
+  for (uint64_t key = 0; key <= 2 * Options().digest_rows_max; ++key) all.rows.push_back({key, 1});
+  peer.Say(all);
+  EXPECT_EQ(peer.closed, CloseReason::kLimit) << "more rows than one message may list";
 }
 
 TEST_F(ReplicatorTest, AnswersWhatIsThereAndSaysWhatIsNot) {

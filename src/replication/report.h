@@ -126,6 +126,7 @@ struct Counters {
   uint64_t digests_compared = 0;
   uint64_t digests_differed = 0;
   uint64_t buckets_repaired = 0;
+  uint64_t repairs_dropped = 0;     // messages of rows, because too many waited for the store
   uint64_t messages_unknown = 0;    // of a later release, skipped
   uint64_t statements = 0;          // of other sites, taken
   uint64_t statements_dropped = 0;  // because there was no room

@@ -40,9 +40,15 @@ void SimReplica::Commit(Write write, std::function<void()> committed) {
 }
 
 void SimReplica::Apply(std::vector<Incoming> changesets, ApplyDone done) {
-  Ask<std::vector<ApplyOutcome>>(std::move(done), [this, changesets = std::move(changesets)] {
-    return database_.Apply(changesets);
-  });
+  using Outcomes = Result<std::vector<ApplyOutcome>>;
+  Ask<std::vector<ApplyOutcome>>(std::move(done),
+                                 [this, changesets = std::move(changesets)]() -> Outcomes {
+                                   for (const Incoming& one : changesets) {
+                                     if (one.changeset->cells.site == faults_.too_large)
+                                       return LimitReached("simulated");
+                                   }
+                                   return database_.Apply(changesets);
+                                 });
 }
 
 void SimReplica::Read(const cells::SiteId& site, VersionRanges wanted, size_t bytes_target,

@@ -20,6 +20,8 @@ struct SimDiskFaults {
   uint64_t busy = 0;
   uint64_t stuck = 0;
   int64_t stuck_ms = 0;
+  /// Whatever changesets of this site are among those to apply: there is no room for them.
+  std::optional<cells::SiteId> too_large;
 };
 
 class SimReplica final : public replication::Replica {

@@ -9,11 +9,10 @@
 
 #include "merrow/check.h"
 #include "merrow/document.h"
+#include "server/replica_outcomes.h"
 
 namespace merrow::testing {
 namespace {
-
-using replication::Fate;
 
 constexpr char kFirstSchema[] =
     "CREATE TABLE log (id INTEGER PRIMARY KEY NOT NULL, text TEXT);"
@@ -57,22 +56,6 @@ std::vector<VersionProof> ProofsOf(const std::vector<store::VersionProof>& from)
   std::vector<VersionProof> proofs;
   for (const store::VersionProof& proof : from) proofs.push_back({proof.version, proof.timestamp});
   return proofs;
-}
-
-Fate FateOf(store::ReplicaFate fate) {
-  switch (fate) {
-    case store::ReplicaFate::kApplied:
-      return Fate::kApplied;
-    case store::ReplicaFate::kKnown:
-      return Fate::kKnown;
-    case store::ReplicaFate::kBuffered:
-      return Fate::kBuffered;
-    case store::ReplicaFate::kWaiting:
-      return Fate::kWaiting;
-    case store::ReplicaFate::kRefused:
-      return Fate::kRefused;
-  }
-  return Fate::kRefused;
 }
 
 }  // namespace
@@ -212,12 +195,8 @@ Status StoreDatabase::Commit(const Write& write) {
 Result<std::vector<ApplyOutcome>> StoreDatabase::Apply(const std::vector<Incoming>& changesets) {
   std::vector<store::IncomingChangeset> incoming;
   for (const Incoming& one : changesets) incoming.push_back({one.changeset, one.whole});
-  MERROW_ASSIGN(const store::ChangesetsApplied applied, store_->ApplyChangesets(incoming));
-  std::vector<ApplyOutcome> outcomes;
-  for (const store::ReplicaOutcome& from : applied.outcomes) {
-    outcomes.push_back({FateOf(from.fate), from.site, from.range, from.whole, from.error});
-  }
-  return outcomes;
+  MERROW_ASSIGN(store::ChangesetsApplied applied, store_->ApplyChangesets(incoming));
+  return server::OutcomesOf(std::move(applied.outcomes));
 }
 
 Result<ReadPage> StoreDatabase::Read(const cells::SiteId& site, const VersionRanges& wanted,
