@@ -31,8 +31,14 @@ Result<server::Config> ReadSettings(const ServeFlags& flags) {
 
 void StartLog(const std::string& level) {
   // Standard output is for the lines that say where the server is; logs go to standard error.
-  auto logger = spdlog::stderr_color_mt("merrow");
-  spdlog::set_default_logger(logger);
+  const auto now_ms = [clock = std::make_shared<SystemClock>()] {
+    return clock->MonotonicMicros() / 1000;
+  };
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+      "merrow", std::make_shared<server::LogLimiter>(
+                    std::make_shared<spdlog::sinks::stderr_color_sink_mt>(), now_ms)));
+  // Lines that are held back are told of at the latest then.
+  spdlog::flush_every(std::chrono::seconds(5));
   spdlog::set_level(spdlog::level::from_str(level));
   spdlog::set_formatter(server::MakeLogFormatter());
 }

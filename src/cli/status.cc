@@ -181,7 +181,14 @@ std::string WholeText(const Json& status) {
   text += "clients at " + Text(status, "listen");
   if (status.contains("peer_listen")) text += ", sites at " + Text(status, "peer_listen");
   text += ", up " + Duration(status.value("uptime_ms", int64_t{0})) + "\n";
-  if (status.value("store", Json()).is_null()) text += "the database does not answer\n";
+  const Json store = status.value("store", Json());
+  if (store.is_null()) text += "the database does not answer\n";
+  if (store.is_object()) {
+    if (const std::string error = Text(store, "write_error"); !error.empty()) {
+      text += "the database takes no writes since " +
+              Duration(store.value("write_failing_ms", int64_t{0})) + ": " + error + "\n";
+    }
+  }
   if (replication.is_null()) return text;
   text += Links(replication.at("links")) + Dials(replication.at("dials")) +
           Sites(replication.at("sites"), own) + Waiting(status) +
