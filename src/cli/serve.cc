@@ -5,11 +5,14 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <iostream>
 #include <memory>
 
+#include "base/clock.h"
 #include "server/config.h"
 #include "server/log_format.h"
+#include "server/log_limiter.h"
 #include "server/server.h"
 
 namespace merrow::cli {
