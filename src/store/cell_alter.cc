@@ -45,6 +45,15 @@ Status CellStore::BeginAlter(std::string_view name) {
     MERROW_TRY(Join());  // so that savepoints are reported
   }
   MERROW_TRY(RunSql(db_, "SAVEPOINT merrow_alter"));
+  Status begun = DropForAlter(name);
+  if (!begun.ok() && sqlite3_get_autocommit(db_) == 0) {
+    sqlite3_exec(db_, "ROLLBACK TO merrow_alter; RELEASE merrow_alter", nullptr, nullptr, nullptr);
+    Forget();
+  }
+  return begun;
+}
+
+Status CellStore::DropForAlter(std::string_view name) {
   MERROW_TRY(Fold());
   CellTable* const table = tables_.Find(name);
   table->FinalizeStatements();
@@ -56,16 +65,21 @@ Status CellStore::BeginAlter(std::string_view name) {
   MERROW_TRY(tables_.DropTriggers(*table));
   MERROW_ASSIGN(const int64_t root_page, RootPage(name));
   tables_.Invalidate();
-  alter_ = Alter{std::string(name), sqlite3_total_changes(db_), root_page,
-                 transaction_.last_savepoint()};
+  alters_.push_back(
+      {std::string(name), sqlite3_total_changes(db_), root_page, transaction_.last_savepoint()});
   return {};
 }
 
 Status CellStore::CommitAlter(std::string_view name) {
-  const bool begun = alter_.has_value() && alter_->table == name;
+  const auto alter = std::find_if(alters_.rbegin(), alters_.rend(), [name](const Alter& one) {
+    return one.table.size() == name.size() &&
+           sqlite3_strnicmp(one.table.data(), name.data(), static_cast<int>(name.size())) == 0;
+  });
+  const std::optional<Alter> begun =
+      alter == alters_.rend() ? std::nullopt : std::optional<Alter>(*alter);
   MERROW_ASSIGN(const int64_t root_page, RootPage(name));
-  const bool same_rows =
-      begun && alter_->changes == sqlite3_total_changes(db_) && alter_->root_page == root_page;
+  const bool same_rows = begun.has_value() && begun->changes == sqlite3_total_changes(db_) &&
+                         begun->root_page == root_page;
   MERROW_ASSIGN(CellSavepoint savepoint, CellSavepoint::Begin(db_));
   tables_.Invalidate();
   MERROW_TRY(tables_.Refresh());
@@ -82,8 +96,16 @@ Status CellStore::CommitAlter(std::string_view name) {
     MERROW_TRY(Reconcile(*table));
   }
   MERROW_TRY(savepoint.Release());
-  alter_.reset();
-  return begun ? RunSql(db_, "RELEASE merrow_alter") : Status();
+  if (!begun.has_value()) {
+    return {};
+  }
+  const auto is_it = [&begun](const Alter& one) { return one.table == begun->table; };
+  std::erase_if(alters_, is_it);  // which may be the end of the transaction
+  Status released = RunSql(db_, "RELEASE merrow_alter");
+  if (!released.ok() && sqlite3_get_autocommit(db_) == 0) {
+    alters_.push_back(*begun);  // somebody else reads the database; to be called again
+  }
+  return released;
 }
 
 /// A cell for every value that has none and is not what a new row would have; a row that is not
@@ -164,7 +186,7 @@ Status CellStore::AfterReload() {
   }
   for (const auto& [table_id, columns] : std::exchange(columns_before_, {})) {
     CellTable* const table = tables_.FindId(table_id);
-    if (table == nullptr || alter_.has_value()) {
+    if (table == nullptr || !alters_.empty()) {
       continue;
     }
     const bool has_new = !std::includes(columns.begin(), columns.end(), table->column_ids.begin(),

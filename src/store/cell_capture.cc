@@ -32,7 +32,7 @@ class CellCapture {
   static bool joining(const CellStore& store) { return store.joining_; }
   static Status Begin(CellStore& store) { return store.BeginTransaction(); }
   static void Committed(CellStore& store) { store.Committed(); }
-  static void AlterEnded(CellStore& store) { store.alter_.reset(); }
+  static void AlterEnded(CellStore& store) { store.alters_.clear(); }
   static void SavepointEnded(CellStore& store, int number) { store.SavepointEnded(number); }
   static void Closing(CellStore& store) { store.Closing(); }
   static CellStore* Make(sqlite3* db) { return new CellStore(db); }

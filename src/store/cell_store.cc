@@ -55,6 +55,9 @@ Status CellStore::Join() {
   joining_ = false;
   if (status.ok() && !transaction_.active()) {
     join_.Finalize();
+    if (sqlite3_txn_state(db_, "main") != SQLITE_TXN_WRITE) {
+      return InvalidArgument("called outside a statement that writes");
+    }
     return InvalidArgument(
         "this database has a table named merrow_cell_txn, which keeps Merrow from its own virtual "
         "table of that name; rename it");
@@ -88,14 +91,12 @@ void CellStore::Committed() {
   if (sites_data_ == begun_data_) {
     sites_data_ = *committed_data_;
   }
-  alter_.reset();
+  alters_.clear();
   transaction_.End();
 }
 
 void CellStore::SavepointEnded(int number) {
-  if (alter_.has_value() && number < alter_->savepoint) {
-    alter_.reset();
-  }
+  std::erase_if(alters_, [number](const Alter& alter) { return number < alter.savepoint; });
 }
 
 void CellStore::WatchClose() {

@@ -168,6 +168,8 @@ class CellStore final : private CellTablesListener {
   /// What is known of sites and tables may have been rolled back.
   void Forget();
   bool applying() const { return applying_; }
+  /// A table is between BeginAlter() and CommitAlter(): nothing says what is written to it.
+  bool is_altering() const { return !alters_.empty(); }
   /// Lets go of every prepared statement, so that the connection can be closed.
   void FinalizeStatements();
   /// Before statements are prepared: has SQLite say when the connection is to be closed, if it does
@@ -191,6 +193,7 @@ class CellStore final : private CellTablesListener {
   Result<cells::DbVersion> ReadDbVersion();
   Status Backfill(CellTable& table);
   Result<int64_t> RootPage(std::string_view name);
+  Status DropForAlter(std::string_view name);
   Status Reconcile(CellTable& table);
   void WillPrepare() override { WatchClose(); }
   Status BeforeReload() override;
@@ -241,7 +244,7 @@ class CellStore final : private CellTablesListener {
     int64_t root_page = 0;
     int savepoint = 0;  // its number
   };
-  std::optional<Alter> alter_;
+  std::vector<Alter> alters_;  // in the order in which they were begun
   /// The columns of the tables that the open transaction touched, before they are read anew.
   std::map<int64_t, std::vector<cells::ColumnId>> columns_before_;
 

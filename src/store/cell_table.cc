@@ -262,14 +262,33 @@ Status CellTables::Refresh() {
     return {};
   }
   MERROW_TRY(listener_.BeforeReload());
+  FinalizeStatements();
+  // Whatever goes wrong: the next one must find what BeforeReload() is about.
+  struct Before {
+    CellTables& of;
+    bool initialized, has_replica_log;
+    std::vector<std::shared_ptr<CellTable>> tables;
+    std::map<int64_t, bool> absent;
+    bool is_over = false;
+    ~Before() {
+      if (!is_over) {
+        of.schema_version_ = -1;
+        of.initialized_ = initialized;
+        of.has_replica_log_ = has_replica_log;
+        of.tables_ = std::move(tables);
+        of.absent_ = std::move(absent);
+      }
+    }
+  } before{*this, initialized_, has_replica_log_, std::move(tables_), std::move(absent_)};
   schema_version_ = -1;
   MERROW_TRY(Load());
   schema_version_ = version;
-  return listener_.AfterReload();
+  MERROW_TRY(listener_.AfterReload());
+  before.is_over = true;
+  return {};
 }
 
 Status CellTables::Load() {
-  FinalizeStatements();
   tables_.clear();
   absent_.clear();
   CellStatement statement;

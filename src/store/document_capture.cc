@@ -160,6 +160,11 @@ Status DocumentCapture::BeforeCommit() {
   // transaction wrote.
   MERROW_TRY(CheckNoServer());
   MERROW_TRY(CheckAttached());
+  if (store_.is_altering()) {
+    return InvalidArgument(
+        "a table is being altered, and nothing would be recorded of it any more; "
+        "crsql_commit_alter comes before the commit");
+  }
   if (!pending_.empty()) {
     MERROW_TRY(CapturePending());
   }

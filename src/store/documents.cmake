@@ -24,6 +24,7 @@ list(TRANSFORM MERROW_DOCUMENT_SOURCES PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 set(MERROW_DOCUMENT_SOURCES ${MERROW_DOCUMENT_SOURCES} CACHE INTERNAL "Document rows, for merrow.so too")
 merrow_library(store_documents SOURCES ${MERROW_DOCUMENT_SOURCES}
                DEPENDS merrow_store_replica merrow_store_cells merrow_loro PkgConfig::SQLITE3)
-merrow_test(store_documents_test SOURCES ${CMAKE_CURRENT_LIST_DIR}/row_edit_test.cc
+merrow_test(store_documents_test SOURCES ${CMAKE_CURRENT_LIST_DIR}/document_capture_test.cc
+                                         ${CMAKE_CURRENT_LIST_DIR}/row_edit_test.cc
                                          ${CMAKE_CURRENT_LIST_DIR}/row_edit_diff_prop_test.cc
             DEPENDS merrow_store_documents)

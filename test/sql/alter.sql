@@ -202,3 +202,39 @@ SELECT "table", pk, cid, val, col_version, db_version FROM merrow_changes WHERE 
 --> 'foo'|x'010905'|'y'|5|1|3
 --> 'foo'|x'010905'|'z'|5|1|3
 --> 'foo'|x'010905'|'x'|55|2|3
+
+-- Two tables at a time, in any order, and names in any case.
+.site two
+CREATE TABLE a (id INTEGER PRIMARY KEY NOT NULL, v);
+CREATE TABLE b (id INTEGER PRIMARY KEY NOT NULL, v);
+SELECT crsql_as_crr('a'), crsql_as_crr('b');
+--> 'OK'|'OK'
+SELECT crsql_begin_alter('a'), crsql_begin_alter('B');
+--> 'OK'|'OK'
+ALTER TABLE a ADD COLUMN w;
+ALTER TABLE b ADD COLUMN w;
+SELECT crsql_commit_alter('a'), crsql_commit_alter('b');
+--> 'OK'|'OK'
+BEGIN;
+COMMIT;
+-- A commit in between would leave tables of which nothing is recorded.
+BEGIN;
+SELECT crsql_begin_alter('a');
+--> 'OK'
+ALTER TABLE a ADD COLUMN x;
+COMMIT;
+--! merrow: a table is being altered, and nothing would be recorded of it any more; crsql_commit_alter comes before the commit
+INSERT INTO a VALUES (1, 2, 3);
+SELECT cid, val FROM crsql_changes;
+--> 'v'|2
+--> 'w'|3
+-- A rollback ends it, and the end of one that was not begun is harmless.
+SELECT crsql_begin_alter('a');
+--> 'OK'
+ALTER TABLE a ADD COLUMN x;
+ROLLBACK;
+SELECT crsql_commit_alter('a');
+--> 'OK'
+INSERT INTO a VALUES (2, 3, 4);
+SELECT count(*) FROM crsql_changes;
+--> 4
