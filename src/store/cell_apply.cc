@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cells/packed_key.h"
+#include "cells/stored_key.h"
 #include "store/cell_store.h"
 
 namespace merrow::store {
@@ -43,7 +44,7 @@ std::string Parameters(size_t count) {
   return list;
 }
 
-void BindKey(CellStatement& statement, const std::vector<cells::ValueView>& key) {
+void BindKey(CellStatement& statement, std::span<const cells::ValueView> key) {
   for (size_t i = 0; i < key.size(); ++i) {
     statement.Bind(static_cast<int>(i) + 1, key[i]);
   }
@@ -91,7 +92,7 @@ class Applying {
 /// What is stored of the row now, read at most once.
 class CellStore::LocalRow final : public cells::MergeContext {
  public:
-  LocalRow(CellStore& store, CellTable& table, const std::vector<cells::ValueView>& key)
+  LocalRow(CellStore& store, CellTable& table, std::span<const cells::ValueView> key)
       : store_(store), table_(table), key_(key) {}
   ~LocalRow() override {
     if (read_) {
@@ -142,7 +143,7 @@ class CellStore::LocalRow final : public cells::MergeContext {
 
   CellStore& store_;
   CellTable& table_;
-  const std::vector<cells::ValueView>& key_;
+  const std::span<const cells::ValueView> key_;
   bool read_ = false;
   bool found_ = false;
 };
@@ -195,25 +196,43 @@ Result<RowKey> CellStore::NormalizeKey(CellTable& table, BytesView packed, Bytes
   return RowKey{table.id, values[0].integer, {}};
 }
 
-/// The statement that writes these cells of a row, which is nearly always one or all of them.
+/// The statement that writes these cells of a row, which is nearly always the same as for the row
+/// before, or one that writes a single cell.
 CellStatement& CellStore::StatementFor(CellTable& table, const cells::IncomingRow& row,
-                                       const std::vector<uint32_t>& wins) {
-  if (wins.size() == 1) {
+                                       const std::vector<uint32_t>& wins, RowWriters* writers) {
+  if (writers == nullptr && wins.size() == 1) {
     return table.columns[table.IndexOf(row.cells[wins[0]].column)].write;
+  }
+  if (writers != nullptr && writers->last != nullptr &&
+      std::equal(wins.begin(), wins.end(), writers->last_columns.begin(),
+                 writers->last_columns.end(),
+                 [&](uint32_t win, cells::ColumnId id) { return row.cells[win].column == id; })) {
+    return *writers->last;
   }
   std::string signature;
   for (const uint32_t win : wins) {
     signature += std::to_string(row.cells[win].column) + ",";
   }
-  if (table.write_cells.size() >= kWriteStatementsMax && !table.write_cells.contains(signature)) {
-    table.write_cells.clear();
+  std::map<std::string, CellStatement>& known =
+      writers != nullptr ? writers->by_columns : table.write_cells;
+  if (known.size() >= kWriteStatementsMax && !known.contains(signature)) {
+    known.clear();
   }
-  return table.write_cells[signature];
+  CellStatement& statement = known[signature];
+  if (writers != nullptr) {
+    writers->last = &statement;
+    writers->last_columns.clear();
+    for (const uint32_t win : wins) {
+      writers->last_columns.push_back(row.cells[win].column);
+    }
+  }
+  return statement;
 }
 
-Status CellStore::WriteRow(CellTable& table, const std::vector<cells::ValueView>& key_values,
-                           const cells::IncomingRow& row, const std::vector<uint32_t>& wins) {
-  CellStatement& statement = StatementFor(table, row, wins);
+Status CellStore::WriteRow(CellTable& table, std::span<const cells::ValueView> key_values,
+                           const cells::IncomingRow& row, const std::vector<uint32_t>& wins,
+                           RowWriters* writers) {
+  CellStatement& statement = StatementFor(table, row, wins, writers);
   if (!statement.prepared()) {
     std::string columns = KeyColumns(table);
     std::string updates;
@@ -237,10 +256,11 @@ Status CellStore::WriteRow(CellTable& table, const std::vector<cells::ValueView>
   return statement.Run();
 }
 
-Status CellStore::Merge(CellTable& table, const RowKey& key,
-                        const std::vector<cells::ValueView>& key_values,
-                        const cells::IncomingRow& incoming) {
-  MERROW_ASSIGN(CellTransaction::Row* const row, transaction_.Find(table, key));
+/// `writers`: to be used instead of the table's own.
+Status CellStore::Merge(CellTable& table, const cells::ClockKey& key,
+                        std::span<const cells::ValueView> key_values,
+                        const cells::IncomingRow& incoming, RowWriters* writers) {
+  MERROW_ASSIGN(CellTransaction::Row* const row, transaction_.FindStored(table, key));
   cells::RowClock merged = row->clock;
   {
     LocalRow local(*this, table, key_values);
@@ -255,11 +275,11 @@ Status CellStore::Merge(CellTable& table, const RowKey& key,
     BindKey(table.delete_row, key_values);
     MERROW_TRY(table.delete_row.Run());
   } else if (outcome_.action == cells::RowAction::kWrite) {
-    MERROW_TRY(WriteRow(table, key_values, incoming, outcome_.wins));
+    MERROW_TRY(WriteRow(table, key_values, incoming, outcome_.wins, writers));
   }
   if (outcome_.clock_changed) {
     // A trigger of the user's may have caused a flush, which lets go of the row.
-    MERROW_ASSIGN(CellTransaction::Row* const now, transaction_.Find(table, key));
+    MERROW_ASSIGN(CellTransaction::Row* const now, transaction_.FindStored(table, key));
     transaction_.WillChange(*now, transaction_.version());
     now->clock = std::move(merged);
   }
@@ -323,47 +343,15 @@ Status CellStore::Apply(const FlatChange& change) {
     cell.stamp = stamp;
     row.cells = {&cell, 1};
   }
-  Status merged = Merge(*table, *key, key_values, row);
+  Bytes stored;
+  if (!table->int_key) {
+    cells::AppendStoredKey(key->packed, stored);
+  }
+  Status merged = Merge(*table, {key->number, stored}, key_values, row, nullptr);
   if (!merged.ok()) {
     return merged.error().Within(where + ", column " + std::string(change.column));
   }
   return {};
-}
-
-Status CellStore::ApplyRowChange(const cells::Transaction& transaction,
-                                 const cells::RowChange& change,
-                                 const std::vector<cells::SiteOrdinal>& authors) {
-  const cells::ChangedTable& changed = transaction.tables[change.table];
-  CellTable* const table = tables_.Find(changed.name);
-  if (table == nullptr) {
-    return NotFound("it is not tracked here");
-  }
-  converted_.clear();
-  Bytes buffer;
-  std::vector<cells::ValueView> key_values;
-  MERROW_ASSIGN(const RowKey key, NormalizeKey(*table, change.key, buffer, key_values));
-  const auto stamp = [&](const cells::ChangeClock& clock) -> cells::Stamp {
-    return {transaction_.version(), clock.seq, authors[clock.author]};
-  };
-  std::vector<cells::IncomingCell> incoming;
-  incoming.reserve(change.cells.size());
-  for (const cells::CellChange& cell : change.cells) {
-    const std::string& name = changed.columns[cell.column];
-    const size_t column = table->FindColumn(name);
-    if (column == CellTable::npos) {
-      return NotFound("it has no column " + name);
-    }
-    MERROW_ASSIGN(const cells::ValueView value,
-                  Convert(cell.value.view(), table->columns[column].affinity));
-    incoming.push_back({table->columns[column].id, cell.col_version, value, stamp(cell.clock)});
-  }
-  cells::IncomingRow row;
-  row.cl = change.cl;
-  row.cells = incoming;
-  if (change.sentinel.has_value()) {
-    row.sentinel = stamp(*change.sentinel);
-  }
-  return Merge(*table, key, key_values, row);
 }
 
 Status CellStore::ApplyTransaction(const cells::Transaction& transaction) {
@@ -374,26 +362,6 @@ Status CellStore::ApplyTransaction(const cells::Transaction& transaction) {
   MERROW_TRY(Join());
   transaction_.RaiseVersion(transaction.version);
   return MergeRows(transaction);
-}
-
-Status CellStore::MergeRows(const cells::Transaction& transaction) {
-  MERROW_TRY(CheckNotApplying());
-  MERROW_TRY(Join());
-  if (!merge_equal_values_.has_value()) {
-    MERROW_ASSIGN(merge_equal_values_, ConfigInt("merge-equal-values", 0));
-  }
-  std::vector<cells::SiteOrdinal> authors;
-  for (const cells::SiteId& author : transaction.authors) {
-    MERROW_ASSIGN(const cells::SiteOrdinal ordinal, OrdinalOf(author));
-    authors.push_back(ordinal);
-  }
-  for (const cells::RowChange& change : transaction.rows) {
-    Status applied = ApplyRowChange(transaction, change, authors);
-    if (!applied.ok()) {
-      return applied.error().Within("table " + transaction.tables[change.table].name);
-    }
-  }
-  return {};
 }
 
 }  // namespace merrow::store

@@ -274,5 +274,68 @@ TEST(CellApply, WideAndLongRows) {
   EXPECT_EQ(count, kColumns);
 }
 
+/// Enough rows that they are written without triggers, if those are Merrow's alone.
+cells::Transaction ManyRows() {
+  cells::Transaction transaction;
+  transaction.site.bytes.fill(7);
+  transaction.version = 1;
+  transaction.authors = {transaction.site};
+  transaction.tables = {{"t", {"v"}}};
+  for (int64_t i = 0; i < 1000; ++i) {
+    const cells::ValueView number = cells::ValueView::Integer(i * 7919 % 1000);
+    cells::RowChange& row = transaction.rows.emplace_back();
+    row.key = cells::PackColumns({&number, 1});
+    row.cells.push_back({0, 1, cells::Value::Integer(i), {1, i, 0}});
+  }
+  return transaction;
+}
+
+TEST(CellApply, TriggersAreLeftOutOnlyIfNobodyMissesThem) {
+  for (const char* kind : {"", "CREATE TRIGGER", "CREATE TEMP TRIGGER"}) {
+    SCOPED_TRACE(kind);
+    Site site("CREATE TABLE t (id INTEGER PRIMARY KEY NOT NULL, v); CREATE TABLE log (id)");
+    const bool has_trigger = kind[0] != '\0';
+    if (has_trigger) {
+      ASSERT_TRUE(site.Run(std::string(kind) +
+                           " log_it AFTER INSERT ON t BEGIN INSERT INTO log VALUES (NEW.id); END")
+                      .ok());
+    }
+    CellStatement insert;
+    ASSERT_TRUE(insert.Prepare(site.db(), "INSERT INTO t VALUES (?1, 'here')").ok());
+    insert.BindInt(1, -1);
+    ASSERT_TRUE(insert.Run().ok());
+    ASSERT_TRUE(site.Run("BEGIN").ok());
+    ASSERT_TRUE(site.store().ApplyTransaction(ManyRows()).ok());
+    ASSERT_TRUE(site.Run("COMMIT").ok());
+    // What was prepared before the merge, and what is after it, is recorded.
+    insert.Reset();
+    insert.BindInt(1, -2);
+    ASSERT_TRUE(insert.Run().ok());
+    ASSERT_TRUE(site.Run("INSERT INTO t VALUES (-3, 'here')").ok());
+    EXPECT_EQ(site.Query("SELECT count(*) FROM log"), has_trigger ? "1003;" : "0;");
+    EXPECT_EQ(site.Clocks().substr(0, 42), "-3 cl 1 0:1;-2 cl 1 0:1;-1 cl 1 0:1;0 cl 1");
+    EXPECT_EQ(site.Query("SELECT count(*), sum(v) FROM t WHERE id >= 0"), "1000 499500;");
+  }
+}
+
+/// Leaving out triggers has SQLite prepare its statements again, which one that runs cannot survive
+/// if it goes on to open a table.
+TEST(CellApply, StatementsThatRunDuringAMergeGoOn) {
+  Site site("CREATE TABLE t (id INTEGER PRIMARY KEY NOT NULL, v)");
+  const auto merge = [](sqlite3_context* context, int, sqlite3_value**) {
+    Site& inner = *static_cast<Site*>(sqlite3_user_data(context));
+    const Status merged = inner.store().ApplyTransaction(ManyRows());
+    sqlite3_result_text(context, merged.ok() ? "merged" : merged.error().message().c_str(), -1,
+                        SQLITE_TRANSIENT);
+  };
+  ASSERT_EQ(
+      sqlite3_create_function(site.db(), "merge", 0, SQLITE_UTF8, &site, merge, nullptr, nullptr),
+      SQLITE_OK);
+  ASSERT_TRUE(site.Run("BEGIN").ok());
+  EXPECT_EQ(site.Query("SELECT merge() UNION ALL SELECT count(*) FROM t"), "'merged';1000;");
+  EXPECT_EQ(site.Query("SELECT merge()"), "'merged';");
+  ASSERT_TRUE(site.Run("COMMIT").ok());
+}
+
 }  // namespace
 }  // namespace merrow::store

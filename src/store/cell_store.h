@@ -24,10 +24,12 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -178,6 +180,7 @@ class CellStore final : private CellTablesListener {
 
  private:
   friend class CellCapture;
+  friend class RowsMerge;
   class LocalRow;
 
   explicit CellStore(sqlite3* db) : db_(db), tables_(db, *this), transaction_(db, tables_) {}
@@ -210,14 +213,20 @@ class CellStore final : private CellTablesListener {
                               std::vector<cells::ValueView>& values);
   Result<cells::ValueView> Convert(const cells::ValueView& value, cells::Affinity affinity);
   Status CheckNotApplying() const;
-  Status ApplyRowChange(const cells::Transaction& transaction, const cells::RowChange& change,
-                        const std::vector<cells::SiteOrdinal>& authors);
-  Status Merge(CellTable& table, const RowKey& key, const std::vector<cells::ValueView>& key_values,
-               const cells::IncomingRow& row);
+  /// Statements that write rows of one table, by the columns that they write.
+  struct RowWriters {
+    std::map<std::string, CellStatement> by_columns;
+    std::vector<cells::ColumnId> last_columns;
+    CellStatement* last = nullptr;
+  };
+  Status Merge(CellTable& table, const cells::ClockKey& key,
+               std::span<const cells::ValueView> key_values, const cells::IncomingRow& row,
+               RowWriters* writers);
   CellStatement& StatementFor(CellTable& table, const cells::IncomingRow& row,
-                              const std::vector<uint32_t>& wins);
-  Status WriteRow(CellTable& table, const std::vector<cells::ValueView>& key_values,
-                  const cells::IncomingRow& row, const std::vector<uint32_t>& wins);
+                              const std::vector<uint32_t>& wins, RowWriters* writers);
+  Status WriteRow(CellTable& table, std::span<const cells::ValueView> key_values,
+                  const cells::IncomingRow& row, const std::vector<uint32_t>& wins,
+                  RowWriters* writers);
 
   sqlite3* db_;
   CellTables tables_;
@@ -249,7 +258,7 @@ class CellStore final : private CellTablesListener {
   std::map<int64_t, std::vector<cells::ColumnId>> columns_before_;
 
   std::optional<int64_t> merge_equal_values_;
-  std::vector<std::string> converted_;  // values that SQLite converted, until the merge is over
+  std::deque<std::string> converted_;  // values that SQLite converted, until the merge is over
   cells::MergeOutcome outcome_;
   std::vector<cells::ColumnId> changed_;
 

@@ -6,6 +6,7 @@
 set(MERROW_CELL_SOURCES
     cell_alter.cc
     cell_apply.cc
+    cell_apply_rows.cc
     cell_capture.cc
     cell_clocks.cc
     cell_collect.cc
