@@ -68,14 +68,15 @@ Status CellStore::Join() {
 /// Called by SQLite within Join(), when it holds the write lock: nobody else writes from now on.
 Status CellStore::BeginTransaction() {
   begun_data_ = DataVersion();
+  const bool same_data = committed_data_ == begun_data_ && tables_.valid();
   // Within an explicit transaction the schema may have been changed already.
-  const bool nothing_new = committed_data_ == begun_data_ && sqlite3_get_autocommit(db_) != 0 &&
-                           tables_.valid() && !tables_.has_replica_log();
-  if (!nothing_new) {
+  if (!same_data || sqlite3_get_autocommit(db_) == 0) {
     MERROW_TRY(tables_.Refresh());
     if (!tables_.initialized()) {
       return NotFound("no table of this database is tracked");
     }
+  }
+  if (!same_data || tables_.has_replica_log()) {
     MERROW_TRY(tables_.pending().Refresh());
     transaction_.ForgetBlocks();
     MERROW_ASSIGN(committed_version_, ReadDbVersion());

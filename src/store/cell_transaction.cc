@@ -24,13 +24,16 @@ constexpr int64_t kPartsMax = int64_t{1} << kPartBits;
 constexpr size_t kPendingRowsMax = 32;
 /// So many log rows with clocks wait at most: what a new connection must read, and what the
 /// transaction that folds must do.
-constexpr size_t kPendingLogRowsMax = 2000;
+constexpr size_t kPendingLogRowsMax = 8000;
 /// So many events at once make it worth to fold first, and look at blocks alone.
 constexpr size_t kFoldBeforeEvents = 1000;
 
 /// A range of keys must be worth being looked through, by so many keys and one in so many.
 constexpr size_t kRangeKeysMin = 64;
 constexpr uint64_t kRangeSparsenessMax = 4;
+
+/// So many events before it is worked off, what one needs is fetched into the processor's cache.
+constexpr size_t kPrefetch = 16;
 
 uint64_t HashOf(const StoredRowKey& key) {
   uint64_t hash =
@@ -382,7 +385,11 @@ Status CellTransaction::LoadEventRows() {
   const bool all_new = rows_.empty();
   CellTable* table = nullptr;
   Row* row = nullptr;
-  for (const Order& one : order_) {
+  for (size_t i = 0; i < order_.size(); ++i) {
+    const Order& one = order_[i];
+    if (i + kPrefetch < order_.size()) {
+      __builtin_prefetch(&events_[order_[i + kPrefetch].index], 1);
+    }
     Event& event = events_[one.index];
     if (table == nullptr || table->id != event.key.table_id) {
       table = tables_.FindId(event.key.table_id);
@@ -405,10 +412,28 @@ Status CellTransaction::Process() {
   }
   MERROW_TRY(LoadEventRows());
   while (processed_ < events_.size()) {
+    PrefetchRows(processed_);
     MERROW_TRY(ProcessEvent(processed_));
     ++processed_;
   }
   return {};
+}
+
+/// Rows lie in key order and are taken in the order of events, so the processor is told early.
+void CellTransaction::PrefetchRows(size_t at) const {
+  const auto row_of = [this](size_t event) -> const Row* {
+    const bool has_row = event < events_.size() && events_[event].row != kNoRow;
+    return has_row ? &rows_[events_[event].row] : nullptr;
+  };
+  const Row* const later = row_of(at + kPrefetch);
+  if (later != nullptr) {
+    __builtin_prefetch(later, 1);
+    __builtin_prefetch(&later->clock, 1);
+  }
+  const Row* const soon = row_of(at + kPrefetch / 2);
+  if (soon != nullptr) {
+    __builtin_prefetch(soon->clock.cells().data(), 1);
+  }
 }
 
 void CellTransaction::Report(Row& row, bool is_there) {

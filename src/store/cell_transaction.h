@@ -173,6 +173,7 @@ class CellTransaction {
 
   /// Gives each new event its row.
   Status LoadEventRows();
+  void PrefetchRows(size_t at) const;
   Status ProcessEvent(size_t at);
   Status ProcessInsert(CellTable& table, Row& row, cells::DbVersion version);
   void Report(Row& row, bool is_there);
