@@ -6,6 +6,9 @@
 //
 //     cells_speed --merrow PATH [--crsqlite PATH] [--runs N] [--rows N] [--cpu]
 //
+// Beside them runs a floor: the plain table with a trigger that puts 12 bytes into a second table.
+// A transaction that leaves a row in a log cannot cost less than that, whatever else it does.
+//
 // Each figure is a median over the runs, in which the kinds take turns, so that what else the
 // machine does hits all alike. Table t(id, a TEXT 15 bytes, b INT, c REAL, d TEXT 36 bytes), the
 // key an INTEGER PRIMARY KEY or a text of 36 characters; WAL, synchronous = NORMAL, 64 MB of cache,
@@ -17,6 +20,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <filesystem>
 #include <functional>
@@ -143,6 +147,24 @@ class Bench {
     std::shuffle(shuffled_.begin(), shuffled_.end(), random);
   }
 
+  /// The workloads with a transaction each, on a plain table whose trigger writes a log row.
+  std::map<std::string, double> RunFloor(const Kind& plain) {
+    std::map<std::string, double> figures;
+    Database db("cells_speed.db", plain.extension);
+    CreateTable(db, plain);
+    Insert(db, 0, options_.rows, true);
+    Update(db, options_.rows, true, false);
+    Update(db, options_.rows, true, true);
+    db.FileMegabytes();  // checkpoints, as the others do
+    db.Run("CREATE TABLE log (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL)");
+    for (const char* event : {"INSERT", "UPDATE"}) {
+      db.Run(std::string("CREATE TRIGGER on_") + event + " AFTER " + event +
+             " ON t BEGIN INSERT INTO log (bytes) VALUES (x'000102030405060708090A0B'); END");
+    }
+    TimeAutocommits(db, figures);
+    return figures;
+  }
+
   /// One run of all workloads; milliseconds (or megabytes) by workload.
   std::map<std::string, double> RunOnce(const Kind& kind) {
     std::map<std::string, double> figures;
@@ -154,10 +176,7 @@ class Bench {
       figures["update"] = Time([&] { Update(db, options_.rows, true, false); });
       figures["update random"] = Time([&] { Update(db, options_.rows, true, true); });
       figures["size after updates"] = db.FileMegabytes();
-      const int autocommits = options_.rows / 10;
-      figures["autocommit insert"] =
-          Time([&] { Insert(db, options_.rows, options_.rows + autocommits, false); });
-      figures["autocommit update"] = Time([&] { Update(db, autocommits, false, true); });
+      TimeAutocommits(db, figures);
     }
     Merge(kind, figures);
     if (kind.name == "merrow") {
@@ -175,6 +194,13 @@ class Bench {
     const double start = Now();
     work();
     return Now() - start;
+  }
+
+  void TimeAutocommits(Database& db, std::map<std::string, double>& figures) {
+    const int count = options_.rows / 10;
+    figures["autocommit insert"] =
+        Time([&] { Insert(db, options_.rows, options_.rows + count, false); });
+    figures["autocommit update"] = Time([&] { Update(db, count, false, true); });
   }
 
   void CreateTable(Database& db, const Kind& kind) const {
@@ -473,6 +499,22 @@ void Report(const std::string& title, const std::vector<Kind>& kinds,
   }
 }
 
+void ReportFloor(std::map<std::string, std::map<std::string, std::vector<double>>>& figures) {
+  std::printf(
+      "\nA transaction that leaves a row in a log writes one page more than a plain one. The "
+      "floor: "
+      "the plain table with a trigger that inserts 12 bytes into a second table, and nothing "
+      "else.\n"
+      "\n| each its own transaction | floor, ms | floor / plain | merrow / floor |\n"
+      "|---|---:|---:|---:|\n");
+  for (const char* figure : {"autocommit insert", "autocommit update"}) {
+    const double floor = Median(figures["floor"][figure]);
+    std::printf("| 10k %ss | %.1f | %.2fx | %.2fx |\n", figure + std::strlen("autocommit "), floor,
+                floor / Median(figures["plain"][figure]),
+                Median(figures["merrow"][figure]) / floor);
+  }
+}
+
 int Main(const Options& options) {
   std::vector<Kind> kinds = {{"plain", ""}, {"merrow", options.merrow}};
   if (!options.crsqlite.empty()) {
@@ -495,8 +537,12 @@ int Main(const Options& options) {
           figures[kind.name][name].push_back(value);
         }
       }
+      for (const auto& [name, value] : bench.RunFloor(kinds[0])) {
+        figures["floor"][name].push_back(value);
+      }
     }
     Report(text_key ? "Key: text of 36 characters" : "Key: INTEGER PRIMARY KEY", kinds, figures);
+    ReportFloor(figures);
   }
   std::printf("\n## ALTER TABLE ADD COLUMN on a million rows\n\n| | ms | goal |\n|---|---:|---|\n");
   for (const Kind& kind : kinds) {
