@@ -12,6 +12,7 @@
 // No clock is touched, and what is seen stays as it is. A combined entry stays small, because
 // entries are served whole.
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "store/cell_reader.h"
@@ -23,13 +24,18 @@ namespace {
 /// Of ids of _merrow_tx. DO NOT CHANGE: it is on disk.
 constexpr int kPartBits = 20;
 
-/// Entries that one step looks at.
+/// Entries that one step looks at, and events after which it takes no further one: others wait.
 constexpr size_t kEntriesPerStep = 256;
+constexpr size_t kEventsPerStep = 20'000;
 
 // What a combined entry may hold.
 constexpr cells::DbVersion kCombinedVersionsMax = 1000;
 constexpr size_t kCombinedDocumentBytes = 4096;
 constexpr int64_t kCombinedRowsBytes = 1 << 14;
+// Of keys and values, about. The rows of _merrow_tx say little of it: a thousand rows in a row are
+// some bytes there.
+constexpr size_t kCombinedEventBytes = 1 << 16;
+constexpr size_t kEventBytes = 8;  // besides
 
 constexpr char kEntryColumns[] =
     "SELECT local, first, site, version, previous, ms, count, documents FROM main._merrow_source ";
@@ -65,14 +71,16 @@ class ReplicaPruner {
     next.Finalize();
     // Rows of _merrow_tx may hold the only copy of clocks.
     MERROW_TRY(log_.cells_.Fold());
-    for (const Entry& entry : entries) {
-      MERROW_TRY(DropDeadRows(entry));
+    size_t looked_at = 0;
+    for (size_t events = 0; looked_at < entries.size() && events < kEventsPerStep; ++looked_at) {
+      MERROW_ASSIGN(const size_t more, DropDeadRows(entries[looked_at]));
+      events += more;
     }
-    for (const Entry& entry : entries) {
-      MERROW_TRY(Prune(entry.local));
-      log_.pruned_ = entry.local;
+    for (size_t i = 0; i < looked_at; ++i) {
+      MERROW_TRY(Prune(entries[i].local));
+      log_.pruned_ = entries[i].local;
     }
-    return entries.size() == kEntriesPerStep;
+    return looked_at < entries.size() || entries.size() == kEntriesPerStep;
   }
 
  private:
@@ -104,8 +112,9 @@ class ReplicaPruner {
     return found ? std::optional(ReplicaLog::ReadEntry(find)) : std::nullopt;
   }
 
-  /// Rows of _merrow_tx whose versions are in no clock any more.
-  Status DropDeadRows(const Entry& entry) {
+  /// Rows of _merrow_tx whose versions are in no clock any more. Gives how many events were
+  /// looked at.
+  Result<size_t> DropDeadRows(const Entry& entry) {
     CellReader reader(log_.cells_);
     ChangeFilter filter;
     filter.after = entry.first - 1;
@@ -113,7 +122,16 @@ class ReplicaPruner {
     MERROW_TRY(reader.Start(filter));
     cells::DbVersion dead_from = entry.first;
     size_t left = 1;  // the entry
-    while (!reader.done() && dead_from <= entry.local) {
+    size_t events = 0;
+    size_t bytes = 0;
+    const auto goes_on = [&] {
+      return !reader.done() && (dead_from <= entry.local || bytes <= kCombinedEventBytes);
+    };
+    for (; goes_on(); ++events) {
+      if (bytes <= kCombinedEventBytes) {
+        MERROW_ASSIGN(const size_t more, BytesOfEvent(reader));
+        bytes += more;
+      }
       const cells::DbVersion alive = reader.stamp().db_version;
       if (alive >= dead_from) {
         MERROW_TRY(DropRows(dead_from, alive - 1));
@@ -123,7 +141,39 @@ class ReplicaPruner {
       MERROW_TRY(reader.Next());
     }
     CountLeft(entry, left);
-    return DropRows(dead_from, entry.local);
+    event_bytes_[entry.local] = bytes;
+    MERROW_TRY(DropRows(dead_from, entry.local));
+    return events;
+  }
+
+  static Result<size_t> BytesOfEvent(CellReader& reader) {
+    size_t bytes = kEventBytes + reader.key().size();
+    if (!reader.is_sentinel()) {
+      MERROW_ASSIGN(const cells::ValueView value, reader.value());
+      bytes += value.bytes.size();
+    }
+    return bytes;
+  }
+
+  /// What is left of an entry, about; more than kCombinedEventBytes is not told apart.
+  Result<size_t> EventBytes(const Entry& entry) {
+    const auto known = event_bytes_.find(entry.local);
+    if (known != event_bytes_.end()) {
+      return known->second;
+    }
+    CellReader reader(log_.cells_);
+    ChangeFilter filter;
+    filter.after = entry.first - 1;
+    filter.until = entry.local;
+    MERROW_TRY(reader.Start(filter));
+    size_t bytes = 0;
+    while (!reader.done() && bytes <= kCombinedEventBytes) {
+      MERROW_ASSIGN(const size_t more, BytesOfEvent(reader));
+      bytes += more;
+      MERROW_TRY(reader.Next());
+    }
+    event_bytes_[entry.local] = bytes;
+    return bytes;
   }
 
   Status DropRows(cells::DbVersion first, cells::DbVersion last) {
@@ -189,11 +239,21 @@ class ReplicaPruner {
     if (documents.size() > kCombinedDocumentBytes) {
       return {};
     }
+    size_t event_bytes = 0;
     if (is_used) {
       MERROW_ASSIGN(const int64_t rows_bytes, RowsBytes(first, next.local));
       if (next.local - first > kCombinedVersionsMax || rows_bytes > kCombinedRowsBytes) {
         return {};
       }
+      MERROW_ASSIGN(event_bytes, EventBytes(entry));
+      if (event_bytes <= kCombinedEventBytes) {
+        MERROW_ASSIGN(const size_t more, EventBytes(next));
+        event_bytes += more;
+      }
+      if (event_bytes > kCombinedEventBytes) {
+        return {};
+      }
+      event_bytes_[next.local] = event_bytes;
     }
     MERROW_TRY(RunSql(
         db_, "DELETE FROM main._merrow_source WHERE local = " + std::to_string(entry.local)));
@@ -222,7 +282,8 @@ class ReplicaPruner {
 
   ReplicaLog& log_;
   sqlite3* db_;
-  cells::DbVersion bound_ = 0;  // of what may be combined
+  cells::DbVersion bound_ = 0;                      // of what may be combined
+  std::map<cells::DbVersion, size_t> event_bytes_;  // by the entry's local version
 };
 
 bool ReplicaLog::HasToPrune() const {
@@ -231,44 +292,5 @@ bool ReplicaLog::HasToPrune() const {
 }
 
 Result<bool> ReplicaLog::Prune() { return ReplicaPruner(*this).Run(); }
-
-// --- Tombstones.
-
-Result<int64_t> ReplicaLog::CollectTombstones(
-    const std::map<cells::SiteId, changeset::SiteVersions>& peers) {
-  MERROW_TRY(cells_.Join());
-  MERROW_ASSIGN(const std::vector<cells::SiteId> forgotten, cells_.ForgottenPeers());
-  MERROW_ASSIGN(const std::vector<cells::SiteId> sites, cells_.ForeignSites());
-  std::vector<const changeset::SiteVersions*> all;
-  for (const auto& [peer, has] : peers) {
-    all.push_back(&has);
-  }
-  const changeset::SiteVersions nothing;
-  for (const cells::SiteId& site : sites) {
-    const bool is_gone = std::find(forgotten.begin(), forgotten.end(), site) != forgotten.end();
-    if (!is_gone && !peers.contains(site)) {
-      all.push_back(&nothing);
-    }
-  }
-  CellStatement find;
-  MERROW_TRY(find.Prepare(cells_.db(),
-                          "SELECT site, version FROM main._merrow_source WHERE local >= ?1 ORDER "
-                          "BY local LIMIT 1"));
-  return cells_.CollectTombstones([&](const cells::Stamp& stamp) -> Result<bool> {
-    find.Reset();
-    find.BindInt(1, stamp.db_version);
-    MERROW_ASSIGN(const bool found, find.Step());
-    if (!found) {
-      return false;  // of the open transaction
-    }
-    MERROW_ASSIGN(const cells::SiteId site,
-                  cells_.SiteOf(static_cast<cells::SiteOrdinal>(find.Int(0))));
-    const cells::DbVersion version = find.Int(1);
-    return std::all_of(all.begin(), all.end(), [&](const changeset::SiteVersions* has) {
-      const auto of_site = has->find(site);
-      return of_site != has->end() && of_site->second.Contains(version);
-    });
-  });
-}
 
 }  // namespace merrow::store

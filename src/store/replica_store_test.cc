@@ -413,6 +413,37 @@ TEST(ReplicaStore, UpkeepDropsWhatNobodyNeeds) {
   EXPECT_EQ(a->seen(), b->seen());
 }
 
+TEST(ReplicaStore, WhatUpkeepCombinesStaysSmall) {
+  StoreReplica a, b;
+  a.Close();
+  a.options.replica_limits.entries_kept = 2;
+  a.Open();
+  // Rows in a row: to the log of transactions they are next to nothing.
+  constexpr int kTransactions = 200;
+  for (int i = 0; i < kTransactions; ++i) {
+    a.Run("WITH RECURSIVE n(i) AS (SELECT " + std::to_string(i * 100) +
+          " UNION ALL SELECT i + 1 FROM n LIMIT 100) INSERT INTO item SELECT i, "
+          "hex(zeroblob(20)), 1 FROM n");
+  }
+  while (Must(a->RunUpkeep()).more) {
+  }
+  // They are combined, but not all into one: an entry is served, and merged there, as a whole.
+  EXPECT_EQ(a.Sql("SELECT count(*) < 150 FROM _merrow_source"), "1");
+  changeset::VersionRanges wanted = a->seen().at(a->own_site());
+  size_t pages = 0;
+  for (bool more = true; more; ++pages) {
+    const ReplicaPage page = Must(a->ReadChangesets(a->own_site(), wanted, 64 << 10));
+    for (const SharedChangeset& changeset : page.changesets) {
+      EXPECT_LT(changeset->cells.rows.size(), 3'000U);
+    }
+    wanted.Remove(page.settled);
+    more = page.more;
+  }
+  EXPECT_GT(pages, 5U);
+  b.PullFrom(a);
+  EXPECT_EQ(b.Sql("SELECT count(*) FROM item"), std::to_string(100 * kTransactions));
+}
+
 TEST(ReplicaStore, ATableThatCannotMergeIsRefusedByName) {
   StoreFixture store(DirKind::kMemory);
   store.options.schema_sql = "CREATE TABLE t (id INTEGER PRIMARY KEY NOT NULL, v TEXT UNIQUE);";
