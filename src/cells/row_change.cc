@@ -21,8 +21,7 @@ Status CheckClock(const Transaction& transaction, const ChangeClock& clock) {
 
 Status CheckCells(const Transaction& transaction, const RowChange& change) {
   const std::vector<std::string>& columns = transaction.tables[change.table].columns;
-  std::vector<uint32_t> seen;
-  seen.reserve(change.cells.size());
+  bool rises = true;
   for (const CellChange& cell : change.cells) {
     if (cell.column >= columns.size()) {
       return Corruption("column " + std::to_string(cell.column) + " is not listed");
@@ -32,6 +31,14 @@ Status CheckCells(const Transaction& transaction, const RowChange& change) {
                         std::to_string(cell.col_version) + " is out of range");
     }
     MERROW_TRY(CheckClock(transaction, cell.clock));
+    rises = rises && (&cell == change.cells.data() || (&cell - 1)->column < cell.column);
+  }
+  if (rises) {
+    return {};
+  }
+  std::vector<uint32_t> seen;
+  seen.reserve(change.cells.size());
+  for (const CellChange& cell : change.cells) {
     seen.push_back(cell.column);
   }
   std::sort(seen.begin(), seen.end());

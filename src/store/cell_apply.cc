@@ -14,7 +14,7 @@ namespace {
 
 /// Statements for sets of columns that are kept for each table; a sender can make any number of
 /// sets.
-constexpr size_t kWriteStatementsMax = 64;
+constexpr size_t kRowStatementsMax = 64;
 
 /// Above this a foreign db_version is refused, so that as many are left for this site.
 constexpr cells::DbVersion kForeignVersionMax = cells::kDbVersionMax / 2;
@@ -197,42 +197,67 @@ Result<RowKey> CellStore::NormalizeKey(CellTable& table, BytesView packed, Bytes
 }
 
 /// The statement that writes these cells of a row, which is nearly always the same as for the row
-/// before, or one that writes a single cell.
-CellStatement& CellStore::StatementFor(CellTable& table, const cells::IncomingRow& row,
-                                       const std::vector<uint32_t>& wins, RowWriters* writers) {
-  if (writers == nullptr && wins.size() == 1) {
-    return table.columns[table.IndexOf(row.cells[wins[0]].column)].write;
-  }
-  if (writers != nullptr && writers->last != nullptr &&
-      std::equal(wins.begin(), wins.end(), writers->last_columns.begin(),
-                 writers->last_columns.end(),
-                 [&](uint32_t win, cells::ColumnId id) { return row.cells[win].column == id; })) {
-    return *writers->last;
+/// before.
+CellStatement& CellStore::StatementFor(RowStatements& statements, const cells::IncomingRow& row,
+                                       const std::vector<uint32_t>& wins) {
+  const bool is_last =
+      statements.last != nullptr &&
+      std::equal(wins.begin(), wins.end(), statements.last_columns.begin(),
+                 statements.last_columns.end(),
+                 [&](uint32_t win, cells::ColumnId id) { return row.cells[win].column == id; });
+  if (is_last) {
+    return *statements.last;
   }
   std::string signature;
+  statements.last_columns.clear();
   for (const uint32_t win : wins) {
+    statements.last_columns.push_back(row.cells[win].column);
     signature += std::to_string(row.cells[win].column) + ",";
   }
-  std::map<std::string, CellStatement>& known =
-      writers != nullptr ? writers->by_columns : table.write_cells;
-  if (known.size() >= kWriteStatementsMax && !known.contains(signature)) {
-    known.clear();
+  auto& known = statements.by_columns;
+  if (known.size() >= kRowStatementsMax && !known.contains(signature)) {
+    statements.Clear();
   }
-  CellStatement& statement = known[signature];
-  if (writers != nullptr) {
-    writers->last = &statement;
-    writers->last_columns.clear();
-    for (const uint32_t win : wins) {
-      writers->last_columns.push_back(row.cells[win].column);
+  statements.last = &known[signature];
+  return *statements.last;
+}
+
+/// Writes the cells that won into a row that is there.
+Status CellStore::UpdateRow(CellTable& table, const cells::IncomingRow& row,
+                            const std::vector<uint32_t>& wins, RowWriters& writers) {
+  if (wins.empty()) {
+    return {};
+  }
+  CellStatement& statement = StatementFor(writers.updates, row, wins);
+  if (!statement.prepared()) {
+    std::string updates;
+    for (size_t i = 0; i < wins.size(); ++i) {
+      updates += (i == 0 ? "" : ", ") +
+                 SqlName(table.columns[table.IndexOf(row.cells[wins[i]].column)].name) + " = ?" +
+                 std::to_string(i + 2);
     }
+    MERROW_TRY(statement.Prepare(db_, "UPDATE OR ABORT main." + SqlName(table.name) + " SET " +
+                                          updates + " WHERE " + writers.rowid_name + " = ?1"));
   }
-  return statement;
+  statement.BindInt(1, *writers.rowid);
+  int index = 1;
+  for (const uint32_t win : wins) {
+    statement.Bind(++index, row.cells[win].value);
+  }
+  return statement.Run();
 }
 
 Status CellStore::WriteRow(CellTable& table, std::span<const cells::ValueView> key_values,
                            const cells::IncomingRow& row, const std::vector<uint32_t>& wins,
                            RowWriters* writers) {
-  CellStatement& statement = StatementFor(table, row, wins, writers);
+  if (writers != nullptr && writers->rowid.has_value()) {
+    return UpdateRow(table, row, wins, *writers);
+  }
+  const bool is_one_cell = writers == nullptr && wins.size() == 1;
+  CellStatement& statement =
+      is_one_cell
+          ? table.columns[table.IndexOf(row.cells[wins[0]].column)].write
+          : StatementFor(writers == nullptr ? table.write_cells : writers->upserts, row, wins);
   if (!statement.prepared()) {
     std::string columns = KeyColumns(table);
     std::string updates;

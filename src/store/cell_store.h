@@ -213,17 +213,20 @@ class CellStore final : private CellTablesListener {
                               std::vector<cells::ValueView>& values);
   Result<cells::ValueView> Convert(const cells::ValueView& value, cells::Affinity affinity);
   Status CheckNotApplying() const;
-  /// Statements that write rows of one table, by the columns that they write.
+  /// Statements of one merge that write rows of one table.
   struct RowWriters {
-    std::map<std::string, CellStatement> by_columns;
-    std::vector<cells::ColumnId> last_columns;
-    CellStatement* last = nullptr;
+    RowStatements upserts, updates;
+    /// Of the row at hand, if it is known that there is one; by this name.
+    std::optional<int64_t> rowid;
+    std::string rowid_name;
   };
   Status Merge(CellTable& table, const cells::ClockKey& key,
                std::span<const cells::ValueView> key_values, const cells::IncomingRow& row,
                RowWriters* writers);
-  CellStatement& StatementFor(CellTable& table, const cells::IncomingRow& row,
-                              const std::vector<uint32_t>& wins, RowWriters* writers);
+  static CellStatement& StatementFor(RowStatements& statements, const cells::IncomingRow& row,
+                                     const std::vector<uint32_t>& wins);
+  Status UpdateRow(CellTable& table, const cells::IncomingRow& row,
+                   const std::vector<uint32_t>& wins, RowWriters& writers);
   Status WriteRow(CellTable& table, std::span<const cells::ValueView> key_values,
                   const cells::IncomingRow& row, const std::vector<uint32_t>& wins,
                   RowWriters* writers);

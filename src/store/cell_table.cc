@@ -216,7 +216,7 @@ void CellTable::FinalizeStatements() {
   for (CellColumn& column : columns) {
     column.write.Finalize();
   }
-  write_cells.clear();
+  write_cells.Clear();
 }
 
 CellTable* CellTables::Find(std::string_view name) {

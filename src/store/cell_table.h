@@ -38,6 +38,18 @@ struct CellColumn {
   CellStatement write = {};  // of this cell alone
 };
 
+/// Statements that write rows of one table, by the columns that they write.
+struct RowStatements {
+  std::map<std::string, CellStatement> by_columns;
+  std::vector<cells::ColumnId> last_columns;
+  CellStatement* last = nullptr;
+
+  void Clear() {
+    last = nullptr;
+    by_columns.clear();
+  }
+};
+
 /// One tracked table, as the schema has it now, with the statements that touch its rows.
 struct CellTable {
   int64_t id = 0;
@@ -63,7 +75,7 @@ struct CellTable {
   // Prepared when first needed; columns of the rows in the order of `columns`.
   CellClocks clocks;
   CellStatement read_row, delete_row, probe_row;
-  std::map<std::string, CellStatement> write_cells;  // by the column ids written
+  RowStatements write_cells;
 
   /// Index into `columns`, or npos.
   size_t FindColumn(std::string_view column) const;
