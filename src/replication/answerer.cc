@@ -20,6 +20,7 @@ void Answerer::OnNeed(Link& link, const NeedMessage& need) {
   }
   Answer& answer = link.answers.emplace_back();
   answer.request = need.request;
+  answer.there = need.there;
   answer.budget = static_cast<size_t>(
       std::clamp<uint64_t>(need.bytes, 1, uint64_t{core_.options.answer_bytes_max}));
   answer.progress_ms = core_.now.steady_ms;
@@ -114,11 +115,27 @@ bool Answerer::SendSome(Link& link, Answer& answer) {
     if (parts.size() > 1) answer.whole = NameOfSplit(*next, core_.options.chunk_bytes);
     answer.parts.assign(std::make_move_iterator(parts.begin()),
                         std::make_move_iterator(parts.end()));
+    SkipThere(*next, answer);
     SendPart(link, answer);
     return true;
   }
   SendChangesets(link, answer);
   return true;
+}
+
+void Answerer::SkipThere(const Changeset& changeset, Answer& answer) {
+  for (const PartsThere& there : answer.there) {
+    const VersionRange range{changeset.cells.previous, changeset.cells.version};
+    if (there.site != changeset.cells.site || there.range != range || there.whole != answer.whole) {
+      continue;
+    }
+    // The last one goes in any case: it says that all have come.
+    const size_t skipped = std::min<size_t>(there.parts, answer.parts.size() - 1);
+    answer.parts.erase(answer.parts.begin(),
+                       answer.parts.begin() + static_cast<ptrdiff_t>(skipped));
+    core_.counters.parts_skipped += skipped;
+    return;
+  }
 }
 
 void Answerer::SendPart(Link& link, Answer& answer) {

@@ -27,6 +27,8 @@ class Answerer {
   void Read(Link& link);
   void OnPage(Link& link, const cells::SiteId& site, ReadPage page);
   bool SendSome(Link& link, Answer& answer);
+  /// Leaves out the first parts of this changeset that the peer has on disk.
+  void SkipThere(const Changeset& changeset, Answer& answer);
   void SendPart(Link& link, Answer& answer);
   void SendChangesets(Link& link, Answer& answer);
   bool SendFrame(Link& link, std::span<const Changeset* const> changesets, ChangesMessage message);

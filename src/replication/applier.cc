@@ -188,6 +188,9 @@ void Applier::OnOutcome(const Entry& entry, const ApplyOutcome& outcome) {
       const bool is_stated = is_applied && outcome.range.after < outcome.range.until;
       const VersionRange now_seen = is_stated ? outcome.range : range;
       core_.seen[site].Add(now_seen);
+      std::erase_if(there_, [&](const PartsThere& there) {
+        return there.site == site && core_.seen[site].Includes(there.range);
+      });
       core_.puller->OnSeen(site, now_seen);
       core_.puller->OnProgress(site);
       if (!is_applied) {
@@ -203,9 +206,7 @@ void Applier::OnOutcome(const Entry& entry, const ApplyOutcome& outcome) {
       break;
     }
     case Fate::kBuffered:
-      ++core_.counters.buffered_parts;
-      // If it was the last of its parts, some earlier one is missing.
-      if (changeset.part + 1 == changeset.parts) core_.puller->Cool(site, range);
+      OnBuffered(entry);
       break;
     case Fate::kWaiting:
       ++core_.counters.waited;
@@ -220,10 +221,39 @@ void Applier::OnOutcome(const Entry& entry, const ApplyOutcome& outcome) {
   }
 }
 
+void Applier::OnBuffered(const Entry& entry) {
+  const Changeset& changeset = *entry.incoming.changeset;
+  const cells::SiteId& site = changeset.cells.site;
+  const VersionRange range = RangeOf(changeset);
+  ++core_.counters.buffered_parts;
+  auto there = std::find_if(there_.begin(), there_.end(), [&](const PartsThere& other) {
+    return other.site == site && other.range == range && other.whole == entry.incoming.whole;
+  });
+  if (there == there_.end() && changeset.part == 0) {
+    if (there_.size() == kPartsThereMax) there_.pop_front();
+    there = there_.insert(there_.end(), {site, range, entry.incoming.whole, 0});
+  }
+  if (there != there_.end() && there->parts == changeset.part) ++there->parts;
+  if (changeset.part + 1 < changeset.parts) return;
+  // Some earlier one is missing. If it was there, the database has dropped it.
+  if (there != there_.end() && there->parts == changeset.parts) there_.erase(there);
+  core_.puller->Cool(site, range);
+}
+
+std::vector<PartsThere> Applier::PartsOf(const SiteVersions& wanted) const {
+  std::vector<PartsThere> parts;
+  for (const PartsThere& there : there_) {
+    if (RangesOf(wanted, there.site).Intersects(there.range)) parts.push_back(there);
+  }
+  return parts;
+}
+
 void Applier::OnRefused(const Entry& entry, const Error& error) {
   const Changeset& changeset = *entry.incoming.changeset;
   const cells::SiteId& site = changeset.cells.site;
   const VersionRange range = RangeOf(changeset);
+  std::erase_if(
+      there_, [&](const PartsThere& there) { return there.site == site && there.range == range; });
   if (!entry.is_single && range.until - range.after > 1) {
     core_.puller->Suspect(site, range);
     return;

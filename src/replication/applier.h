@@ -56,6 +56,8 @@ class Applier {
     int64_t delay_ms = 0;
   };
   const std::map<cells::SiteId, Origin>& origins() const { return origins_; }
+  /// Of changesets that are wanted and come in parts, what is on disk.
+  std::vector<PartsThere> PartsOf(const SiteVersions& wanted) const;
   /// Is it another one than what was applied under the same name?
   bool Contradicts(const Changeset& changeset) const;
   const std::deque<RefusedReport>& refused() const { return refused_; }
@@ -74,6 +76,7 @@ class Applier {
   void ComputePending();
   void RefreshPending(size_t done);
   void NoteOrigin(const Entry& entry);
+  void OnBuffered(const Entry& entry);
   void NotePace(const Batch& batch);
 
   Core& core_;
@@ -94,6 +97,8 @@ class Applier {
   bool has_applied_ = false;  // since the waiting ones were tried
   int64_t waiting_tried_ms_ = 0;
   std::map<cells::SiteId, Origin> origins_;
+  /// The latest last. Of this process: after a restart they come from the first part again.
+  std::deque<PartsThere> there_;
   std::deque<RefusedReport> refused_;
 };
 

@@ -91,6 +91,11 @@ void Handshake::ReadProofs(LinkId id) {
                            core_.Later([this, id](const Result<std::vector<VersionProof>>& proofs) {
                              Link* const link = core_.Find(id);
                              if (link == nullptr) return;
+                             if (!proofs.ok() && proofs.error().code() == ErrorCode::kConflict) {
+                               // It is not wanted here; why, its own operator should read too.
+                               core_.Close(*link, CloseReason::kLimit, proofs.error().message());
+                               return;
+                             }
                              if (!proofs.ok()) {
                                TryAgain(
                                    *link, [this, id] { ReadProofs(id); }, proofs.error());

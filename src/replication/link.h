@@ -80,6 +80,7 @@ struct PullState {
 struct Answer {
   uint64_t request = 0;
   SiteVersions wanted;  // and not read yet
+  std::vector<PartsThere> there;
   size_t budget = 0;
   bool is_reading = false;
   bool has_more = false;

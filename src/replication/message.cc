@@ -60,6 +60,17 @@ class MessageWriter {
     out_.Uleb(need.request);
     out_.Uleb(need.bytes);
     Versions(need.wanted);
+    if (need.there.empty()) return;
+    // The first release ignores it, so it names no sites.
+    keeps_names_ = false;
+    out_.Uleb(need.there.size());
+    for (const PartsThere& there : need.there) {
+      Site(there.site);
+      out_.Uleb(static_cast<uint64_t>(there.range.after));
+      out_.Uleb(static_cast<uint64_t>(there.range.until));
+      out_.U64Le(there.whole);
+      out_.Uleb(there.parts);
+    }
   }
 
   void operator()(const ChangesMessage& changes) {
@@ -265,6 +276,23 @@ class MessageReader {
     MERROW_ASSIGN(need.request, in_.Uleb64());
     MERROW_ASSIGN(need.bytes, in_.Uleb64());
     MERROW_ASSIGN(need.wanted, Versions());
+    if (in_.empty()) return Message(std::move(need));
+    keeps_names_ = false;
+    MERROW_ASSIGN(const uint64_t count, in_.Uleb64());
+    if (count > kPartsThereMax) return in_.Fail("parts of too many changesets");
+    for (uint64_t i = 0; i < count; ++i) {
+      PartsThere there;
+      MERROW_ASSIGN(there.site, Site());
+      MERROW_ASSIGN(const uint64_t after, in_.Uleb64());
+      MERROW_ASSIGN(const uint64_t until, in_.Uleb64());
+      if (after >= until || until > static_cast<uint64_t>(cells::kDbVersionMax)) {
+        return in_.Fail("a version range that makes no sense");
+      }
+      there.range = {static_cast<cells::DbVersion>(after), static_cast<cells::DbVersion>(until)};
+      MERROW_ASSIGN(there.whole, in_.U64Le());
+      MERROW_ASSIGN(there.parts, in_.Uleb32());
+      need.there.push_back(there);
+    }
     return Message(std::move(need));
   }
 

@@ -10,7 +10,7 @@
 //   State       2  u8 flags (1: the last of the State messages) | versions
 //                  | uleb count | proof *
 //   Have        3  versions
-//   Need        4  uleb request | uleb bytes | versions
+//   Need        4  uleb request | uleb bytes | versions | [uleb count | there *]
 //   Changes     5  u8 flags (kChanges...) | [uleb request] | [u64le whole]
 //                  | uleb length | frame (changeset/changeset_format.h)
 //   Prune       6  uleb count | site *
@@ -27,6 +27,7 @@
 //   versions   uleb count | (site | uleb count | range *) *
 //   range      uleb versions skipped since the range before | uleb length, at least 1
 //   site       uleb: 0 and 16 bytes: a new one; n: the n-th that was named in this direction
+//   there      site' | uleb after | uleb until | u64le whole | uleb how many of its first parts
 //   proof      uleb version | zigzag milliseconds | uleb count
 //   statement  site' | uleb stamp | versions' that the statement before in this message has and
 //                  this one has not | versions' that it has besides
@@ -91,10 +92,19 @@ struct StateMessage {
 struct HaveMessage {
   SiteVersions versions;
 };
+/// Of a changeset that comes in parts the first ones are there already.
+struct PartsThere {
+  cells::SiteId site;
+  VersionRange range;
+  uint64_t whole = 0;
+  uint32_t parts = 0;
+};
+inline constexpr size_t kPartsThereMax = 64;
 struct NeedMessage {
   uint64_t request = 0;
   uint64_t bytes = 0;
   SiteVersions wanted;
+  std::vector<PartsThere> there;
 };
 struct ChangesMessage {
   uint8_t flags = 0;

@@ -41,7 +41,8 @@ Message AnyMessage(SeededRandom& random, const Bytes& frame) {
     case 2:
       return HaveMessage{AnyVersions(random)};
     case 3:
-      return NeedMessage{random.Below(500), random.Next(), AnyVersions(random)};
+      return NeedMessage{random.Below(500), random.Next(), AnyVersions(random),
+                         std::vector<PartsThere>(random.Below(3), {AnySite(random), {1, 2}, 3, 4})};
     case 4:
       return ChangesMessage{static_cast<uint8_t>(random.Below(32)), 5, 6, frame};
     case 5:

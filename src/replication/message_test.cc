@@ -88,7 +88,7 @@ TEST(MessageBytesTest, AreWhatTheDocumentationSays) {
             "02"
             "01"
             "0301");
-  EXPECT_EQ(ends.Hex(NeedMessage{5, 524288, {{SiteOf(0xaa), RangesOf({{7, 8}})}}}),
+  EXPECT_EQ(ends.Hex(NeedMessage{5, 524288, {{SiteOf(0xaa), RangesOf({{7, 8}})}}, {}}),
             "04"
             "05"
             "808020"
@@ -96,6 +96,21 @@ TEST(MessageBytesTest, AreWhatTheDocumentationSays) {
             "01"
             "01"
             "0701");
+  NeedMessage again{5, 1, {{SiteOf(0xaa), RangesOf({{7, 8}})}}, {}};
+  again.there = {{SiteOf(0xaa), {7, 8}, 0x0102030405060708, 9}};
+  EXPECT_EQ(ends.Hex(again),
+            "04"
+            "05"
+            "01"
+            "01"
+            "01"
+            "01"
+            "0701"
+            "01"
+            "01"
+            "0708"
+            "0807060504030201"
+            "09");
 
   ChangesMessage changes;
   changes.frame = "frame";
@@ -230,7 +245,16 @@ TEST(MessageTest, IsReadBack) {
   EXPECT_EQ(ends.Pass(PruneMessage{{SiteOf(3), SiteOf(1)}}).sites,
             (std::vector{SiteOf(3), SiteOf(1)}));
   EXPECT_EQ(ends.Pass(GraftMessage{{SiteOf(4)}}).sites, std::vector{SiteOf(4)});
-  const NeedMessage need = ends.Pass(NeedMessage{77, 1, {{SiteOf(4), RangesOf({{0, 9}})}}});
+  const NeedMessage need =
+      ends.Pass(NeedMessage{77,
+                            1,
+                            {{SiteOf(4), RangesOf({{0, 9}})}},
+                            {{SiteOf(4), {2, 9}, 3, 4}, {SiteOf(77), {0, 1}, 5, 6}}});
+  ASSERT_EQ(need.there.size(), 2U);
+  EXPECT_EQ(need.there[0].range, (VersionRange{2, 9}));
+  EXPECT_EQ(need.there[0].whole, 3U);
+  EXPECT_EQ(need.there[0].parts, 4U);
+  EXPECT_EQ(need.there[1].site, SiteOf(77));
   EXPECT_EQ(need.request, 77U);
   EXPECT_EQ(need.bytes, 1U);
   EXPECT_EQ(need.wanted.begin()->first, SiteOf(4));

@@ -165,7 +165,9 @@ void Puller::Send(Link& link, SiteVersions wanted, bool is_narrow) {
   request.open = wanted;
   ++link.pull.requests;
   ++core_.counters.requests;
-  core_.Send(link, NeedMessage{id, is_narrow ? 1 : core_.options.request_bytes, std::move(wanted)});
+  std::vector<PartsThere> there = core_.applier->PartsOf(wanted);
+  core_.Send(link, NeedMessage{id, is_narrow ? 1 : core_.options.request_bytes, std::move(wanted),
+                               std::move(there)});
 }
 
 bool Puller::IsProgress(Request& request, const Changeset& changeset, bool is_expected) {

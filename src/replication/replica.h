@@ -101,7 +101,8 @@ class Replica {
 
   using ProofsDone = std::function<void(Result<std::vector<VersionProof>>)>;
   /// Of the last version of `site` that is here, and of some before it, ever sparser: the last, and
-  /// then about the 1st, 2nd, 4th, 8th, ... before. Newest first, at most 64.
+  /// then about the 1st, 2nd, 4th, 8th, ... before. Newest first, at most 64. Asked when `site`
+  /// connects: conflict says that it must not, and why.
   virtual void ReadProofs(const cells::SiteId& site, ProofsDone done) = 0;
   using CheckDone = std::function<void(Result<std::optional<cells::DbVersion>>)>;
   /// Compares what a peer has of this site with what this site remembers. Nothing: it fits. Else

@@ -216,8 +216,10 @@ void Replicator::Impl::OnChangeset(Link& link, const ChangesMessage& message, Ch
   entry.is_fresh = !is_answer;
   entry.is_single = !is_answer || arrival.is_narrow;
   entry.bytes = EstimatedBytes(changeset);
-  // What was asked for has room; anything else only if there is some.
-  if (!arrival.is_expected && !applier.HasRoom(changeset)) {
+  // What was asked for has room, but for parts, of which one request may bring any number: the
+  // first that did not fit is where the next request begins.
+  const bool needs_room = !arrival.is_expected || changeset.parts > 1;
+  if (needs_room && !applier.HasRoom(changeset)) {
     ++core.counters.fresh_dropped;
     return;
   }

@@ -458,6 +458,118 @@ TEST_F(ReplicatorTest, APeerCannotHoldARequestByAnsweringWithNothing) {
   EXPECT_EQ(other.Heard<NeedMessage>().size(), 1U);
 }
 
+TEST_F(ReplicatorTest, PartsThatCameBeforeTheLinkWentDownAreNotAskedForAgain) {
+  Make();
+  const cells::SiteId origin = SiteOf(9);
+  const SiteVersions has = {{origin, VersionRanges(VersionRange{0, 3})}};
+  Changeset large = LogRow(origin, {0, 3}, 1);
+  for (int64_t id = 2; id <= 40; ++id) {
+    Changeset row = LogRow(origin, {0, 3}, id, std::string(50, 'x'));
+    row.cells.rows[0].cells[0].clock.seq = static_cast<cells::Seq>(id - 1);
+    large.cells.rows.push_back(row.cells.rows[0]);
+  }
+  const std::vector<Changeset> parts = changeset::SplitChangeset(large, 500);
+  ASSERT_GT(parts.size(), 3U);
+  const auto say = [&](HandPeer& peer, size_t from, size_t to) {
+    ChangesMessage answer;
+    answer.flags = kChangesAnswer | kChangesPart;
+    answer.request = peer.Heard<NeedMessage>().at(0).request;
+    answer.whole = 77;
+    for (size_t i = from; i < to; ++i) {
+      if (i + 1 == parts.size()) answer.flags |= kChangesLast;
+      peer.SayChanges(answer, {parts[i]});
+    }
+    Run(100);
+  };
+  HandPeer one(*replicator, SiteOf(1));
+  Open(one, has);
+  EXPECT_TRUE(one.Heard<NeedMessage>().at(0).there.empty());
+  say(one, 0, 2);
+  replicator->OnLinkDown(one.link);
+
+  HandPeer two(*replicator, SiteOf(2));
+  Open(two, has);
+  const NeedMessage need = two.Heard<NeedMessage>().at(0);
+  ASSERT_EQ(need.there.size(), 1U);
+  EXPECT_EQ(need.there[0].site, origin);
+  EXPECT_EQ(need.there[0].range, (VersionRange{0, 3}));
+  EXPECT_EQ(need.there[0].whole, 77U);
+  EXPECT_EQ(need.there[0].parts, 2U);
+  say(two, 2, parts.size());
+  EXPECT_EQ(replicator->seen(), has);
+  EXPECT_TRUE(database.HasRow("log", 40));
+}
+
+TEST_F(ReplicatorTest, PartsOfWhichThereIsNoRoomAreAskedForLater) {
+  Options options;
+  options.apply_queue_bytes_max = 20'000;
+  options.request_bytes = 1000;
+  Make(options);
+  const cells::SiteId origin = SiteOf(9);
+  Changeset large = LogRow(origin, {0, 3}, 1);
+  for (int64_t id = 2; id <= 400; ++id) {
+    Changeset row = LogRow(origin, {0, 3}, id, std::string(50, 'x'));
+    row.cells.rows[0].cells[0].clock.seq = static_cast<cells::Seq>(id - 1);
+    large.cells.rows.push_back(row.cells.rows[0]);
+  }
+  const std::vector<Changeset> parts = changeset::SplitChangeset(large, 500);
+  ASSERT_GT(parts.size(), 20U);
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer, {{origin, VersionRanges(VersionRange{0, 3})}});
+  for (int round = 0; round < 100 && replicator->seen().empty(); ++round) {
+    const auto needs = peer.Heard<NeedMessage>();
+    peer.heard.clear();
+    for (const NeedMessage& need : needs) {
+      ChangesMessage answer;
+      answer.flags = kChangesAnswer | kChangesPart;
+      answer.request = need.request;
+      answer.whole = 77;
+      for (size_t i = need.there.empty() ? 0 : need.there[0].parts; i < parts.size(); ++i) {
+        if (i + 1 == parts.size()) answer.flags |= kChangesLast;
+        peer.SayChanges(answer, {parts[i]});
+        ASSERT_LT(replicator->report().apply_queue_bytes, 30'000U);
+      }
+    }
+    Run(500);
+  }
+  EXPECT_EQ(RangesIn(replicator->seen(), origin).last(), 3);
+  EXPECT_GT(counters().fresh_dropped, 0U);
+}
+
+TEST_F(ReplicatorTest, PartsThatAPeerHasAreLeftOutOfItsAnswer) {
+  Options options;
+  options.chunk_bytes = 500;
+  Make(options);
+  Write(1);
+  testing::Write write;
+  for (int64_t id = 10; id < 60; ++id) {
+    write.rows.push_back({"log", id, false, {{"text", std::string(50, 'x')}}});
+  }
+  replica->Commit(write, [] {});
+  Run(50);
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer);
+  NeedMessage need{1, 100'000, {{database.site(), VersionRanges(VersionRange{1, 2})}}, {}};
+  const auto ask = [&] {
+    peer.heard.clear();
+    peer.Say(need);
+    Run(100);
+    std::vector<ChangesMessage> parts;
+    for (const ChangesMessage& one : peer.Heard<ChangesMessage>()) {
+      if ((one.flags & kChangesPart) != 0) parts.push_back(one);
+    }
+    return parts;
+  };
+  const auto all = ask();
+  ASSERT_GT(all.size(), 4U);
+  need.there = {{database.site(), {1, 2}, all[0].whole, 3}};
+  EXPECT_EQ(ask().size(), all.size() - 3);
+  need.there[0].parts = 1000;
+  EXPECT_EQ(ask().size(), 1U) << "the last one in any case";
+  need.there[0].whole += 1;
+  EXPECT_EQ(ask().size(), all.size()) << "of another split";
+}
+
 TEST_F(ReplicatorTest, WhatIsRememberedOfRefusedChangesetsIsBounded) {
   Options options;
   options.refused_ranges_max = 50;
@@ -857,7 +969,7 @@ TEST_F(ReplicatorTest, TooManyRequestsEndTheLink) {
   HandPeer peer(*replicator, SiteOf(1));
   Open(peer);
   for (uint64_t i = 1; i <= 5; ++i) {
-    peer.Say(NeedMessage{i, 1000, {{database.site(), VersionRanges(VersionRange{0, 1})}}});
+    peer.Say(NeedMessage{i, 1000, {{database.site(), VersionRanges(VersionRange{0, 1})}}, {}});
   }
   EXPECT_EQ(peer.closed, CloseReason::kLimit);
 }
@@ -869,7 +981,7 @@ TEST_F(ReplicatorTest, ARequestOfTooManyPiecesEndsTheLink) {
   Write(1);
   HandPeer peer(*replicator, SiteOf(1));
   Open(peer);
-  NeedMessage need{1, 1000, {}};
+  NeedMessage need{1, 1000, {}, {}};
   for (cells::DbVersion i = 0; i < 100; ++i) need.wanted[SiteOf(9)].Add({2 * i, 2 * i + 1});
   peer.Say(need);
   EXPECT_FALSE(peer.closed.has_value());
@@ -940,7 +1052,8 @@ TEST_F(ReplicatorTest, AnswersWhatIsThereAndSaysWhatIsNot) {
   peer.Say(NeedMessage{4,
                        100'000,
                        {{database.site(), VersionRanges(VersionRange{0, 9})},
-                        {SiteOf(8), VersionRanges(VersionRange{0, 9})}}});
+                        {SiteOf(8), VersionRanges(VersionRange{0, 9})}},
+                       {}});
   Run(100);
   changeset::Decoder decoder;
   SiteVersions got;
@@ -1140,7 +1253,7 @@ TEST_F(ReplicatorTest, ReadsThatFailAreTriedAgainAndThenSentElsewhere) {
   HandPeer peer(*replicator, SiteOf(1));
   Open(peer);
   faults.busy = 1000;
-  peer.Say(NeedMessage{1, 1000, {{database.site(), VersionRanges(VersionRange{0, 1})}}});
+  peer.Say(NeedMessage{1, 1000, {{database.site(), VersionRanges(VersionRange{0, 1})}}, {}});
   Run(5000);
   EXPECT_EQ(counters().reads_failed, 3U);
   const auto changes = peer.Heard<ChangesMessage>();

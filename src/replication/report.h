@@ -104,7 +104,8 @@ struct Counters {
   uint64_t applied = 0;    // changesets of others
   uint64_t known = 0;      // handed to the store, which had them
   uint64_t buffered_parts = 0;
-  uint64_t waited = 0;  // outcomes that said: wait
+  uint64_t parts_skipped = 0;  // not sent, because the peer has them on disk
+  uint64_t waited = 0;         // outcomes that said: wait
   uint64_t waiting_dropped = 0;
   uint64_t refused = 0;
   uint64_t duplicates = 0;     // fresh ones that were known

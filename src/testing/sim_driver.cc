@@ -52,6 +52,7 @@ void Print(const SimTotals& totals, uint64_t seeds) {
         {"applied", c.applied},
         {"known", c.known},
         {"parts", c.buffered_parts},
+        {"parts skipped", c.parts_skipped},
         {"waited", c.waited},
         {"waiting dropped", c.waiting_dropped},
         {"refused", c.refused},

@@ -39,6 +39,13 @@ void SimReplica::Commit(Write write, std::function<void()> committed) {
   });
 }
 
+void SimReplica::CollectTombstones() {
+  Queue([this]() -> std::function<void()> {
+    MERROW_CHECK(database_.CollectTombstones().ok());
+    return [] {};
+  });
+}
+
 void SimReplica::Apply(std::vector<Incoming> changesets, ApplyDone done) {
   using Outcomes = Result<std::vector<ApplyOutcome>>;
   Ask<std::vector<ApplyOutcome>>(std::move(done),

@@ -39,6 +39,9 @@ class SimReplica final : public replication::Replica {
   /// A local transaction. `committed` is called when it is on disk, which nobody knows yet.
   void Commit(Write write, std::function<void()> committed);
 
+  /// What the server does when it has nothing else to do.
+  void CollectTombstones();
+
   void Apply(std::vector<Incoming> changesets, ApplyDone done) override;
   void Read(const cells::SiteId& site, VersionRanges wanted, size_t bytes_target,
             ReadDone done) override;
