@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Databases for the tests of `merrow changes`.
+
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "store/document_capture.h"
+
+namespace merrow::cli {
+
+/// A database as a program with merrow.so has it open.
+class Site {
+ public:
+  explicit Site(const std::string& path)
+      : database_(store::Database::Open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE).value()),
+        cells_(store::CellStore::Attach(database_->handle()).value()) {
+    store::DocumentCaptureOptions options;
+    options.clock = &clock_;
+    options.random = &random_;
+    capture_ = store::DocumentCapture::Attach(*cells_, options).value();
+  }
+  ~Site() { cells_->FinalizeStatements(); }
+
+  void Run(const std::string& sql) {
+    const Status status = database_->Execute(sql);
+    ASSERT_TRUE(status.ok()) << status.error().message();
+  }
+  void Track(const std::string& table) {
+    Run("BEGIN");
+    ASSERT_TRUE(capture_->Track(table).ok());
+    Run("COMMIT");
+  }
+  cells::SiteId NewSite() {
+    Run("BEGIN");
+    const Result<cells::SiteId> site = capture_->NewSite();
+    EXPECT_TRUE(site.ok()) << (site.ok() ? "" : site.error().message());
+    Run("COMMIT");
+    return site.ok() ? *site : cells::SiteId();
+  }
+  std::string Rows(const std::string& sql) {
+    std::string rows;
+    auto statement = database_->Prepare(sql).value();
+    while (statement.Step().value()) {
+      for (int column = 0; column < sqlite3_column_count(statement.handle()); ++column) {
+        rows += std::string(statement.Text(column)) + "|";
+      }
+      rows += "\n";
+    }
+    return rows;
+  }
+
+ private:
+  SystemClock clock_;
+  SystemRandom random_;
+  std::unique_ptr<store::Database> database_;
+  store::CellStore* cells_;
+  store::DocumentCapture* capture_ = nullptr;
+};
+
+}  // namespace merrow::cli
