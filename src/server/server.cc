@@ -5,6 +5,8 @@
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <utility>
 
@@ -37,6 +39,14 @@ void RaiseDescriptorLimit() {
   if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
     spdlog::warn("cannot raise the limit of open files");
   }
+}
+
+// Large transactions and sorts of SQLite use temporary files. Beside the database there is room to
+// write; a container need not have another place.
+void KeepTemporaryFilesBeside(const std::string& database_path) {
+  if (getenv("SQLITE_TMPDIR") != nullptr || getenv("TMPDIR") != nullptr) return;
+  const std::filesystem::path directory = std::filesystem::path(database_path).parent_path();
+  if (!directory.empty()) setenv("SQLITE_TMPDIR", directory.c_str(), /*replace=*/0);
 }
 
 void LogSync(sync::LogLevel level, std::string_view line) {
@@ -202,6 +212,7 @@ void Server::Stop() { impl_->Stop(); }
 Status RunServer(const ServerOptions& options,
                  const std::function<void(const ServerUrls& urls)>& on_listening) {
   RaiseDescriptorLimit();
+  KeepTemporaryFilesBeside(options.database_path);
   MERROW_ASSIGN(const std::unique_ptr<Server> server, Server::Open(options));
   MERROW_TRY(server->StopOnSignals({SIGTERM, SIGINT}));
   on_listening(server->urls());

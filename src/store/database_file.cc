@@ -81,7 +81,9 @@ Status Configure(Database& database, bool is_new) {
   // power cut would take back commits that clients were told about.
   MERROW_TRY(database.Execute("PRAGMA synchronous = FULL"));
   MERROW_TRY(database.Execute("PRAGMA foreign_keys = ON"));
-  MERROW_TRY(database.Execute("PRAGMA temp_store = MEMORY"));
+  // Not MEMORY: what a savepoint may have to undo would be a list in memory, which every statement
+  // with triggers walks through, so that a large changeset took time by the square of its size.
+  MERROW_TRY(database.Execute("PRAGMA temp_store = FILE"));
   // Debian's SQLite writes zeros over what is deleted; FAST does so where it costs no extra write.
   MERROW_TRY(database.Execute("PRAGMA secure_delete = FAST"));
   MERROW_TRY(database.Execute("PRAGMA cache_size = -8192"));             // KiB
