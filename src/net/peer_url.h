@@ -26,6 +26,8 @@ struct PeerUrl {
   std::string Authority() const;
   /// "wss://host:port"
   std::string ToString() const;
+
+  friend bool operator==(const PeerUrl&, const PeerUrl&) = default;
 };
 
 /// The port must be given and not be 0.

@@ -184,6 +184,9 @@ Result<ReplicationOptions> ToReplicationOptions(const Config& config) {
   for (const std::string& peer : config.peers) {
     Result<net::PeerUrl> url = net::ParsePeerUrl(peer);
     if (!url.ok()) return url.error().Within("--peer");
+    if (std::find(options.peers.begin(), options.peers.end(), *url) != options.peers.end()) {
+      return InvalidArgument("--peer: " + url->ToString() + " is there twice");
+    }
     options.peers.push_back(std::move(url).value());
   }
   for (const auto& [name, value] : config.replication_limits) {
@@ -192,6 +195,11 @@ Result<ReplicationOptions> ToReplicationOptions(const Config& config) {
   if (options.redial_ms_min > options.redial_ms_max ||
       options.limits.retry_ms_min > options.limits.retry_ms_max) {
     return InvalidArgument("a pause's min is above its max");
+  }
+  if (options.limits.keepalive_ms > options.limits.silence_ms_max / 2) {
+    return InvalidArgument(
+        "replication.keepalive_ms is above half of silence_ms_max: links would "
+        "be taken for dead");
   }
   options.token_file = config.peer_token_file.value_or("");
   options.tls_cert = config.tls_cert.value_or("");

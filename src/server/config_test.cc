@@ -175,6 +175,21 @@ TEST(Config, PeersAreUrls) {
   EXPECT_EQ(options.peers[0].ToString(), "wss://[::1]:7102");
   config.peers = {"http://127.0.0.1:7102"};
   EXPECT_THAT(ToServerOptions(config).error().message(), HasSubstr("--peer"));
+  // Twice the same would be two links, of which one stands by, and two metrics of one name.
+  config.peers = {"wss://a:7102", "ws://a:7102", "wss://a:7102/"};
+  EXPECT_THAT(ToServerOptions(config).error().message(), HasSubstr("wss://a:7102 is there twice"));
+  config.peers.pop_back();
+  EXPECT_TRUE(ToServerOptions(config).ok());
+}
+
+TEST(Config, LimitsThatWouldEndEveryLinkAreRefused) {
+  Config config = Minimal();
+  config.replication_limits = {{"keepalive_ms", 40'000}};
+  EXPECT_THAT(ToServerOptions(config).error().message(), HasSubstr("silence_ms_max"));
+  config.replication_limits["silence_ms_max"] = 80'000;
+  EXPECT_TRUE(ToServerOptions(config).ok());
+  config.replication_limits = {{"unsent_bytes_max", 128 << 20}};
+  EXPECT_FALSE(ToServerOptions(config).ok());
 }
 
 TEST(Config, OptionsHaveDefaultsAndMustMakeSense) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/file_bytes.h"
 
+#include <sys/stat.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <memory>
@@ -35,6 +37,11 @@ Result<Bytes> ReadFileBytes(const std::string& path, size_t bytes_max) {
   }
   if (std::ferror(file.get()) != 0) return CannotRead(path, errno);
   return bytes;
+}
+
+bool OthersMayRead(const std::string& path) {
+  struct stat found = {};
+  return stat(path.c_str(), &found) == 0 && (found.st_mode & (S_IRGRP | S_IROTH)) != 0;
 }
 
 }  // namespace merrow::server

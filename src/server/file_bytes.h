@@ -16,4 +16,7 @@ namespace merrow::server {
 /// than `bytes_max`.
 Result<Bytes> ReadFileBytes(const std::string& path, size_t bytes_max);
 
+/// Whether users beside the owner may read the file. False if it is not there.
+bool OthersMayRead(const std::string& path);
+
 }  // namespace merrow::server

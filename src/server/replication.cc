@@ -41,6 +41,11 @@ Result<std::string> ReadToken(const std::string& path) {
   return token;
 }
 
+void WarnIfOthersMayRead(const std::string& path) {
+  if (!OthersMayRead(path)) return;
+  spdlog::warn("{} is a secret that other users of this machine may read: chmod 600 it", path);
+}
+
 Result<std::shared_ptr<const changeset::Dictionary>> ReadDictionary(const std::string& path,
                                                                     int level) {
   MERROW_ASSIGN(const Bytes bytes, ReadFileBytes(path, kDictionaryBytesMax));
@@ -113,6 +118,8 @@ Result<std::unique_ptr<Replication>> Replication::Open(const ReplicationOptions&
 
 Status Replication::Connect(const ReplicationOptions& options) {
   MERROW_ASSIGN(const std::string token, ReadToken(options.token_file));
+  WarnIfOthersMayRead(options.token_file);
+  WarnIfOthersMayRead(options.tls_key);
   const net::TlsFiles files{options.tls_cert, options.tls_key, options.tls_ca};
   dialer_options_.token = token;
   if (!options.tls_cert.empty() || !options.tls_ca.empty()) {

@@ -63,7 +63,8 @@ constexpr Limit kLimits[] = {
     {"retry_ms_min", 10, kDayMs, Set<&Options::retry_ms_min>},
     {"silence_ms_max", 1'000, kDayMs, Set<&Options::silence_ms_max>},
     {"skew_ms_max", 1'000, 365 * kDayMs, Set<&Options::skew_ms_max>},
-    {"unsent_bytes_max", 64 * kKiB, kGiB, Set<&Options::unsent_bytes_max>},
+    // Half of unsent_bytes_hard_max, at which a link ends.
+    {"unsent_bytes_max", 64 * kKiB, 32 * kMiB, Set<&Options::unsent_bytes_max>},
     {"waiting_bytes_max", kMiB, 64 * kGiB, Set<&Options::waiting_bytes_max>},
     {"zstd_level", 0, 19, Set<&Options::zstd_level>},
 };
