@@ -5,40 +5,13 @@
 
 #include <utility>
 
+#include "server/replica_outcomes.h"
+
 namespace merrow::server {
 namespace {
 
-using replication::ApplyOutcome;
-using replication::Fate;
-
 // Of the rows of one bucket, about.
 constexpr size_t kRepairBytesTarget = size_t{1} << 20;
-
-Fate ToFate(store::ReplicaFate fate) {
-  switch (fate) {
-    case store::ReplicaFate::kApplied:
-      return Fate::kApplied;
-    case store::ReplicaFate::kKnown:
-      return Fate::kKnown;
-    case store::ReplicaFate::kBuffered:
-      return Fate::kBuffered;
-    case store::ReplicaFate::kWaiting:
-      return Fate::kWaiting;
-    case store::ReplicaFate::kRefused:
-      return Fate::kRefused;
-  }
-  MERROW_CHECK(false);
-}
-
-std::vector<ApplyOutcome> ToOutcomes(std::vector<store::ReplicaOutcome> outcomes) {
-  std::vector<ApplyOutcome> converted;
-  converted.reserve(outcomes.size());
-  for (store::ReplicaOutcome& outcome : outcomes) {
-    converted.push_back({ToFate(outcome.fate), outcome.site, outcome.range,
-                         std::move(outcome.whole), std::move(outcome.error)});
-  }
-  return converted;
-}
 
 Result<replication::ReadPage> ToPage(Result<store::ReplicaPage> page) {
   if (!page.ok()) return page.error();
@@ -75,7 +48,7 @@ void ReplicaOnStore::Apply(std::vector<replication::Incoming> changesets, ApplyD
     return [applied, done, on_documents] {
       if (!applied->ok()) return done(applied->error());
       if (!(*applied)->notices.empty()) (*on_documents)(std::move((*applied)->notices));
-      done(ToOutcomes(std::move((*applied)->outcomes)));
+      done(OutcomesOf(std::move((*applied)->outcomes)));
     };
   });
 }
