@@ -151,12 +151,16 @@ Result<HttpReply> ParseHttpReply(BytesView bytes) {
   return reply;
 }
 
-Result<HttpReply> HttpGet(const HttpUrl& url, std::chrono::milliseconds timeout) {
+namespace {
+
+Result<HttpReply> Ask(const std::string& method, const HttpUrl& url,
+                      std::chrono::milliseconds timeout) {
   MERROW_ASSIGN(const Socket socket, Connect(url, timeout));
   const bool is_v6 = url.host.find(':') != std::string::npos;
   const std::string host = is_v6 ? "[" + url.host + "]" : url.host;
-  const std::string request = "GET " + url.path + " HTTP/1.1\r\nHost: " + host + ":" + url.port +
-                              "\r\nConnection: close\r\n\r\n";
+  const std::string length = method == "GET" ? "" : "\r\nContent-Length: 0";
+  const std::string request = method + " " + url.path + " HTTP/1.1\r\nHost: " + host + ":" +
+                              url.port + length + "\r\nConnection: close\r\n\r\n";
   for (size_t sent = 0; sent < request.size();) {
     const ssize_t count =
         ::send(socket.fd(), request.data() + sent, request.size() - sent, MSG_NOSIGNAL);
@@ -177,6 +181,16 @@ Result<HttpReply> HttpGet(const HttpUrl& url, std::chrono::milliseconds timeout)
   Result<HttpReply> reply = ParseHttpReply(bytes);
   if (!reply.ok()) return reply.error().Within(url.host + ":" + url.port);
   return reply;
+}
+
+}  // namespace
+
+Result<HttpReply> HttpGet(const HttpUrl& url, std::chrono::milliseconds timeout) {
+  return Ask("GET", url, timeout);
+}
+
+Result<HttpReply> HttpPost(const HttpUrl& url, std::chrono::milliseconds timeout) {
+  return Ask("POST", url, timeout);
 }
 
 }  // namespace merrow::cli

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// HTTP GET for commands that ask a running server: one request, blocking, over plain TCP.
+// HTTP for commands that ask a running server: one request, blocking, over plain TCP.
 
 #pragma once
 
@@ -31,6 +31,8 @@ Result<HttpUrl> ParseHttpUrl(std::string_view text);
 /// nobody answers within `timeout`, at each step.
 Result<HttpReply> HttpGet(const HttpUrl& url, std::chrono::milliseconds timeout);
 inline constexpr size_t kReplyBytesMax = size_t{64} << 20;
+/// The same with POST and an empty body.
+Result<HttpReply> HttpPost(const HttpUrl& url, std::chrono::milliseconds timeout);
 
 /// For HttpGet and tests: head and body of everything that a server sent.
 Result<HttpReply> ParseHttpReply(BytesView bytes);

@@ -11,6 +11,7 @@
 #include "cli/doc_tools.h"
 #include "cli/doc_worker.h"
 #include "cli/serve.h"
+#include "cli/sites.h"
 #include "cli/status.h"
 
 namespace {
@@ -21,6 +22,7 @@ int Run(int argc, char** argv) {
   int exit_code = 0;
   merrow::cli::AddServe(app, exit_code);
   merrow::cli::AddStatus(app, exit_code);
+  merrow::cli::AddSites(app, exit_code);
 
   CLI::App* doc = app.add_subcommand("doc", "Tools for documents");
   doc->require_subcommand(1);

@@ -139,6 +139,35 @@ std::string Refused(const Json& list) {
   return text.empty() ? "" : "refused changesets\n" + text;
 }
 
+// Transactions that are here, and that the database's own rules keep out of its rows.
+std::string KeptOut(const Json& store) {
+  if (!store.is_object()) return "";
+  std::string text;
+  const Json list = store.value("refused", Json::array());
+  for (const Json& refused : list) {
+    const Json versions = refused.value("versions", Json::array());
+    text += fmt::format("  {} {} to {}: {}\n", Short(refused.value("site", Json())),
+                        versions.at(0).get<int64_t>(), versions.at(1).get<int64_t>(),
+                        Text(refused, "reason"));
+  }
+  const uint64_t count = store.value("transactions_refused", uint64_t{0});
+  if (count > list.size()) text += fmt::format("  and {} more\n", count - list.size());
+  return text.empty() ? "" : "kept out by this database, tried again every minute\n" + text;
+}
+
+std::string Tombstones(const Json& store) {
+  const uint64_t count = store.is_object() ? store.value("tombstones", uint64_t{0}) : 0;
+  if (count == 0) return "";
+  std::string text = fmt::format("tombstones: {}\n", count);
+  for (const Json& holder : store.value("tombstones_held_by", Json::array())) {
+    const Json until = holder.value("until", Json::object());
+    text += fmt::format("  {} until {} has version {} of {}\n",
+                        holder.value("tombstones", int64_t{0}), Short(holder.value("site", Json())),
+                        until.value("version", int64_t{0}), Short(until.value("site", Json())));
+  }
+  return text;
+}
+
 std::string Identities(const Json& list) {
   std::string text;
   for (const Json& change : list) {
@@ -192,7 +221,9 @@ std::string WholeText(const Json& status) {
   if (replication.is_null()) return text;
   text += Links(replication.at("links")) + Dials(replication.at("dials")) +
           Sites(replication.at("sites"), own) + Waiting(status) +
-          Refused(replication.at("refused")) + Identities(replication.at("identity_changes"));
+          Refused(replication.at("refused")) + KeptOut(status.value("store", Json())) +
+          Tombstones(status.value("store", Json())) +
+          Identities(replication.at("identity_changes"));
   return text;
 }
 

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/http_get.h"
+#include "cli/sites.h"
 
 namespace merrow::cli {
 namespace {
@@ -19,7 +20,11 @@ using Json = nlohmann::json;
 
 constexpr char kStatus[] = R"json({
   "site": "5d0c64cd3e02a1f78bb2f50a19c8e6d4", "db_version": 12, "uptime_ms": 185000,
-  "listen": "http://127.0.0.1:7001", "peer_listen": "ws://127.0.0.1:7101", "store": {"transactions_waiting": 3},
+  "listen": "http://127.0.0.1:7001", "peer_listen": "ws://127.0.0.1:7101", "store": {"transactions_waiting": 3,
+    "transactions_refused": 4, "tombstones": 9, "refused": [
+      {"site": "a91f03bc000000000000000000000000", "versions": [3, 3], "reason": "table item: no"}],
+    "tombstones_held_by": [{"site": "77aa03bc000000000000000000000000", "tombstones": 8,
+      "until": {"site": "a91f03bc000000000000000000000000", "version": 6}}]},
   "replication": {
     "seen": {}, "needs": {}, "apply_queue_bytes": 2048, "applying_ms": 0, "waiting_bytes": 0,
     "sites": [
@@ -66,7 +71,12 @@ TEST(StatusText, HasEverySiteLinkAndTrouble) {
       "  3 transactions wait for the schema or for what they follow\n"
       "  2.0 KiB of changesets wait for the database\n"
       "refused changesets\n"
-      "  a91f03bc 8 to 9, from 5d0c64cd: bad\\x0akey\n");
+      "  a91f03bc 8 to 9, from 5d0c64cd: bad\\x0akey\n"
+      "kept out by this database, tried again every minute\n"
+      "  a91f03bc 3 to 3: table item: no\n"
+      "  and 3 more\n"
+      "tombstones: 9\n"
+      "  8 until 77aa03bc has version 6 of a91f03bc\n");
 }
 
 TEST(StatusText, AServerWithoutReplication) {
@@ -96,6 +106,20 @@ TEST(StatusText, WhatIsNoStatusIsAnErrorWhateverIsWrong) {
     cut[pointer.parent_pointer()].clear();
     (void)StatusText(cut.dump());
   }
+}
+
+TEST(SitesText, SaysWhichAreForgotten) {
+  const Result<std::string> text = SitesText(R"json([
+      {"site":"5d0c64cd3e02a1f78bb2f50a19c8e6d4","gone":false,"forgotten_ms":0},
+      {"site":"a91f03bc000000000000000000000000","gone":true,"forgotten_ms":1700000000000},
+      {"site":"b91f03bc000000000000000000000000","gone":true,"forgotten_ms":0}])json");
+  ASSERT_TRUE(text.ok()) << text.error().ToString();
+  EXPECT_EQ(*text,
+            "5d0c64cd3e02a1f78bb2f50a19c8e6d4\n"
+            "a91f03bc000000000000000000000000  forgotten on 2023-11-14\n"
+            "b91f03bc000000000000000000000000  not waited for\n");
+  EXPECT_EQ(*SitesText("[]"), "no other site was ever heard of\n");
+  for (const char* none : {"", "{}", "[7]", "[{}]"}) EXPECT_FALSE(SitesText(none).ok()) << none;
 }
 
 TEST(HttpUrl, HostPortAndPath) {

@@ -3,6 +3,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -116,6 +117,10 @@ void HttpApi::Handle(HttpRequest request, ResponseWriter response) {
     if (expect(is_read, "GET, HEAD")) GetStatus(std::move(response));
   } else if (Matches(request, {"v1", "transactions"}, 2)) {
     if (expect(is_post, "POST")) PostTransaction(request, std::move(response));
+  } else if (Matches(request, {"v1", "sites"}, 2)) {
+    if (expect(is_read, "GET, HEAD")) GetSites(std::move(response));
+  } else if (Matches(request, {"v1", "sites"}, 4)) {
+    if (expect(is_post, "POST")) PostSite(request, std::move(response));
   } else if (Matches(request, {"v1", "queries"}, 2)) {
     if (expect(is_post, "POST")) PostQuery(request, std::move(response));
   } else if (Matches(request, {"api", "crdt"}, 4)) {
@@ -242,6 +247,54 @@ void HttpApi::PostTransaction(const HttpRequest& request, ResponseWriter respons
   if (!is_taken) {
     Refuse(request, response, Busy("the store has more waiting than it takes; try again"));
   }
+}
+
+bool HttpApi::IsConnected(std::string_view site_hex) const {
+  const replication::Report report = parts_.replication->replicator().report();
+  return std::any_of(report.links.begin(), report.links.end(), [&](const auto& link) {
+    return link.state == replication::LinkState::kOpen && link.peer.has_value() &&
+           ToHex(link.peer->view()).starts_with(site_hex);
+  });
+}
+
+void HttpApi::GetSites(ResponseWriter response) {
+  if (parts_.replication == nullptr) {
+    return response.Send(ErrorResponse(NotFound("this server does not replicate")));
+  }
+  parts_.store.Run([response](store::Store& store) -> std::function<void()> {
+    return [response, sites = store.KnownSites()]() mutable {
+      if (!sites.ok()) return response.Send(ErrorResponse(sites.error()));
+      response.Send(HttpResponse::Json(200, SitesJson(*sites) + "\n"));
+    };
+  });
+}
+
+void HttpApi::PostSite(const HttpRequest& request, ResponseWriter response) {
+  std::string site = request.segments[2];
+  std::transform(site.begin(), site.end(), site.begin(),
+                 [](char c) { return c >= 'A' && c <= 'F' ? static_cast<char>(c + 32) : c; });
+  const bool forgets = request.segments[3] == "forget";
+  if (parts_.replication == nullptr || (!forgets && request.segments[3] != "remember")) {
+    return Refuse(request, response,
+                  NotFound(parts_.replication == nullptr ? "this server does not replicate"
+                                                         : "nothing at " + request.target));
+  }
+  if (forgets && IsConnected(site)) {
+    return Refuse(request, response, Conflict("site " + site + " is connected, so it is not lost"));
+  }
+  parts_.store.Run([site, forgets, response,
+                    target = request.target](store::Store& store) -> std::function<void()> {
+    return [response, target, forgets,
+            found = forgets ? store.ForgetSite(site) : store.RememberSite(site)]() mutable {
+      if (!found.ok()) {
+        spdlog::warn("POST {} refused: {}", target, found.error().ToString());
+        return response.Send(ErrorResponse(found.error()));
+      }
+      const std::string id = ToHex(found->view());
+      spdlog::warn("site {} is {}", id, forgets ? "forgotten" : "remembered again");
+      response.Send(HttpResponse::Json(200, "{\"site\":\"" + id + "\"}\n"));
+    };
+  });
 }
 
 void HttpApi::PostUpdate(const HttpRequest& request, ResponseWriter response) {

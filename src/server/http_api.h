@@ -8,6 +8,9 @@
 //   GET  /v1/status               this site and its links, JSON
 //   POST /v1/queries              read-only SQL, NDJSON
 //   POST /v1/transactions         SQL that writes, as one transaction
+//   GET  /v1/sites                the sites that were ever heard of, JSON
+//   POST /v1/sites/SITE/forget    SITE (the first digits of an id are enough) is lost
+//   POST /v1/sites/SITE/remember  takes that back
 //   POST /api/crdt/TABLE/KEY      {"update":"<hex>"}: applies an update to a row
 //   WS   /sync                    Loro protocol
 //   WS   /rows                    row frames
@@ -68,6 +71,9 @@ class HttpApi final : public net::HttpHandler, public net::WebSocketHandler {
   void PostQuery(const net::HttpRequest& request, net::ResponseWriter response);
   void PostTransaction(const net::HttpRequest& request, net::ResponseWriter response);
   void PostUpdate(const net::HttpRequest& request, net::ResponseWriter response);
+  void GetSites(net::ResponseWriter response);
+  void PostSite(const net::HttpRequest& request, net::ResponseWriter response);
+  bool IsConnected(std::string_view site_hex) const;
 
   /// Calls `done` with the status of everything; without the store's part if the store does not
   /// answer soon, since a store that hangs is what somebody may want to see.

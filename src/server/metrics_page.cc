@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/bytes.h"
 #include "server/replication_counters.h"
 
 namespace merrow::server {
@@ -141,6 +142,17 @@ void AddStore(const store::StoreStats& store, Page* page) {
   page->Gauge("merrow_store_transactions_waiting",
               "Transactions of other sites with something that the schema or a document lacks",
               store.transactions_waiting);
+  page->Gauge("merrow_store_transactions_refused",
+              "Of these: kept out by a constraint or a limit of this database",
+              store.transactions_refused);
+  page->Gauge("merrow_store_tombstones", "Deleted rows that are remembered, when last counted",
+              store.tombstones);
+  page->Counter("merrow_store_tombstones_collected_total", "Deleted rows that were forgotten",
+                store.tombstones_collected);
+  for (const store::TombstoneHolder& holder : store.tombstone_holders) {
+    page->GaugeWith("merrow_store_tombstones_held", "Tombstones that wait for a site",
+                    {{"site", ToHex(holder.site.view())}}, holder.tombstones);
+  }
   page->Counter("merrow_store_updates_applied_total", "Updates with something new",
                 store.updates_applied);
   page->Counter("merrow_store_updates_refused_total", "Updates refused", store.updates_refused);

@@ -310,6 +310,46 @@ TEST_F(SitesTest, AStoreThatIsBusyForLongIsSeenFromOutside) {
   EXPECT_THAT(a.Get("/metrics").body, HasSubstr("\nmerrow_store_transactions_total "));
 }
 
+TEST_F(SitesTest, ALostSiteIsForgottenAndKeptOut) {
+  RunningServer a(Db("a"));
+  auto b = std::make_unique<RunningServer>(Db("b"), RunningServer::Replicating({a.peer_url()}));
+  a.Execute(R"j([["INSERT INTO service VALUES (1, 'web', 80)"]])j");
+  EXPECT_TRUE(Eventually([&] { return SameRows(a, *b) && OpenLinks(a) == 1; }));
+  const std::string lost = b->Status()["site"];
+  const std::string path = "/v1/sites/" + lost.substr(0, 8);
+  EXPECT_EQ(a.Post(path + "/forget", "").status, 409) << "it is connected";
+  EXPECT_EQ(a.Post(path + "/misplace", "").status, 404);
+  EXPECT_EQ(a.Post("/v1/sites/000000/forget", "").status, 404);
+  b.reset();
+  EXPECT_TRUE(Eventually([&] { return OpenLinks(a) == 0; }));
+  a.Execute(R"j([["DELETE FROM service"]])j");
+  EXPECT_TRUE(Eventually([&] { return a.Status()["store"]["tombstones_held_by"].size() == 1; }));
+  const Json holder = a.Status()["store"]["tombstones_held_by"][0];
+  EXPECT_EQ(holder["site"], lost);
+  EXPECT_EQ(holder["tombstones"], 1);
+  EXPECT_EQ(holder["until"]["version"], 2);
+  EXPECT_THAT(a.Get("/metrics").body,
+              HasSubstr("\nmerrow_store_tombstones_held{site=\"" + lost + "\"} 1\n"));
+
+  EXPECT_EQ(a.Post(path + "/forget", "").status, 200);
+  EXPECT_TRUE(Eventually([&] { return a.Status()["store"]["tombstones"] == 0; }));
+  const Json sites = Json::parse(a.Get("/v1/sites").body);
+  ASSERT_EQ(sites.size(), 1U);
+  EXPECT_EQ(sites[0]["site"], lost);
+  EXPECT_GT(sites[0]["forgotten_ms"], 0);
+  // It comes back, with a row whose deletion nobody remembers.
+  b = std::make_unique<RunningServer>(Db("b"), RunningServer::Replicating({a.peer_url()}));
+  EXPECT_TRUE(Eventually([&] {
+    const Json dial = b->Status()["replication"]["dials"][0];
+    return dial.contains("last_error") &&
+           std::string(dial["last_error"]).find("was forgotten here") != std::string::npos;
+  }));
+  EXPECT_EQ(OpenLinks(a), 0U);
+  EXPECT_EQ(a.Query(kServices), "[]");
+  EXPECT_EQ(a.Post(path + "/remember", "").status, 200);
+  EXPECT_TRUE(Eventually([&] { return OpenLinks(a) == 1; }));
+}
+
 TEST_F(SitesTest, WithoutReplicationStatusSaysSo) {
   ServerOptions options;
   RunningServer alone(Db("a"), options);

@@ -151,8 +151,25 @@ Json ReplicationJson(const ReplicationStatus& status) {
   return json;
 }
 
-Json StoreJson(const store::StoreStats& store) {
+// Those that are seen, and that the database's own rules keep out.
+Json RefusedHereJson(const store::RefusedTransaction& refused) {
   return {
+      {"site", Hex(refused.site)},
+      {"versions", {refused.range.after + 1, refused.range.until}},
+      {"reason", refused.reason},
+  };
+}
+
+Json HolderJson(const store::TombstoneHolder& holder) {
+  return {
+      {"site", Hex(holder.site)},
+      {"tombstones", holder.tombstones},
+      {"until", {{"site", Hex(holder.publisher)}, {"version", holder.version}}},
+  };
+}
+
+Json StoreJson(const store::StoreStats& store) {
+  Json json = {
       {"transactions", store.transactions},
       {"sql_transactions", store.sql_transactions},
       {"updates_applied", store.updates_applied},
@@ -160,11 +177,22 @@ Json StoreJson(const store::StoreStats& store) {
       {"changesets_applied", store.changesets_applied},
       {"changesets_refused", store.changesets_refused},
       {"transactions_waiting", store.transactions_waiting},
+      {"transactions_parked", store.transactions_parked},
+      {"transactions_refused", store.transactions_refused},
       {"documents_quarantined", store.documents_quarantined},
       {"write_failures", store.write_failures},
       {"write_error", store.write_error},
       {"write_failing_ms", store.write_failing_ms},
+      {"tombstones", store.tombstones},
+      {"tombstones_collected", store.tombstones_collected},
+      {"tombstones_held_by", Json::array()},
+      {"refused", Json::array()},
   };
+  for (const auto& holder : store.tombstone_holders) {
+    json["tombstones_held_by"].push_back(HolderJson(holder));
+  }
+  for (const auto& refused : store.refused) json["refused"].push_back(RefusedHereJson(refused));
+  return json;
 }
 
 }  // namespace
@@ -190,6 +218,15 @@ std::string StatusJson(const ServerStatus& status) {
       status.replication.has_value() ? ReplicationJson(*status.replication) : Json();
   // Text from elsewhere (reasons, names) need not be UTF-8.
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string SitesJson(const std::vector<store::KnownSite>& sites) {
+  Json json = Json::array();
+  for (const store::KnownSite& site : sites) {
+    json.push_back(
+        {{"site", Hex(site.site)}, {"gone", site.is_gone}, {"forgotten_ms", site.forgotten_ms}});
+  }
+  return json.dump();
 }
 
 }  // namespace merrow::server

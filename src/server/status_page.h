@@ -34,5 +34,7 @@ struct ServerStatus {
 };
 
 std::string StatusJson(const ServerStatus& status);
+/// What GET /v1/sites says.
+std::string SitesJson(const std::vector<store::KnownSite>& sites);
 
 }  // namespace merrow::server

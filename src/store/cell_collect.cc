@@ -110,27 +110,4 @@ Result<int64_t> CellStore::CollectTombstones(const MayGo& may_go) {
   return collected;
 }
 
-Result<std::vector<cells::SiteId>> CellStore::ReadSites(const std::string& sql) {
-  std::vector<cells::SiteId> sites;
-  CellStatement statement;
-  MERROW_TRY(statement.Prepare(db_, sql));
-  while (true) {
-    MERROW_ASSIGN(const bool more, statement.Step());
-    if (!more) {
-      return sites;
-    }
-    MERROW_ASSIGN(const cells::SiteId site, cells::SiteId::FromBytes(statement.Column(0).bytes));
-    sites.push_back(site);
-  }
-}
-
-Result<std::vector<cells::SiteId>> CellStore::ForgottenPeers() {
-  return ReadSites("SELECT id FROM main._merrow_cell_peer WHERE confirmed = " +
-                   std::to_string(cells::kDbVersionMax));
-}
-
-Result<std::vector<cells::SiteId>> CellStore::ForeignSites() {
-  return ReadSites("SELECT id FROM main._merrow_site WHERE ordinal <> 0");
-}
-
 }  // namespace merrow::store

@@ -122,9 +122,6 @@ class CellStore final : private CellTablesListener {
   /// The same with another rule: those whose sentinel `may_go` lets go.
   using MayGo = std::function<Result<bool>(const cells::Stamp& sentinel)>;
   Result<int64_t> CollectTombstones(const MayGo& may_go);
-  /// The sites that ForgetPeer was called for, and all sites that were ever heard of but this one.
-  Result<std::vector<cells::SiteId>> ForgottenPeers();
-  Result<std::vector<cells::SiteId>> ForeignSites();
 
   /// Calls `each` with the key and clock of every row that has one, tombstones included, in key
   /// order. Writes of the open transaction are flushed first. `each` may change clocks through
@@ -192,7 +189,6 @@ class CellStore final : private CellTablesListener {
   void Closing();
   uint32_t DataVersion();
   Status LoadSites();
-  Result<std::vector<cells::SiteId>> ReadSites(const std::string& sql);
   Result<cells::DbVersion> ReadDbVersion();
   Status Backfill(CellTable& table);
   Result<int64_t> RootPage(std::string_view name);

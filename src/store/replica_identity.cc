@@ -9,12 +9,19 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/bytes.h"
 #include "store/replica_log.h"
 
 namespace merrow::store {
 
 Result<std::vector<VersionProof>> ReplicaLog::Proofs(const cells::SiteId& site) {
   std::vector<VersionProof> proofs;
+  MERROW_ASSIGN(const std::optional<int64_t> forgotten_ms, ForgottenAt(site));
+  if (forgotten_ms.has_value()) {
+    return Conflict("site " + ToHex(site.view()) +
+                    " was forgotten here: it may have rows whose deletion nobody remembers, so it "
+                    "has to begin anew with an empty database");
+  }
   MERROW_ASSIGN(const auto ordinal, cells_.FindOrdinal(site));
   const auto seen = seen_.find(site);
   if (!ordinal.has_value() || seen == seen_.end()) {

@@ -49,6 +49,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <vector>
 
@@ -84,6 +85,8 @@ class ReplicaLog {
   const cells::SiteId& own_site() const { return memory_.own_site; }
   /// The last version of this site.
   cells::DbVersion own_version() const { return memory_.own_version; }
+  /// The largest number of a transaction here, whoever made it.
+  cells::DbVersion last_local() const { return memory_.last_local; }
   /// What of which site is here, the own one included.
   const changeset::SiteVersions& seen() const { return seen_; }
 
@@ -134,6 +137,7 @@ class ReplicaLog {
   // --- Identity.
 
   /// Of the last version of `site` that is here, and about the 1st, 2nd, 4th, 8th, ... before it.
+  /// To be asked when that site connects: conflict if it was forgotten.
   Result<std::vector<VersionProof>> Proofs(const cells::SiteId& site);
   /// Nothing if what a peer has of this site fits. Else the last version that both agree on.
   Result<std::optional<cells::DbVersion>> CheckProofs(std::span<const VersionProof> proofs);
@@ -154,9 +158,21 @@ class ReplicaLog {
   /// is left of none. True if there is more to do.
   Result<bool> Prune();
   /// In the caller's write transaction: drops the tombstones that every site which was ever heard
-  /// of has, as `peers` said, but for those that ForgetPeer was called for. How many.
-  /// Cost: reads every clock.
-  Result<int64_t> CollectTombstones(const std::map<cells::SiteId, changeset::SiteVersions>& peers);
+  /// of has, as `peers` said, but for those that are gone (KnownSite). Nothing if no other site was
+  /// ever heard of. Cost: reads every clock.
+  Result<TombstoneReport> CollectTombstones(
+      const std::map<cells::SiteId, changeset::SiteVersions>& peers);
+
+  // --- Other sites. Those that write are in the caller's transaction.
+
+  Result<std::vector<KnownSite>> KnownSites();
+  /// The one whose id begins so. Not found, or invalid argument if there are several.
+  Result<cells::SiteId> FindSite(std::string_view hex);
+  /// From now on it is known, and holds tombstones back, even if it never writes anything.
+  Status Meet(const cells::SiteId& site);
+  /// It is lost: it holds no tombstones back any more. Should it come back, Proofs() refuses it.
+  Status ForgetSite(const cells::SiteId& site);
+  Status RememberSite(const cells::SiteId& site);
 
   /// Stops the process if memory and disk disagree. Cost: reads all entries.
   void CheckInvariants();
@@ -210,6 +226,8 @@ class ReplicaLog {
   int64_t NowMs() const { return options_.clock->UnixMillis(); }
 
   Result<bool> Initialize();
+  Result<bool> HasForgottenTable();
+  Result<std::optional<int64_t>> ForgottenAt(const cells::SiteId& site);
   Status Load();
   Status AdoptDocuments();
   /// Rows of _merrow_tx that belong to no entry become transactions of this site. False if there

@@ -295,7 +295,8 @@ TEST(ReplicaLog, TombstonesGoWhenEverybodyHasThem) {
   const auto collect = [&](const std::map<cells::SiteId, changeset::SiteVersions>& peers) {
     int64_t collected = 0;
     a.Transact([&]() -> Status {
-      MERROW_ASSIGN(collected, a.log().CollectTombstones(peers));
+      MERROW_ASSIGN(const TombstoneReport report, a.log().CollectTombstones(peers));
+      collected = report.collected;
       MERROW_ASSIGN([[maybe_unused]] const auto version, a.log().NoteLocal());
       return {};
     });

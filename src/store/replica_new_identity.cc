@@ -178,7 +178,8 @@ Result<cells::SiteId> ReplicaLog::TakeNewIdentity(cells::DbVersion agreed) {
                             " WHERE site = 0 AND local <= " + std::to_string(agreed) +
                             "; UPDATE main._merrow_source SET previous = 0 WHERE local = (SELECT "
                             "min(local) FROM main._merrow_source WHERE site = 0)"
-                            "; DELETE FROM main._merrow_cell_peer"));
+                            "; UPDATE main._merrow_cell_peer SET confirmed = 0 WHERE confirmed < " +
+                            std::to_string(cells::kDbVersionMax)));
   MERROW_TRY(cells_.ForgetPeer(old_site));
   MERROW_TRY(cells_.tables().Refresh());
   for (const std::shared_ptr<CellTable>& table : cells_.tables().tables()) {

@@ -83,6 +83,28 @@ struct RowDigest {
   friend bool operator==(const RowDigest&, const RowDigest&) = default;
 };
 
+/// A site that keeps tombstones from being dropped.
+struct TombstoneHolder {
+  cells::SiteId site;
+  int64_t tombstones = 0;
+  /// The latest of them came with this version, which the site has not said to have.
+  cells::SiteId publisher;
+  cells::DbVersion version = 0;
+};
+struct TombstoneReport {
+  int64_t collected = 0;
+  int64_t left = 0;
+  std::vector<TombstoneHolder> holders;  // by site
+};
+
+/// A site that was ever heard of, but for this one.
+struct KnownSite {
+  cells::SiteId site;
+  /// It holds no tombstones back: it was forgotten, or is a former name of this one.
+  bool is_gone = false;
+  int64_t forgotten_ms = 0;  // when somebody forgot it, since the Unix epoch; 0: nobody did
+};
+
 struct ReplicaLimits {
   /// Parts of changesets that are not complete yet; the oldest go first, and are pulled again. A
   /// single changeset whose parts are larger is refused.

@@ -302,6 +302,16 @@ Result<std::vector<DocumentNotice>> Store::Repair(std::span<const SharedChangese
   return impl_->Repair(rows);
 }
 
+Result<std::vector<KnownSite>> Store::KnownSites() { return impl_->replica().KnownSites(); }
+
+Result<cells::SiteId> Store::ForgetSite(std::string_view site_hex) {
+  return impl_->ForgetSite(site_hex);
+}
+
+Result<cells::SiteId> Store::RememberSite(std::string_view site_hex) {
+  return impl_->RememberSite(site_hex);
+}
+
 Status Store::ConfirmPeer(const cells::SiteId& peer, const changeset::SiteVersions& has) {
   return impl_->ConfirmPeer(peer, has);
 }

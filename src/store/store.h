@@ -144,6 +144,7 @@ struct RowUpdates {
 };
 
 inline constexpr size_t kRefusedListedMax = 16;
+inline constexpr size_t kHoldersListedMax = 16;
 
 struct StoreStats {
   uint64_t cache_bytes = 0;
@@ -169,6 +170,11 @@ struct StoreStats {
   uint64_t transactions_refused = 0;  // of these: because a constraint or a limit refuses them
   /// The oldest of those that are refused, kRefusedListedMax at most.
   std::vector<RefusedTransaction> refused;
+  // As of the last time that somebody looked, which upkeep does now and then:
+  uint64_t tombstones = 0;
+  uint64_t tombstones_collected = 0;  // by this process
+  /// Sites that hold tombstones back, those with the most first, kHoldersListedMax at most.
+  std::vector<TombstoneHolder> tombstone_holders;
   uint64_t write_failures = 0;   // transactions that the disk or a lock did not let through
   std::string write_error;       // of the last transaction, if it was one of those,
   int64_t write_failing_ms = 0;  // and since when none went through
@@ -240,9 +246,18 @@ class Store {
   Result<cells::SiteId> TakeNewIdentity(cells::DbVersion agreed);
   /// Merges what ReplicaDigest::ReadRows of another site gave.
   Result<std::vector<DocumentNotice>> Repair(std::span<const SharedChangeset> rows);
-  /// `peer` has these versions (of all sites) on disk. Every tombstone whose changeset is among
-  /// them is known to it.
+  /// `peer`, any other site, has these versions (of all sites) on disk, and this store has seen all
+  /// of them too: every tombstone whose changeset is among them is known to it. It replaces what
+  /// was confirmed before. A site that this was ever called for holds tombstones back from then on,
+  /// in later processes too. Cost: a commit for a site that is new to this process, else nothing.
   Status ConfirmPeer(const cells::SiteId& peer, const changeset::SiteVersions& has);
+  /// All sites that were ever heard of, but for this one.
+  Result<std::vector<KnownSite>> KnownSites();
+  /// A site that is lost holds tombstones back no longer; if it comes back nevertheless, ReadProofs
+  /// refuses it (conflict). Named by the first digits of its id: not found, or invalid argument.
+  Result<cells::SiteId> ForgetSite(std::string_view site_hex);
+  /// Takes that back. Not found if it was not forgotten.
+  Result<cells::SiteId> RememberSite(std::string_view site_hex);
 
   /// One bounded step of background work: late projections that are due, then logs that outgrew
   /// their base. Call when idle, or at least every second.

@@ -114,6 +114,8 @@ class Store::Impl {
   Result<cells::SiteId> TakeNewIdentity(cells::DbVersion agreed);
   Result<std::vector<DocumentNotice>> Repair(std::span<const SharedChangeset> rows);
   Status ConfirmPeer(const cells::SiteId& peer, const changeset::SiteVersions& has);
+  Result<cells::SiteId> ForgetSite(std::string_view site_hex);
+  Result<cells::SiteId> RememberSite(std::string_view site_hex);
 
  private:
   // --- Opening ---
@@ -176,6 +178,8 @@ class Store::Impl {
   void Publish(cells::DbVersion version);
   /// True if there is more to do at once.
   Result<bool> UpkeepReplica();
+  Status CollectTombstones();
+  void LookForTombstonesNow();
   /// `work` in one transaction, or nothing of it.
   Status Transact(const std::function<Status()>& work);
   /// The same for upkeep.
@@ -230,12 +234,14 @@ class Store::Impl {
   std::vector<SharedChangeset> published_;
   /// Documents that the open transaction changed for others.
   std::vector<DocumentNotice> notices_;
-  /// What each peer said that it has. Not on disk: they say it again.
+  /// What each other site said that it has. Not on disk: they say it again.
   std::map<cells::SiteId, changeset::SiteVersions> confirmed_;
   /// Of what upkeep applied, for the next one who asks.
   std::vector<DocumentNotice> late_notices_;
-  int64_t retry_due_ms_ = 0;     // of what is refused
-  bool confirmed_more_ = false;  // since tombstones were collected
+  int64_t retry_due_ms_ = 0;  // of what is refused
+  // When CollectTombstones() was called last, or since:
+  bool look_for_tombstones_ = false;  // somebody confirmed something
+  cells::DbVersion looked_at_ = 0;    // the last local version
   int64_t collect_due_ms_ = 0;
 };
 

@@ -14,7 +14,7 @@ namespace {
 constexpr size_t kBlocksMax = 8;
 
 /// Between looks for tombstones that may go.
-constexpr int64_t kCollectPauseMs = 60'000;
+constexpr int64_t kCollectPauseMs = 5'000;
 /// Between tries of what a constraint refused.
 constexpr int64_t kRetryPauseMs = 60'000;
 
@@ -344,13 +344,57 @@ Status Store::Impl::ConfirmPeer(const cells::SiteId& peer, const changeset::Site
   if (peer == replica().own_site()) {
     return InvalidArgument("a site does not confirm to itself");
   }
-  changeset::SiteVersions& confirmed = confirmed_[peer];
-  for (const auto& [site, ranges] : has) {
-    changeset::VersionRanges& of_site = confirmed[site];
-    const changeset::VersionRanges before = of_site;
-    of_site.Add(ranges);
-    confirmed_more_ = confirmed_more_ || !(of_site == before);
+  const auto [confirmed, is_new] = confirmed_.try_emplace(peer);
+  if (is_new) {
+    // It exists from now on, also for the next process.
+    const Status met = Transact([&] { return replica().Meet(peer); });
+    if (!met.ok()) {
+      confirmed_.erase(confirmed);
+      return met;
+    }
   }
+  look_for_tombstones_ = look_for_tombstones_ || !(confirmed->second == has);
+  confirmed->second = has;
+  return {};
+}
+
+Result<cells::SiteId> Store::Impl::ForgetSite(std::string_view site_hex) {
+  MERROW_ASSIGN(const cells::SiteId site, replica().FindSite(site_hex));
+  MERROW_TRY(Transact([&] { return replica().ForgetSite(site); }));
+  LookForTombstonesNow();
+  return site;
+}
+
+Result<cells::SiteId> Store::Impl::RememberSite(std::string_view site_hex) {
+  MERROW_ASSIGN(const cells::SiteId site, replica().FindSite(site_hex));
+  MERROW_TRY(Transact([&] { return replica().RememberSite(site); }));
+  LookForTombstonesNow();
+  return site;
+}
+
+void Store::Impl::LookForTombstonesNow() {
+  look_for_tombstones_ = true;
+  collect_due_ms_ = 0;
+}
+
+/// Also counts them, so it happens when there may be new ones, too.
+Status Store::Impl::CollectTombstones() {
+  const int64_t start_ms = NowMs();
+  look_for_tombstones_ = false;
+  looked_at_ = replica().last_local();
+  TombstoneReport report;
+  MERROW_TRY(Transact([&]() -> Status {
+    MERROW_ASSIGN(report, replica().CollectTombstones(confirmed_));
+    return {};
+  }));
+  stats_.tombstones = static_cast<uint64_t>(report.left);
+  stats_.tombstones_collected += static_cast<uint64_t>(report.collected);
+  std::sort(report.holders.begin(), report.holders.end(),
+            [](const auto& a, const auto& b) { return a.tombstones > b.tombstones; });
+  report.holders.resize(std::min(report.holders.size(), kHoldersListedMax));
+  stats_.tombstone_holders = std::move(report.holders);
+  // It reads every clock, so it gets a small part of the time.
+  collect_due_ms_ = NowMs() + std::max(kCollectPauseMs, (NowMs() - start_ms) * 100);
   return {};
 }
 
@@ -363,15 +407,9 @@ Status Store::Impl::TransactLate(const std::function<Status()>& work) {
 
 Result<bool> Store::Impl::UpkeepReplica() {
   const int64_t now = NowMs();
-  if (confirmed_more_ && now >= collect_due_ms_) {
-    confirmed_more_ = false;
-    const auto collect = [this]() -> Status {
-      MERROW_TRY(replica().CollectTombstones(confirmed_));
-      return {};
-    };
-    MERROW_TRY(Transact(collect));
-    // It reads every clock, so it gets a small part of the time.
-    collect_due_ms_ = NowMs() + std::max(kCollectPauseMs, (NowMs() - now) * 100);
+  const bool may_find = look_for_tombstones_ || looked_at_ != replica().last_local();
+  if (may_find && now >= collect_due_ms_) {
+    MERROW_TRY(CollectTombstones());
   }
   if (replica().has_arrived()) {
     // A client brought what something waits for.

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ReplicaLog's tombstones: which may go, and who holds them back.
+//
+// A tombstone goes when every other site has said that it has the version that it came with. Sites
+// are those that ever wrote something that is here (_merrow_site) or were met otherwise
+// (_merrow_cell_peer); what they have is told anew in each process. Some are left out:
+//
+//     forgotten by somebody      a site that is lost. It may come back with rows whose deletion
+//                                nobody remembers, so it is kept out then (_merrow_forgotten)
+//     former names of this one   TakeNewIdentity() took them away
+#include <algorithm>
+#include <unordered_map>
+#include <utility>
+
+#include "base/bytes.h"
+#include "store/replica_log.h"
+
+namespace merrow::store {
+namespace {
+
+constexpr char kForgottenTable[] =
+    "CREATE TABLE IF NOT EXISTS main._merrow_forgotten (id BLOB PRIMARY KEY NOT NULL, ms INTEGER "
+    "NOT NULL) WITHOUT ROWID";
+
+/// So many sites have a place in memory and on disk. A peer may name any number.
+constexpr size_t kKnownSitesMax = 65'536;
+
+/// Decides about tombstones, and counts.
+class TombstoneCount {
+ public:
+  /// `goes_if_alone`: there were other sites, so what none of them holds back may go.
+  TombstoneCount(CellStore& cells,
+                 const std::map<cells::SiteId, const changeset::SiteVersions*>& sites,
+                 bool goes_if_alone)
+      : cells_(cells), goes_if_alone_(goes_if_alone || !sites.empty()) {
+    for (const auto& [site, has] : sites) {
+      holders_.push_back({{site, 0, {}, 0}, has, 0});
+    }
+  }
+
+  Result<bool> MayGo(const cells::Stamp& sentinel) {
+    MERROW_ASSIGN(const Transaction* const transaction, Find(sentinel.db_version));
+    for (const size_t lacking : transaction->lacking) {
+      Holder& holder = holders_[lacking];
+      ++holder.report.tombstones;
+      if (sentinel.db_version > holder.latest) {
+        holder.latest = sentinel.db_version;
+        holder.report.publisher = transaction->publisher;
+        holder.report.version = transaction->version;
+      }
+    }
+    const bool goes = transaction->is_known && transaction->lacking.empty() && goes_if_alone_;
+    left_ += goes ? 0 : 1;
+    return goes;
+  }
+
+  int64_t left() const { return left_; }
+  std::vector<TombstoneHolder> Holders() const {
+    std::vector<TombstoneHolder> reports;
+    for (const Holder& holder : holders_) {
+      if (holder.report.tombstones > 0) {
+        reports.push_back(holder.report);
+      }
+    }
+    return reports;
+  }
+
+ private:
+  struct Holder {
+    TombstoneHolder report;
+    const changeset::SiteVersions* has;
+    cells::DbVersion latest;  // local version
+  };
+  /// What brought a tombstone, and who lacks it.
+  struct Transaction {
+    bool is_known = false;  // false: it is the open one
+    cells::SiteId publisher;
+    cells::DbVersion version = 0;
+    std::vector<size_t> lacking;
+  };
+
+  Result<const Transaction*> Find(cells::DbVersion local) {
+    const auto [found, is_new] = transactions_.try_emplace(local);
+    Transaction& transaction = found->second;
+    if (!is_new) {
+      return &transaction;
+    }
+    MERROW_TRY(find_.Prepare(cells_.db(),
+                             "SELECT site, version FROM main._merrow_source WHERE local >= ?1 "
+                             "ORDER BY local LIMIT 1"));
+    const ResetAtEnd reset(find_);
+    find_.BindInt(1, local);
+    MERROW_ASSIGN(transaction.is_known, find_.Step());
+    if (!transaction.is_known) {
+      return &transaction;
+    }
+    MERROW_ASSIGN(transaction.publisher,
+                  cells_.SiteOf(static_cast<cells::SiteOrdinal>(find_.Int(0))));
+    transaction.version = find_.Int(1);
+    for (size_t i = 0; i < holders_.size(); ++i) {
+      const auto of_site = holders_[i].has->find(transaction.publisher);
+      if (of_site == holders_[i].has->end() || !of_site->second.Contains(transaction.version)) {
+        transaction.lacking.push_back(i);
+      }
+    }
+    return &transaction;
+  }
+
+  CellStore& cells_;
+  const bool goes_if_alone_;
+  CellStatement find_;
+  std::vector<Holder> holders_;
+  std::unordered_map<cells::DbVersion, Transaction> transactions_;
+  int64_t left_ = 0;
+};
+
+}  // namespace
+
+Result<TombstoneReport> ReplicaLog::CollectTombstones(
+    const std::map<cells::SiteId, changeset::SiteVersions>& peers) {
+  MERROW_TRY(cells_.Join());
+  MERROW_ASSIGN(const std::vector<KnownSite> known, KnownSites());
+  const changeset::SiteVersions nothing;
+  std::map<cells::SiteId, const changeset::SiteVersions*> sites;
+  for (const auto& [peer, has] : peers) {
+    sites[peer] = &has;
+  }
+  for (const KnownSite& site : known) {
+    sites.try_emplace(site.site, &nothing);
+  }
+  for (const KnownSite& site : known) {
+    if (site.is_gone) {
+      sites.erase(site.site);
+    }
+  }
+  TombstoneReport report;
+  TombstoneCount count(cells_, sites, /*goes_if_alone=*/!known.empty());
+  MERROW_ASSIGN(report.collected, cells_.CollectTombstones([&](const cells::Stamp& sentinel) {
+    return count.MayGo(sentinel);
+  }));
+  report.left = count.left();
+  report.holders = count.Holders();
+  return report;
+}
+
+// --- Sites.
+
+Status ReplicaLog::Meet(const cells::SiteId& site) {
+  MERROW_ASSIGN(const std::vector<KnownSite> known, KnownSites());
+  const bool is_known = std::any_of(known.begin(), known.end(),
+                                    [&](const KnownSite& other) { return other.site == site; });
+  if (is_known || site == own_site()) {
+    return {};
+  }
+  if (known.size() >= kKnownSitesMax) {
+    return LimitReached("there are " + std::to_string(known.size()) + " sites already");
+  }
+  return cells_.ConfirmPeer(site, 0);
+}
+
+Result<bool> ReplicaLog::HasForgottenTable() {
+  CellStatement find;
+  MERROW_TRY(find.Prepare(cells_.db(),
+                          "SELECT 1 FROM main.sqlite_master WHERE name = '_merrow_forgotten'"));
+  return find.Step();
+}
+
+Result<std::optional<int64_t>> ReplicaLog::ForgottenAt(const cells::SiteId& site) {
+  MERROW_ASSIGN(const bool any, HasForgottenTable());
+  if (!any) {
+    return std::optional<int64_t>();
+  }
+  CellStatement find;
+  MERROW_TRY(find.Prepare(cells_.db(), "SELECT ms FROM main._merrow_forgotten WHERE id = ?1"));
+  find.Bind(1, cells::ValueView::Blob(site.view()));
+  MERROW_ASSIGN(const bool found, find.Step());
+  return found ? std::optional(find.Int(0)) : std::nullopt;
+}
+
+Result<std::vector<KnownSite>> ReplicaLog::KnownSites() {
+  MERROW_ASSIGN(const bool any, HasForgottenTable());
+  CellStatement read;
+  MERROW_TRY(read.Prepare(
+      cells_.db(),
+      "SELECT s.id, coalesce(p.confirmed, 0) = " + std::to_string(cells::kDbVersionMax) + ", " +
+          (any ? "coalesce((SELECT ms FROM main._merrow_forgotten f WHERE f.id = s.id), 0)" : "0") +
+          " FROM (SELECT id FROM main._merrow_site WHERE ordinal <> 0 UNION SELECT id FROM "
+          "main._merrow_cell_peer) s LEFT JOIN main._merrow_cell_peer p ON p.id = s.id ORDER BY "
+          "1"));
+  std::vector<KnownSite> sites;
+  while (true) {
+    MERROW_ASSIGN(const bool more, read.Step());
+    if (!more) {
+      return sites;
+    }
+    KnownSite site;
+    MERROW_ASSIGN(site.site, cells::SiteId::FromBytes(read.Column(0).bytes));
+    site.is_gone = read.Int(1) != 0;
+    site.forgotten_ms = read.Int(2);
+    sites.push_back(site);
+  }
+}
+
+Result<cells::SiteId> ReplicaLog::FindSite(std::string_view hex) {
+  constexpr size_t kDigitsMin = 6;
+  MERROW_ASSIGN(const std::vector<KnownSite> known, KnownSites());
+  std::string wanted(hex);
+  std::transform(wanted.begin(), wanted.end(), wanted.begin(), [](char c) {
+    return c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  std::vector<cells::SiteId> found;
+  for (const KnownSite& site : known) {
+    if (ToHex(site.site.view()).find(wanted) == 0) {
+      found.push_back(site.site);
+    }
+  }
+  if (wanted.size() < kDigitsMin || found.size() > 1) {
+    return InvalidArgument("'" + wanted + "' may be several sites: give more of its id");
+  }
+  if (found.empty()) {
+    return NotFound("no site '" + wanted + "' was ever heard of here");
+  }
+  return found[0];
+}
+
+Status ReplicaLog::ForgetSite(const cells::SiteId& site) {
+  MERROW_TRY(cells_.Join());
+  MERROW_TRY(RunSql(cells_.db(), kForgottenTable));
+  CellStatement insert;
+  MERROW_TRY(insert.Prepare(
+      cells_.db(), "INSERT OR IGNORE INTO main._merrow_forgotten (id, ms) VALUES (?1, ?2)"));
+  insert.Bind(1, cells::ValueView::Blob(site.view()));
+  insert.BindInt(2, NowMs());
+  MERROW_TRY(insert.Run());
+  return cells_.ForgetPeer(site);
+}
+
+Status ReplicaLog::RememberSite(const cells::SiteId& site) {
+  MERROW_ASSIGN(const std::optional<int64_t> forgotten_ms, ForgottenAt(site));
+  if (!forgotten_ms.has_value()) {
+    return NotFound("site " + ToHex(site.view()) + " was not forgotten");
+  }
+  MERROW_TRY(cells_.Join());
+  for (const char* const sql : {"DELETE FROM main._merrow_forgotten WHERE id = ?1",
+                                "UPDATE main._merrow_cell_peer SET confirmed = 0 WHERE id = ?1"}) {
+    CellStatement statement;
+    MERROW_TRY(statement.Prepare(cells_.db(), sql));
+    statement.Bind(1, cells::ValueView::Blob(site.view()));
+    MERROW_TRY(statement.Run());
+  }
+  return {};
+}
+
+}  // namespace merrow::store

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Tombstones: who holds them back, also over restarts and new identities, and how a site is
+// forgotten.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/bytes.h"
+#include "store/replica_store_test_util.h"
+#include "store/sqlite.h"
+
+namespace merrow::store {
+namespace {
+
+using testing::HasSubstr;
+
+/// Past every pause of upkeep.
+void Upkeep(StoreReplica& store) {
+  store.clock.AdvanceMs(1'000'000);
+  Must(store->RunUpkeep());
+}
+
+std::string Id(StoreReplica& store) { return ToHex(store->own_site().view()); }
+
+/// A store with one deleted row.
+void WriteAndDelete(StoreReplica& store) {
+  store.Run("INSERT INTO item VALUES (1, 'x', 5)");
+  store.Run("DELETE FROM item WHERE id = 1");
+}
+
+TEST(Tombstones, ASiteThatNeverWroteHoldsThemBackAfterARestartToo) {
+  StoreReplica a, reader, writer;
+  writer.Run("INSERT INTO item VALUES (2, 'y', 5)");
+  a.PullFrom(writer);
+  WriteAndDelete(a);
+  Must(a->ConfirmPeer(reader->own_site(), {}));
+  a.Reopen();
+  writer.PullFrom(a);
+  Must(a->ConfirmPeer(writer->own_site(), writer->seen()));
+  Upkeep(a);
+  StoreStats stats = a->stats();
+  EXPECT_EQ(stats.tombstones, 1U);
+  ASSERT_EQ(stats.tombstone_holders.size(), 1U);
+  EXPECT_EQ(stats.tombstone_holders[0].site, reader->own_site());
+  EXPECT_EQ(stats.tombstone_holders[0].tombstones, 1);
+  EXPECT_EQ(stats.tombstone_holders[0].publisher, a->own_site());
+  EXPECT_EQ(stats.tombstone_holders[0].version, a->own_version());
+  reader.PullFrom(a);
+  Must(a->ConfirmPeer(reader->own_site(), reader->seen()));
+  Upkeep(a);
+  stats = a->stats();
+  EXPECT_EQ(stats.tombstones, 0U);
+  EXPECT_EQ(stats.tombstones_collected, 1U);
+  EXPECT_TRUE(stats.tombstone_holders.empty());
+}
+
+TEST(Tombstones, ASiteCanTakeBackWhatItHas) {
+  StoreReplica a, b;
+  WriteAndDelete(a);
+  Must(a->ConfirmPeer(b->own_site(), a->seen()));
+  Must(a->ConfirmPeer(b->own_site(), {}));
+  Upkeep(a);
+  EXPECT_EQ(a->stats().tombstones, 1U);
+}
+
+TEST(Tombstones, NothingGoesAsLongAsNobodyElseIsThere) {
+  StoreReplica a;
+  WriteAndDelete(a);
+  Upkeep(a);
+  EXPECT_EQ(a->stats().tombstones, 1U);
+}
+
+TEST(Tombstones, OnlyWhoIsNewIsWrittenDown) {
+  StoreReplica a, b;
+  WriteAndDelete(a);
+  Must(a->ConfirmPeer(b->own_site(), {}));
+  // Another connection sees each commit.
+  auto other = Must(Database::Open(a.path(), SQLITE_OPEN_READONLY));
+  const int64_t before = Must(other->QueryInt("PRAGMA data_version"));
+  for (int i = 0; i < 100; ++i) {
+    Must(a->ConfirmPeer(b->own_site(), i % 2 == 0 ? a->seen() : changeset::SiteVersions()));
+  }
+  EXPECT_EQ(Must(other->QueryInt("PRAGMA data_version")), before);
+}
+
+TEST(Tombstones, AForgottenSiteHoldsNothingBackAndIsKeptOut) {
+  StoreReplica a, lost;
+  WriteAndDelete(a);
+  Must(a->ConfirmPeer(lost->own_site(), {}));
+  EXPECT_EQ(a->ForgetSite("1234567").error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(a->ForgetSite("").error().code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(a->RememberSite(Id(lost)).error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(Must(a->ForgetSite(Id(lost).substr(0, 8))), lost->own_site());
+  a.Reopen();
+  // What others repeat of it does not bring it back.
+  Must(a->ConfirmPeer(lost->own_site(), {}));
+  Upkeep(a);
+  EXPECT_EQ(a->stats().tombstones, 0U);
+  const auto proofs = a->ReadProofs(lost->own_site());
+  ASSERT_FALSE(proofs.ok());
+  EXPECT_EQ(proofs.error().code(), ErrorCode::kConflict);
+  EXPECT_THAT(proofs.error().message(), HasSubstr("forgotten"));
+  Must(a->RememberSite(Id(lost)));
+  EXPECT_TRUE(a->ReadProofs(lost->own_site()).ok());
+  a.Run("INSERT INTO item VALUES (3, 'x', 5)");
+  a.Run("DELETE FROM item");
+  Upkeep(a);
+  EXPECT_EQ(a->stats().tombstones, 1U);
+}
+
+TEST(Tombstones, ANewIdentityKeepsWhatIsKnownOfOthers) {
+  StoreReplica a, lost, reader;
+  WriteAndDelete(a);
+  Must(a->ConfirmPeer(lost->own_site(), {}));
+  Must(a->ConfirmPeer(reader->own_site(), {}));
+  Must(a->ForgetSite(Id(lost)));
+  const cells::SiteId former = a->own_site();
+  Must(a->TakeNewIdentity(0));
+  a.Reopen();
+  std::map<cells::SiteId, KnownSite> known;
+  for (const KnownSite& site : Must(a->KnownSites())) {
+    known[site.site] = site;
+  }
+  ASSERT_EQ(known.size(), 3U);
+  EXPECT_GT(known.at(lost->own_site()).forgotten_ms, 0);
+  EXPECT_FALSE(known.at(reader->own_site()).is_gone);
+  EXPECT_TRUE(known.at(former).is_gone);
+  EXPECT_TRUE(a->ReadProofs(former).ok()) << "a copy may go on under that name";
+  Upkeep(a);
+  ASSERT_EQ(a->stats().tombstone_holders.size(), 1U);
+  EXPECT_EQ(a->stats().tombstone_holders[0].site, reader->own_site());
+}
+
+}  // namespace
+}  // namespace merrow::store
