@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "merrow/check.h"
+#include "store/cell_tx_rows.h"
 #include "store/replica_applier.h"
 
 namespace merrow::store {
@@ -33,9 +34,26 @@ constexpr char kLaterIndexes[] =
 constexpr int kPartBits = 20;
 
 /// What was written while nobody kept a log becomes transactions of about this size.
-constexpr int64_t kAdoptedRowsBytes = 1 << 16;
+constexpr uint64_t kAdoptedKeys = 4096;
 constexpr int64_t kAdoptedVersionsMax = 1000;
+/// A range of texts counts as this many keys; what is in it is not known.
+constexpr uint64_t kKeysOfRange = 1000;
 constexpr size_t kAdoptedDocumentBytes = 1 << 18;
+
+/// Rows that a transaction touched, about. Its bytes do not say: a bulk load is a handful.
+Result<uint64_t> CountKeys(BytesView rows) {
+  uint64_t keys = 0;
+  MERROW_TRY(ForEachTxRange(rows, [&keys](const TxRange& range) -> Status {
+    uint64_t more = range.is_one_key() ? 1 : kKeysOfRange;
+    if (!range.stored_keys) {
+      more = static_cast<uint64_t>(range.last.number) - static_cast<uint64_t>(range.first.number);
+      more = std::min(more, kAdoptedKeys) + 1;
+    }
+    keys += more;
+    return {};
+  }));
+  return keys;
+}
 
 }  // namespace
 
@@ -164,28 +182,45 @@ Result<std::optional<cells::DbVersion>> ReplicaLog::NoteLocal() {
 Result<bool> ReplicaLog::Adopt(const Bytes& documents) {
   struct Group {
     cells::DbVersion first, local;
-    int64_t bytes;
+    uint64_t keys;
   };
   std::vector<Group> groups;
-  MERROW_TRY(read_unowned_.Prepare(cells_.db(),
-                                   "SELECT id, length(rows) FROM main._merrow_tx WHERE "
-                                   "id >= ?1 ORDER BY id"));
+  MERROW_TRY(read_unowned_.Prepare(
+      cells_.db(), "SELECT id, rows FROM main._merrow_tx WHERE id >= ?1 ORDER BY id"));
   {
     const ResetAtEnd reset(read_unowned_);
-    read_unowned_.BindInt(1, (memory_.last_local + 1) << kPartBits);
-    while (true) {
-      MERROW_ASSIGN(const bool more, read_unowned_.Step());
-      if (!more) {
+    // Nearly always it is one transaction, whose keys nobody has to count.
+    bool are_several = false;
+    for (const bool counts : {false, true}) {
+      read_unowned_.BindInt(1, (memory_.last_local + 1) << kPartBits);
+      groups.clear();
+      while (true) {
+        MERROW_ASSIGN(const bool more, read_unowned_.Step());
+        if (!more) {
+          break;
+        }
+        const cells::DbVersion version = read_unowned_.Int(0) >> kPartBits;
+        are_several = are_several || (!groups.empty() && groups.back().local != version);
+        if (are_several && !counts) {
+          break;
+        }
+        uint64_t keys = 0;
+        if (counts) {
+          MERROW_ASSIGN(keys, CountKeys(read_unowned_.Column(1).bytes));
+        }
+        const bool is_part = !groups.empty() && groups.back().local == version;
+        if (groups.empty() ||
+            (!is_part && (groups.back().keys + keys > kAdoptedKeys ||
+                          version - groups.back().first >= kAdoptedVersionsMax))) {
+          groups.push_back({version, version, 0});
+        }
+        groups.back().local = version;
+        groups.back().keys += keys;
+      }
+      if (!are_several) {
         break;
       }
-      const cells::DbVersion version = read_unowned_.Int(0) >> kPartBits;
-      const bool is_part = !groups.empty() && groups.back().local == version;
-      if (groups.empty() || (!is_part && (groups.back().bytes > kAdoptedRowsBytes ||
-                                          version - groups.back().first >= kAdoptedVersionsMax))) {
-        groups.push_back({version, version, 0});
-      }
-      groups.back().local = version;
-      groups.back().bytes += read_unowned_.Int(1);
+      read_unowned_.Reset();
     }
   }
   for (const Group& group : groups) {

@@ -215,6 +215,28 @@ TEST(ReplicaLog, WhatWasWrittenWithoutALogIsAdopted) {
   EXPECT_EQ(b.Dump(), a.Dump());
 }
 
+/// A bulk load is some bytes in the log, and still must not become one changeset of everything.
+TEST(ReplicaLog, WhatIsAdoptedAreTransactionsOfSomeSize) {
+  ReplicaSite a, b;
+  a.Write("INSERT INTO item VALUES (-1, 'x', 2)");
+  for (int i = 0; i < 8; ++i) {
+    const std::string rows =
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) INSERT "
+        "INTO "
+        "item SELECT i + 3000 * " +
+        std::to_string(i) + ", 'x', 1 FROM n";
+    ASSERT_TRUE(RunSql(a.db(), rows).ok());
+  }
+  ASSERT_TRUE(RunSql(a.db(), "INSERT INTO item VALUES (-2, 'y', 3)").ok());
+  ASSERT_TRUE(RunSql(a.db(), "INSERT INTO item VALUES (-3, 'z', 4)").ok());
+  a.Reopen();
+  // The first, eight large ones, and the small ones with the last of them.
+  EXPECT_EQ(a.Sql("SELECT count(*), max(local - first) FROM _merrow_source"), "9|2\n");
+  a.log().CheckInvariants();
+  b.PullFrom(a);
+  EXPECT_EQ(b.Dump(), a.Dump());
+}
+
 TEST(ReplicaLog, UnknownTablesAndColumnsWait) {
   ReplicaSite a(
       "CREATE TABLE item (id INTEGER PRIMARY KEY NOT NULL, name TEXT, size INTEGER, color TEXT);"
