@@ -140,7 +140,7 @@ Status ClockBlockReader::Reset(const ClockKey& first, bool stored_keys, BytesVie
   begin_ = block.data();
   at_ = begin_;
   end_ = begin_ + block.size();
-  entries_ = 0;
+  rows_ = 0;
   any_ = false;
   previous_ = first.number;
   key_.assign(first.stored);
@@ -155,7 +155,7 @@ Status ClockBlockReader::Next() {
   Status status = stored_keys_ ? ReadStoredEntry() : ReadNumberEntry();
   done_ = !status.ok();
   any_ = true;
-  ++entries_;
+  rows_ += done_ ? 0 : run_.count;
   return status;
 }
 

@@ -78,8 +78,8 @@ class ClockBlockReader {
   /// can be replaced without a look at the others. REQUIRES: the entry is a clock, not a run
   size_t clock_offset() const { return static_cast<size_t>(clock_at_ - begin_); }
   size_t end_offset() const { return static_cast<size_t>(at_ - begin_); }
-  /// Entries read so far.
-  uint64_t entries() const { return entries_; }
+  /// Rows of the entries read so far.
+  uint64_t rows() const { return rows_; }
   /// Moves behind run().
   Status Next();
   /// Moves to the first row at or above `key`; stays if it is there.
@@ -96,7 +96,7 @@ class ClockBlockReader {
   const char* clock_at_ = nullptr;
   const char* at_ = nullptr;
   const char* end_ = nullptr;
-  uint64_t entries_ = 0;
+  uint64_t rows_ = 0;
   int64_t previous_ = 0;
   Bytes key_;
   ClockRun run_;

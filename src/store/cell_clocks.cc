@@ -312,7 +312,7 @@ Status CellClocks::Splice(const std::vector<ClockChange>& changes, size_t at, si
     MERROW_TRY(reader_.Next());
   }
   if (rows != nullptr) {
-    *rows = reader_.entries();
+    *rows = reader_.rows();
   }
   copy_until(block_.size());
   if (spliced_.size() > kSplicedBytesMax) {

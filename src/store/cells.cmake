@@ -23,6 +23,7 @@ set(MERROW_CELL_SOURCES ${MERROW_CELL_SOURCES} CACHE INTERNAL "Column rows, for 
 merrow_library(store_cells SOURCES ${MERROW_CELL_SOURCES} DEPENDS merrow_cells PkgConfig::SQLITE3)
 merrow_test(store_cells_test SOURCES ${CMAKE_CURRENT_LIST_DIR}/cell_apply_test.cc
                                      ${CMAKE_CURRENT_LIST_DIR}/cell_capture_test.cc
+                                     ${CMAKE_CURRENT_LIST_DIR}/cell_clocks_prop_test.cc
                                      ${CMAKE_CURRENT_LIST_DIR}/cell_fault_test.cc
                                      ${CMAKE_CURRENT_LIST_DIR}/cell_merge_prop_test.cc
                                      ${CMAKE_CURRENT_LIST_DIR}/cell_pending_prop_test.cc
