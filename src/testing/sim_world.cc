@@ -424,10 +424,13 @@ void SimWorld::WriteSomething(Site& site) {
     for (const RowWrite& row : write.rows) totals_.deletes += row.is_delete ? 1 : 0;
     const cells::SiteId id = site.database->site();
     for (const RowWrite& row : write.rows) {
-      if (row.table != "kv") acknowledged_.push_back({row.id, -1, row.table, id});
+      if (row.table == "kv") continue;
+      const auto text = row.texts.find("text");
+      const bool is_poison = text != row.texts.end() && text->second == kPoison;
+      acknowledged_.push_back({row.id, -1, row.table, id, is_poison});
     }
     for (const DocumentWrite& document : write.documents) {
-      acknowledged_.push_back({0, document.id, document.marker, id});
+      acknowledged_.push_back({0, document.id, document.marker, id, false});
     }
   });
 }
@@ -507,7 +510,6 @@ void SimWorld::Heal() {
   for (const auto& site : sites_) {
     if (!site->database->has_second_schema()) ++totals_.schema_changes;
     site->database->TakeSecondSchema();
-    site->database->SetStrict(false);
     site->wall_off_ms = 0;
     if (site->is_up()) {
       site->replicator->OnSchemaChanged(2);
@@ -517,7 +519,26 @@ void SimWorld::Heal() {
   }
 }
 
+void SimWorld::TakeAll() {
+  for (const auto& site : sites_) {
+    site->database->SetStrict(false);
+    site->replicator->OnSchemaChanged(2);
+  }
+}
+
 // --- What is checked.
+
+std::optional<std::string> SimWorld::CheckGoodOnesArrive() {
+  if (!faults_.poison) return std::nullopt;
+  const int64_t start_ms = loop_.now_ms();
+  std::optional<std::string> lost;
+  do {
+    if (loop_.now_ms() - start_ms > kHealLimitMs) return "while others are refused: " + *lost;
+    loop_.RunUntil(loop_.now_ms() + kHealStepMs);
+    lost = CheckLost(/*with_poison=*/false);
+  } while (lost.has_value());
+  return std::nullopt;
+}
 
 std::optional<std::string> SimWorld::CheckSeen() {
   for (const auto& site : sites_) {
@@ -577,8 +598,9 @@ std::optional<std::string> SimWorld::WhyNotEqual() {
   return std::nullopt;
 }
 
-std::optional<std::string> SimWorld::CheckLost() {
+std::optional<std::string> SimWorld::CheckLost(bool with_poison) {
   for (const Acknowledged& commit : acknowledged_) {
+    if (commit.is_poison && !with_poison) continue;
     for (const auto& site : sites_) {
       if (Has(*site->database, commit)) continue;
       return "site " + std::to_string(site->index) + " lacks " + commit.marker + " " +
@@ -647,6 +669,8 @@ std::optional<std::string> SimWorld::Run() {
     }
   }
   Heal();
+  if (auto kept_out = CheckGoodOnesArrive()) return kept_out;
+  TakeAll();
   const int64_t healed_ms = loop_.now_ms();
   std::optional<std::string> why = "nothing was checked";
   while (why.has_value()) {
@@ -656,7 +680,7 @@ std::optional<std::string> SimWorld::Run() {
     why = WhyNotEqual();
   }
   totals_.heal_ms_max = loop_.now_ms() - healed_ms;
-  if (auto lost = CheckLost()) return lost;
+  if (auto lost = CheckLost(/*with_poison=*/true)) return lost;
   return CheckTombstones();
 }
 

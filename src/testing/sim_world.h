@@ -6,6 +6,7 @@
 //
 // What is checked:
 //   - while it runs: a site counts as seen only what its database has committed
+//   - a changeset that is refused keeps out no other
 //   - tombstones are collected meanwhile, and no row comes back whose tombstone is gone
 //   - in the end: equal data and digests everywhere, no need left, every link open, nothing
 //     acknowledged lost, invariants of every Replicator; a while later no tombstone is left at any
@@ -92,6 +93,7 @@ class SimWorld {
     int64_t document = -1;
     std::string marker;
     cells::SiteId site;
+    bool is_poison = false;
   };
 
   void DrawPlan();
@@ -114,10 +116,13 @@ class SimWorld {
   bool IsAnywhere(const Acknowledged& commit) const;
   static bool Has(SimDatabase& database, const Acknowledged& commit);
   void Heal();
+  /// Nobody refuses anything any more.
+  void TakeAll();
+  std::optional<std::string> CheckGoodOnesArrive();
   /// Nothing if they are; else what differs.
   std::optional<std::string> WhyNotEqual();
   std::optional<std::string> CheckSeen();
-  std::optional<std::string> CheckLost();
+  std::optional<std::string> CheckLost(bool with_poison);
   bool HaveAllMet();
   std::optional<std::string> CheckTombstones();
   void Trace(const std::string& text) const;
