@@ -19,6 +19,7 @@
 
 #include "cells/packed_key.h"
 #include "cells/stored_key.h"
+#include "store/cell_key_walk.h"
 #include "store/cell_store.h"
 
 namespace merrow::store {
@@ -91,81 +92,22 @@ class WithoutTriggers {
   int before_ = 1;
 };
 
-/// Finds the rowids of rows that are asked for in the order of their key, one text: by going on in
-/// the key's index, which is cheaper than a search for each. Gives up where the order is another.
-class KeyWalk {
- public:
-  /// Empty unless the table has such a key and a rowid that can be named.
-  static Result<std::string> RowIdName(sqlite3* db, const CellTable& table) {
-    if (table.int_key || table.key.size() != 1) {
-      return std::string();
-    }
-    CellStatement find;
-    MERROW_TRY(find.Prepare(
-        db,
-        "SELECT column1 FROM (VALUES ('rowid'), ('_rowid_'), ('oid')), pragma_table_list WHERE "
-        "schema = 'main' AND name = ?1 COLLATE NOCASE AND wr = 0 AND column1 COLLATE NOCASE NOT IN "
-        "(SELECT name FROM pragma_table_xinfo(?1, 'main')) LIMIT 1"));
-    find.Bind(1, cells::ValueView::Text(table.name));
-    MERROW_ASSIGN(const bool found, find.Step());
-    return found ? find.Text(0) : std::string();
+/// By which name the table's rowid can be asked for; empty if it has none, or needs none because it
+/// is the key.
+Result<std::string> RowIdName(sqlite3* db, const CellTable& table) {
+  if (table.int_key || !KeyWalk::CanWalk(table)) {
+    return std::string();
   }
-
-  Result<std::optional<int64_t>> Find(sqlite3* db, const CellTable& table,
-                                      const std::string& rowid_name, const cells::ValueView& key) {
-    if (misses_ > kMissesMax || key.type != cells::ValueType::kText) {
-      return std::optional<int64_t>();
-    }
-    const bool goes_on = begun_ && sought_ < key.bytes;
-    sought_.assign(key.bytes);
-    for (int steps = 0; goes_on && !at_end_ && IsBelow(key); ++steps) {
-      if (steps == kStepsMax) {
-        ++misses_;
-        MERROW_TRY(Seek(db, table, rowid_name, key));
-        break;
-      }
-      MERROW_ASSIGN(const bool more, walk_.Step());
-      at_end_ = !more;
-    }
-    if (!goes_on) {
-      misses_ += begun_ ? 1 : 0;
-      MERROW_TRY(Seek(db, table, rowid_name, key));
-    }
-    if (at_end_ || IsBelow(key) || !cells::SameValue(walk_.Column(1), key)) {
-      return std::optional<int64_t>();
-    }
-    return std::optional<int64_t>(walk_.Int(0));
-  }
-
- private:
-  static constexpr int kStepsMax = 4;
-  static constexpr int kMissesMax = 100;
-
-  bool IsBelow(const cells::ValueView& key) const {
-    const cells::ValueView at = walk_.Column(1);
-    return at.type != cells::ValueType::kBlob &&
-           !(at.type == cells::ValueType::kText && at.bytes >= key.bytes);
-  }
-
-  Status Seek(sqlite3* db, const CellTable& table, const std::string& rowid_name,
-              const cells::ValueView& key) {
-    const std::string name = SqlName(table.key[0].name);
-    MERROW_TRY(walk_.Prepare(db, "SELECT " + rowid_name + ", " + name + " FROM main." +
-                                     SqlName(table.name) + " WHERE " + name + " >= ?1 ORDER BY " +
-                                     name));
-    walk_.Bind(1, key);
-    MERROW_ASSIGN(const bool more, walk_.Step());
-    at_end_ = !more;
-    begun_ = true;
-    return {};
-  }
-
-  CellStatement walk_;
-  Bytes sought_;  // last
-  bool begun_ = false;
-  bool at_end_ = false;
-  int misses_ = 0;
-};
+  CellStatement find;
+  MERROW_TRY(find.Prepare(
+      db,
+      "SELECT column1 FROM (VALUES ('rowid'), ('_rowid_'), ('oid')), pragma_table_list WHERE "
+      "schema = 'main' AND name = ?1 COLLATE NOCASE AND wr = 0 AND column1 COLLATE NOCASE NOT IN "
+      "(SELECT name FROM pragma_table_xinfo(?1, 'main')) LIMIT 1"));
+  find.Bind(1, cells::ValueView::Text(table.name));
+  MERROW_ASSIGN(const bool found, find.Step());
+  return found ? find.Text(0) : std::string();
+}
 
 uint64_t HeadOf(const cells::ClockKey& key) {
   if (key.stored.empty()) {
@@ -324,7 +266,10 @@ class RowsMerge {
   Status MergeAll(bool own_writers) {
     for (Table& table : tables_) {
       if (own_writers && table.table != nullptr) {
-        MERROW_ASSIGN(table.writers.rowid_name, KeyWalk::RowIdName(store_.db_, *table.table));
+        MERROW_ASSIGN(table.writers.rowid_name, RowIdName(store_.db_, *table.table));
+        if (!table.writers.rowid_name.empty()) {
+          MERROW_TRY(table.walk.Prepare(store_.db_, *table.table, table.writers.rowid_name, 1));
+        }
       }
     }
     for (const Row& row : rows_) {
@@ -363,9 +308,9 @@ class RowsMerge {
     }
     const std::span<const cells::ValueView> key =
         std::span(key_values_).subspan(row.values, table.table->key.size());
-    if (writers != nullptr && !writers->rowid_name.empty()) {
-      MERROW_ASSIGN(writers->rowid,
-                    table.walk.Find(store_.db_, *table.table, writers->rowid_name, key[0]));
+    if (table.walk.prepared()) {
+      MERROW_ASSIGN(const bool found, table.walk.Find(key[0], /*end_stays=*/true));
+      writers->rowid = found ? std::optional(table.walk.row().Int(0)) : std::nullopt;
     }
     return store_.Merge(*table.table, row.key, key, incoming, writers);
   }

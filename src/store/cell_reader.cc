@@ -30,8 +30,6 @@ std::string Columns(const std::vector<CellColumn>& columns) {
 Status CellReader::Start(ChangeFilter filter) {
   filter_ = std::move(filter);
   done_ = true;
-  sources_.clear();
-  read_tx_.Finalize();
   events_.clear();
   at_ = 0;
   if (store_.transaction().active()) {
@@ -44,6 +42,8 @@ Status CellReader::Start(ChangeFilter filter) {
   if (!store_.transaction().active()) {
     MERROW_TRY(store_.tables().pending().Refresh());
   }
+  // The rest is kept: one reader reads many short ranges.
+  std::erase_if(sources_, [this](const auto& source) { return !IsOfNow(*source); });
   next_version_ = std::clamp<cells::DbVersion>(filter_.after, -1, cells::kDbVersionMax) + 1;
   return LoadTransaction();
 }
@@ -66,7 +66,7 @@ Status CellReader::LoadTransaction() {
     for (const auto& source : sources_) {
       source->clocks.Forget();
       source->loaded_row = UINT32_MAX;
-      source->walking = false;
+      source->walk.Forget();
     }
     MERROW_TRY(read_tx_.Prepare(
         store_.db(), "SELECT id FROM main._merrow_tx WHERE id >= ?1 ORDER BY id LIMIT 1"));
@@ -84,14 +84,27 @@ Status CellReader::LoadTransaction() {
     }
     next_version_ = version + 1;
     MERROW_TRY(ReadTransaction(version));
-    const auto by_seq = [](const Event& a, const Event& b) { return a.stamp.seq < b.stamp.seq; };
-    if (!std::is_sorted(events_.begin(), events_.end(), by_seq)) {
-      std::stable_sort(events_.begin(), events_.end(), by_seq);
-    }
+    SortEvents();
     if (!events_.empty()) {
       return {};
     }
   }
+}
+
+void CellReader::SortEvents() {
+  const auto by_seq = [this](const Event& a, const Event& b) {
+    return filter_.by_row && a.row != b.row ? a.row < b.row : a.stamp.seq < b.stamp.seq;
+  };
+  if (!std::is_sorted(events_.begin(), events_.end(), by_seq)) {
+    std::stable_sort(events_.begin(), events_.end(), by_seq);
+  }
+}
+
+/// Is it what SourceOf() would make?
+bool CellReader::IsOfNow(const Source& source) const {
+  const auto& tables = store_.tables().tables();
+  return !filter_.table.has_value() &&
+         std::find(tables.begin(), tables.end(), source.table) != tables.end();
 }
 
 Status CellReader::ReadTransaction(cells::DbVersion version) {
@@ -282,64 +295,52 @@ BytesView CellReader::key() {
   return key_buffer_;
 }
 
-Status CellReader::PrepareRow(Source& source) {
-  if (source.read_row.prepared()) {
-    return {};
-  }
+/// The row whose key is in key_values_.
+Status CellReader::SearchRow(Source& source) {
   const CellTable& table = *source.table;
-  std::string sql = "SELECT " + Columns(table.columns);
-  if (table.int_key) {
-    const std::string key = SqlName(table.key[0].name);
-    sql += ", " + key + " FROM main." + SqlName(table.name) + " WHERE " + key + " >= ?1 ORDER BY " +
-           key;
-  } else {
-    sql += " FROM main." + SqlName(table.name) + " WHERE ";
+  if (!source.search.prepared()) {
+    std::string sql = "SELECT " + Columns(table.columns) + " FROM main." + SqlName(table.name);
     for (size_t i = 0; i < table.key.size(); ++i) {
-      sql += (i == 0 ? "" : " AND ") + SqlName(table.key[i].name) + " = ?" + std::to_string(i + 1);
+      sql += (i == 0 ? " WHERE " : " AND ") + SqlName(table.key[i].name) + " = ?" +
+             std::to_string(i + 1);
     }
+    MERROW_TRY(source.search.Prepare(store_.db(), sql));
   }
-  return source.read_row.Prepare(store_.db(), sql);
-}
-
-/// Rows of a transaction are neighbours most of the time: one step instead of one search. A row is
-/// always read now, never ahead of its time.
-Status CellReader::WalkTo(Source& source, int64_t number) {
-  constexpr int kStepsMax = 3;
-  const int key_at = std::max(1, static_cast<int>(source.table->columns.size()));
-  const bool is_ahead = source.walking && source.at < number;
-  const auto step = [&]() -> Status {
-    MERROW_ASSIGN(source.walking, source.read_row.Step());
-    source.at = source.walking ? source.read_row.Int(key_at) : 0;
-    return {};
-  };
-  for (int i = 0; i < kStepsMax && is_ahead && source.walking && source.at < number; ++i) {
-    MERROW_TRY(step());
+  source.search.Reset();
+  for (size_t i = 0; i < key_values_.size(); ++i) {
+    source.search.Bind(static_cast<int>(i) + 1, key_values_[i]);
   }
-  if (!is_ahead || !source.walking || source.at < number) {
-    source.read_row.Reset();
-    source.read_row.BindInt(1, number);
-    MERROW_TRY(step());
-  }
-  source.found = source.walking && source.at == number;
-  source.walking = source.found;
+  MERROW_ASSIGN(const bool found, source.search.Step());
+  source.row = found ? &source.search : nullptr;
   return {};
 }
 
 Status CellReader::LoadRow(uint32_t row_index) {
   const Row& row = rows_[row_index];
   Source& source = *sources_[row.source];
-  MERROW_TRY(PrepareRow(source));
+  const CellTable& table = *source.table;
+  source.row = nullptr;
   source.loaded_row = row_index;
-  if (source.table->int_key) {
-    return WalkTo(source, row.number);
+  if (table.int_key) {
+    key_values_.assign(1, cells::ValueView::Integer(row.number));
+  } else {
+    MERROW_ASSIGN(key_values_, cells::UnpackColumns(key()));
   }
-  source.read_row.Reset();
-  MERROW_ASSIGN(const std::vector<cells::ValueView> values, cells::UnpackColumns(key()));
-  for (size_t i = 0; i < values.size(); ++i) {
-    source.read_row.Bind(static_cast<int>(i) + 1, values[i]);
+  // By seq, only numbers tend to come in the order of the key.
+  const bool walks = KeyWalk::CanWalk(table) && (table.int_key || filter_.by_row);
+  if (walks && !source.walk.prepared()) {
+    MERROW_TRY(source.walk.Prepare(store_.db(), table, Columns(table.columns),
+                                   std::max(1, static_cast<int>(table.columns.size()))));
   }
-  MERROW_ASSIGN(source.found, source.read_row.Step());
-  return {};
+  if (!walks || source.walk.gave_up()) {
+    return SearchRow(source);
+  }
+  MERROW_ASSIGN(const bool found, source.walk.Find(key_values_[0]));
+  if (found) {
+    source.row = &source.walk.row();
+    return {};
+  }
+  return SearchRow(source);
 }
 
 Result<cells::ValueView> CellReader::value() {
@@ -350,10 +351,10 @@ Result<cells::ValueView> CellReader::value() {
   if (source.loaded_row != events_[at_].row) {
     MERROW_TRY(LoadRow(events_[at_].row));
   }
-  if (!source.found) {
+  if (source.row == nullptr) {
     return cells::ValueView::Null();
   }
-  return source.read_row.Column(static_cast<int>(source.table->IndexOf(events_[at_].column)));
+  return source.row->Column(static_cast<int>(source.table->IndexOf(events_[at_].column)));
 }
 
 }  // namespace merrow::store

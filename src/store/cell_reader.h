@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "cells/row_clock.h"
+#include "store/cell_key_walk.h"
 #include "store/cell_store.h"
 
 namespace merrow::store {
@@ -27,6 +28,9 @@ struct ChangeFilter {
   std::optional<cells::SiteOrdinal> only_site;
   std::optional<cells::SiteOrdinal> except_site;
   std::optional<std::string> table;
+  /// The events of a row together, and rows of a transaction by key, instead of all by seq: rows
+  /// are then read faster, one behind the other.
+  bool by_row = false;
 };
 
 class CellReader {
@@ -61,12 +65,11 @@ class CellReader {
   struct Source {
     std::shared_ptr<CellTable> table;
     CellClocks clocks;
-    CellStatement read_row;
-    uint32_t loaded_row = UINT32_MAX;  // whose values read_row holds
-    bool found = false;
-    /// read_row walks through a table with an INTEGER PRIMARY KEY, and is here.
-    bool walking = false;
-    int64_t at = 0;
+    KeyWalk walk;
+    CellStatement search;              // where the walk does not get
+    uint32_t loaded_row = UINT32_MAX;  // whose values were read
+    /// Where they are; null if there is no such row.
+    const CellStatement* row = nullptr;
   };
   struct Row {
     uint32_t source;
@@ -95,8 +98,9 @@ class CellReader {
   }
   Result<uint32_t> SourceOf(int64_t table_id);
   Status LoadRow(uint32_t row_index);
-  Status WalkTo(Source& source, int64_t number);
-  Status PrepareRow(Source& source);
+  Status SearchRow(Source& source);
+  bool IsOfNow(const Source& source) const;
+  void SortEvents();
 
   CellStore& store_;
   ChangeFilter filter_;
@@ -111,6 +115,7 @@ class CellReader {
   std::vector<Row> rows_;
   std::vector<Event> events_;
   size_t at_ = 0;
+  std::vector<cells::ValueView> key_values_;
   Bytes key_buffer_;
   uint32_t key_row_ = UINT32_MAX;
 };

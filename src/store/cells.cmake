@@ -10,6 +10,7 @@ set(MERROW_CELL_SOURCES
     cell_capture.cc
     cell_clocks.cc
     cell_collect.cc
+    cell_key_walk.cc
     cell_pending.cc
     cell_reader.cc
     cell_statement.cc

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/replica_builder.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -10,6 +11,12 @@ namespace {
 /// What a row and a cell take besides their bytes, about.
 constexpr size_t kRowBytes = 3;
 constexpr size_t kCellBytes = 4;
+
+std::string NameOf(uint32_t table, BytesView key) {
+  std::string name = std::to_string(table) + ":";
+  name += key;
+  return name;
+}
 
 }  // namespace
 
@@ -47,50 +54,121 @@ uint32_t ReplicaBuilder::AuthorOf(const cells::SiteId& site) {
   return found->second;
 }
 
-cells::RowChange& ReplicaBuilder::RowOf(const Table& table, BytesView key, cells::CausalLength cl) {
-  std::vector<cells::RowChange>& rows = changeset_.cells.rows;
-  // Mostly the row of the event before; but not one that another changeset brought.
-  const bool is_last_own = !rows.empty() && last_own_row_ == rows.size() - 1;
-  if (is_last_own && rows.back().table == table.index && rows.back().key == key) {
-    return rows.back();
+ReplicaBuilder::Table& ReplicaBuilder::TableOf(const CellReader& reader) {
+  if (last_table_ != &reader.table()) {
+    last_of_ = &TableOf(reader.table().name);
+    last_of_->columns_by_id.clear();
+    last_table_ = &reader.table();
   }
-  std::string name = std::to_string(table.index) + ":";
-  name += key;
-  const auto [found, is_new] =
-      rows_.try_emplace(std::move(name), static_cast<uint32_t>(rows.size()));
-  if (is_new) {
-    cells::RowChange row;
-    row.table = table.index;
-    row.key = Bytes(key);
-    row.cl = cl;
-    rows.push_back(std::move(row));
-    bytes_ += key.size() + kRowBytes;
-  }
-  last_own_row_ = found->second;
-  return rows[found->second];
+  return *last_of_;
 }
 
+uint32_t ReplicaBuilder::ColumnOf(Table& table, const CellColumn& column) {
+  if (column.id >= table.columns_by_id.size()) {
+    table.columns_by_id.resize(column.id + 1);
+  }
+  uint32_t& known = table.columns_by_id[column.id];
+  if (known == 0) {
+    known = ColumnOf(table, column.name) + 1;
+  }
+  return known - 1;
+}
+
+Result<uint32_t> ReplicaBuilder::AuthorOf(cells::SiteOrdinal site, CellStore& cells) {
+  if (last_site_ != site) {
+    MERROW_ASSIGN(const cells::SiteId author, cells.SiteOf(site));
+    last_author_ = AuthorOf(author);
+    last_site_ = site;
+  }
+  return last_author_;
+}
+
+/// Puts the rows that the transaction brought in the order in which they were written, and into the
+/// index.
+void ReplicaBuilder::EndTransaction() {
+  if (transaction_ == 0) {
+    return;  // no rows of a reader
+  }
+  std::vector<cells::RowChange>& rows = changeset_.cells.rows;
+  std::vector<std::pair<cells::Seq, uint32_t>> order;
+  order.reserve(rows.size() - begin_);
+  for (size_t i = begin_; i < rows.size(); ++i) {
+    const cells::RowChange& row = rows[i];
+    cells::Seq first = row.sentinel.has_value() ? row.sentinel->seq : cells::kCounterMax;
+    first = row.cells.empty() ? first : std::min(first, row.cells[0].clock.seq);
+    order.emplace_back(first, static_cast<uint32_t>(i));
+  }
+  if (!std::is_sorted(order.begin(), order.end())) {
+    std::sort(order.begin(), order.end());
+    std::vector<cells::RowChange> sorted;
+    sorted.reserve(order.size());
+    for (const auto& [seq, index] : order) {
+      sorted.push_back(std::move(rows[index]));
+    }
+    std::move(sorted.begin(), sorted.end(), rows.begin() + static_cast<std::ptrdiff_t>(begin_));
+  }
+  last_own_row_ = SIZE_MAX;
+}
+
+void ReplicaBuilder::IndexTransaction() {
+  const std::vector<cells::RowChange>& rows = changeset_.cells.rows;
+  for (; begin_ < rows.size(); ++begin_) {
+    rows_.try_emplace(NameOf(rows[begin_].table, rows[begin_].key), static_cast<uint32_t>(begin_));
+  }
+}
+
+cells::RowChange& ReplicaBuilder::RowOf(const Table& table, CellReader& reader) {
+  std::vector<cells::RowChange>& rows = changeset_.cells.rows;
+  if (reader.stamp().db_version != transaction_) {
+    EndTransaction();
+    IndexTransaction();
+    transaction_ = reader.stamp().db_version;
+  }
+  const BytesView key = reader.key();
+  // Mostly the row of the event before.
+  if (last_own_row_ < rows.size() && rows[last_own_row_].table == table.index &&
+      rows[last_own_row_].key == key) {
+    return rows[last_own_row_];
+  }
+  if (!rows_.empty()) {
+    const auto found = rows_.find(NameOf(table.index, key));
+    if (found != rows_.end()) {
+      last_own_row_ = found->second;
+      return rows[last_own_row_];
+    }
+  }
+  last_own_row_ = rows.size();
+  cells::RowChange& row = rows.emplace_back();
+  row.table = table.index;
+  row.key.assign(key);
+  row.cl = reader.cl();
+  bytes_ += key.size() + kRowBytes;
+  return row;
+}
+
+/// The reader's transactions must come one after the other, each with the events of a row together.
 Status ReplicaBuilder::Add(CellReader& reader, CellStore& cells, cells::DbVersion version) {
-  Table& table = TableOf(reader.table().name);
-  MERROW_ASSIGN(const cells::SiteId author, cells.SiteOf(reader.stamp().site));
-  const cells::ChangeClock clock{version, reader.stamp().seq, AuthorOf(author)};
-  cells::RowChange& row = RowOf(table, reader.key(), reader.cl());
+  Table& table = TableOf(reader);
+  MERROW_ASSIGN(const uint32_t author, AuthorOf(reader.stamp().site, cells));
+  const cells::ChangeClock clock{version, reader.stamp().seq, author};
+  cells::RowChange& row = RowOf(table, reader);
   if (reader.is_sentinel()) {
     row.sentinel = clock;
     return {};
   }
-  cells::CellChange cell;
-  cell.column = ColumnOf(table, reader.column().name);
-  cell.col_version = reader.col_version();
   MERROW_ASSIGN(const cells::ValueView value, reader.value());
+  cells::CellChange& cell = row.cells.emplace_back();
+  cell.column = ColumnOf(table, reader.column());
+  cell.col_version = reader.col_version();
   cell.value = cells::Value(value);
   cell.clock = clock;
   bytes_ += value.bytes.size() + kCellBytes;
-  row.cells.push_back(std::move(cell));
   return {};
 }
 
 void ReplicaBuilder::Add(const changeset::Changeset& other, cells::DbVersion version) {
+  EndTransaction();
+  IndexTransaction();
   const auto clock_of = [&](const cells::ChangeClock& clock) -> cells::ChangeClock {
     return {version, clock.seq, AuthorOf(other.cells.authors[clock.author])};
   };
@@ -113,6 +191,7 @@ void ReplicaBuilder::Add(const changeset::Changeset& other, cells::DbVersion ver
     bytes_ += row.key.size() + kRowBytes;
     changeset_.cells.rows.push_back(std::move(row));
   }
+  begin_ = changeset_.cells.rows.size();
   for (const changeset::DocumentChange& document : other.documents) {
     AddDocument(other.cells.tables[document.table].name, document.key, document.blocks);
   }
@@ -164,6 +243,7 @@ void ReplicaBuilder::AddDocument(const std::string& table, Bytes key, Bytes bloc
 
 changeset::Changeset ReplicaBuilder::Finish(const changeset::VersionRange& range,
                                             const changeset::Timestamp& timestamp) {
+  EndTransaction();
   changeset_.cells.version = range.until;
   changeset_.cells.previous = range.after;
   changeset_.timestamp = timestamp;

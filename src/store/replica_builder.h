@@ -6,8 +6,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "changeset/changeset.h"
 #include "changeset/version_set.h"
@@ -39,18 +41,34 @@ class ReplicaBuilder {
   struct Table {
     uint32_t index = 0;
     std::unordered_map<std::string, uint32_t> columns;
+    std::vector<uint32_t> columns_by_id;  // 1 more; 0: not known
   };
 
   Table& TableOf(const std::string& name);
   uint32_t ColumnOf(Table& table, const std::string& name);
   uint32_t AuthorOf(const cells::SiteId& site);
-  cells::RowChange& RowOf(const Table& table, BytesView key, cells::CausalLength cl);
+  Table& TableOf(const CellReader& reader);
+  uint32_t ColumnOf(Table& table, const CellColumn& column);
+  Result<uint32_t> AuthorOf(cells::SiteOrdinal site, CellStore& cells);
+  /// The row of the event that the reader stands at.
+  cells::RowChange& RowOf(const Table& table, CellReader& reader);
+  void EndTransaction();
+  void IndexTransaction();
 
   changeset::Changeset changeset_;
   std::unordered_map<std::string, Table> tables_;
   std::unordered_map<std::string, uint32_t> authors_;
-  std::unordered_map<std::string, uint32_t> rows_;  // by table index and key
-  size_t last_own_row_ = SIZE_MAX;                  // of rows_, the last that was asked for
+  /// By table index and key. Rows from begin_ on are not in it yet: they are those of the reader's
+  /// transaction at hand, in which each row comes once.
+  std::unordered_map<std::string, uint32_t> rows_;
+  size_t begin_ = 0;
+  cells::DbVersion transaction_ = 0;
+  size_t last_own_row_ = SIZE_MAX;  // the last that was asked for
+  // Of the event before.
+  const CellTable* last_table_ = nullptr;
+  Table* last_of_ = nullptr;
+  std::optional<cells::SiteOrdinal> last_site_;
+  uint32_t last_author_ = 0;
   size_t bytes_ = 0;
 };
 

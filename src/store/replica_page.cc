@@ -164,6 +164,7 @@ class ReplicaPageReader {
     ChangeFilter filter;
     filter.after = entry.first - 1;
     filter.until = entry.local;
+    filter.by_row = true;
     MERROW_TRY(reader_.Start(filter));
     while (!reader_.done()) {
       const cells::DbVersion version =

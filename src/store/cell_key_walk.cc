@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/cell_key_walk.h"
+
+namespace merrow::store {
+
+Status KeyWalk::Prepare(sqlite3* db, const CellTable& table, const std::string& select,
+                        int columns) {
+  begun_ = false;
+  key_at_ = columns;
+  // In other keys a number can be equal to one of another class.
+  type_ = table.int_key ? cells::ValueType::kInteger : cells::ValueType::kText;
+  const std::string key = SqlName(table.key[0].name);
+  return walk_.Prepare(db, "SELECT " + select + ", " + key + " FROM main." + SqlName(table.name) +
+                               " WHERE " + key + " >= ?1 ORDER BY " + key);
+}
+
+bool KeyWalk::IsAfterLast(const cells::ValueView& key) const {
+  return type_ == cells::ValueType::kInteger ? last_number_ < key.integer
+                                             : BytesView(last_text_) < key.bytes;
+}
+
+/// Is the row at hand in front of `key`? Numbers are in front of texts, and those of blobs.
+bool KeyWalk::IsBelow(const cells::ValueView& key) const {
+  const cells::ValueView at = walk_.Column(key_at_);
+  if (type_ == cells::ValueType::kInteger) {
+    return at.integer < key.integer;
+  }
+  return at.type == cells::ValueType::kText ? at.bytes < key.bytes
+                                            : at.type != cells::ValueType::kBlob;
+}
+
+Status KeyWalk::Step() {
+  MERROW_ASSIGN(const bool more, walk_.Step());
+  at_end_ = !more;
+  return {};
+}
+
+Status KeyWalk::Search(const cells::ValueView& key) {
+  walk_.Reset();
+  searched_.assign(key.bytes);
+  cells::ValueView bound = key;
+  bound.bytes = searched_;
+  walk_.Bind(1, bound);
+  begun_ = true;
+  return Step();
+}
+
+Result<bool> KeyWalk::Find(const cells::ValueView& key, bool end_stays) {
+  if (key.type != type_) {
+    ++misses_;
+    return false;
+  }
+  if (gave_up()) {
+    return false;
+  }
+  const bool goes_on = begun_ && IsAfterLast(key) && (!at_end_ || end_stays);
+  misses_ += begun_ && !goes_on && !at_end_ ? 1 : 0;
+  last_number_ = key.integer;
+  last_text_.assign(key.bytes);
+  if (!goes_on) {
+    MERROW_TRY(Search(key));
+  }
+  for (int steps = 0; goes_on && !at_end_ && IsBelow(key); ++steps) {
+    if (steps == kStepsMax) {
+      ++misses_;
+      MERROW_TRY(Search(key));
+      break;
+    }
+    MERROW_TRY(Step());
+  }
+  return !at_end_ && cells::SameValue(walk_.Column(key_at_), key);
+}
+
+}  // namespace merrow::store
