@@ -4,13 +4,11 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
-#include <unistd.h>
-
-#include <fstream>
 #include <utility>
 #include <vector>
 
 #include "base/bytes.h"
+#include "server/process_memory.h"
 #include "server/replication_counters.h"
 
 namespace merrow::server {
@@ -56,14 +54,6 @@ class Page {
 
   std::vector<MetricFamily> families_;
 };
-
-uint64_t ResidentBytes() {
-  std::ifstream statm("/proc/self/statm");
-  uint64_t total_pages = 0;
-  uint64_t resident_pages = 0;
-  statm >> total_pages >> resident_pages;
-  return resident_pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-}
 
 void AddNet(const net::NetCounters& net, Page* page) {
   page->Gauge("merrow_net_connections", "Open connections, WebSockets included",

@@ -15,6 +15,7 @@
 #include "net/http_server.h"
 #include "server/file_bytes.h"
 #include "server/http_api.h"
+#include "server/process_memory.h"
 #include "server/query_pool.h"
 #include "server/replication.h"
 #include "server/static_files.h"
@@ -27,6 +28,7 @@ namespace merrow::server {
 namespace {
 
 constexpr std::chrono::milliseconds kTickInterval{1000};
+constexpr uint64_t kTicksBetweenTrims = 15;
 // Room in a WebSocket message around an update of the largest size.
 constexpr size_t kFrameOverheadBytes = 8 << 10;
 constexpr size_t kSchemaBytesMax = size_t{16} << 20;
@@ -137,6 +139,7 @@ class Server::Impl {
   }
 
   void Run() {
+    trim_policy_.Trimmed(ResidentBytes());
     Tick();
     if (replication_ != nullptr) replication_->Begin();
     loop_.Run();
@@ -152,7 +155,21 @@ class Server::Impl {
   void Tick() {
     loop_heartbeat_.Begin();
     hub_->OnTick(clock_.MonotonicMicros() / 1000);
+    if (++ticks_ % kTicksBetweenTrims == 0) TrimMemory();
     tick_ = loop_.RunAfter(kTickInterval, [this] { Tick(); });
+  }
+
+  // On the store thread, when it has done what it has: there clients wait least.
+  void TrimMemory() {
+    if (is_trimming_ || !trim_policy_.IsDue(ResidentBytes())) return;
+    is_trimming_ = true;
+    store_->Run([this](store::Store&) -> std::function<void()> {
+      ReturnFreeMemory();
+      return [this] {
+        is_trimming_ = false;
+        trim_policy_.Trimmed(ResidentBytes());
+      };
+    });
   }
 
   void Drain() {
@@ -182,6 +199,9 @@ class Server::Impl {
   std::unique_ptr<HttpApi> api_;
   std::unique_ptr<net::HttpServer> http_;
   net::EventLoop::Timer tick_;
+  uint64_t ticks_ = 0;
+  TrimPolicy trim_policy_;
+  bool is_trimming_ = false;
   Heartbeat loop_heartbeat_;
   std::unique_ptr<Watchdog> watchdog_;
   ServerUrls urls_;
