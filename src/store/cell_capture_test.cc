@@ -9,8 +9,10 @@
 #include <filesystem>
 #include <string>
 
+#include "base/bytes.h"
 #include "store/cell_reader.h"
 #include "store/cell_store.h"
+#include "store/cell_tx_rows.h"
 
 namespace merrow::store {
 namespace {
@@ -272,6 +274,24 @@ TEST_F(CellCaptureTest, AnUndoneMergeDoesNotRaiseTheVersion) {
   connection_.Changes();
   connection_.Run("ROLLBACK TO s; COMMIT; INSERT INTO foo VALUES (3, 1, 1)");
   EXPECT_EQ(*connection_.store().DbVersion(), 2);
+}
+
+TEST_F(CellCaptureTest, ADamagedLogDoesNotTakeAllMemory) {
+  cells::ClockRun run;
+  run.count = 1 << 16;
+  run.fresh = {2, 0, 1, 0};
+  Bytes rows;
+  AppendTxClocks(1, false, {run}, rows);
+  EXPECT_LT(rows.size(), 20U);
+  for (int i = 1; i <= 17; ++i) {
+    run.key.number += 1 << 16;
+    rows.clear();
+    AppendTxClocks(1, false, {run}, rows);
+    connection_.Run("INSERT INTO _merrow_tx VALUES (" + std::to_string(i << 20) + ", x'" +
+                    ToHex(rows) + "')");
+  }
+  EXPECT_NE(connection_.Try("INSERT INTO foo VALUES (1, 1, 1)").find("pending"), std::string::npos);
+  EXPECT_EQ(connection_.Query("SELECT * FROM foo"), "");
 }
 
 TEST(CellCapture, AnotherConnectionsNewSiteIdIsSeen) {

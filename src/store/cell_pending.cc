@@ -2,6 +2,7 @@
 #include "store/cell_pending.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "store/cell_tx_rows.h"
 
@@ -16,6 +17,7 @@ void PendingClocks::FinalizeStatements() {
 void PendingClocks::Clear() {
   log_rows_.clear();
   tables_.clear();
+  rows_ = 0;
 }
 
 const PendingClocks::Table* PendingClocks::Find(int64_t table_id) const {
@@ -26,6 +28,10 @@ const PendingClocks::Table* PendingClocks::Find(int64_t table_id) const {
 Status PendingClocks::AddClocks(BytesView rows, bool replace) {
   return ForEachTxClock(rows, [&](const TxClock& one) -> Status {
     cells::ClockRun run = one.run;
+    rows_ += run.count;
+    if (rows_ > kRowsMax) {
+      return Corruption("_merrow_tx: more than " + std::to_string(kRowsMax) + " pending clocks");
+    }
     Table& table = tables_[one.table_id];
     while (true) {
       Clock clock;
@@ -87,9 +93,11 @@ Status PendingClocks::Refresh() {
       read_new_.Prepare(db_, "SELECT id, rows FROM main._merrow_tx WHERE id > ?1 ORDER BY id"));
   const ResetAtEnd reset(read_new_);
   read_new_.BindInt(1, last_id_);
+  loaded_ = false;  // not if it fails in the middle
   while (true) {
     MERROW_ASSIGN(const bool more, read_new_.Step());
     if (!more) {
+      loaded_ = true;
       return {};
     }
     const BytesView rows = read_new_.Column(1).bytes;
@@ -114,9 +122,12 @@ Status PendingClocks::FoldLogRows() {
 }
 
 Status PendingClocks::Add(int64_t id, BytesView rows) {
+  const bool loaded = std::exchange(loaded_, false);  // not if it fails in the middle
   last_id_ = std::max(last_id_, id);
   log_rows_.push_back(id);
-  return AddClocks(rows, true);
+  MERROW_TRY(AddClocks(rows, true));
+  loaded_ = loaded;
+  return {};
 }
 
 }  // namespace merrow::store

@@ -76,8 +76,13 @@ class PendingClocks {
   Status Load();
   Status AddClocks(BytesView rows, bool replace);
 
+  /// Far more than transactions leave; a damaged file must not take all memory, and rows of a run
+  /// take no bytes there.
+  static constexpr uint64_t kRowsMax = 1 << 20;
+
   sqlite3* db_;
   bool loaded_ = false;
+  uint64_t rows_ = 0;    // of all log rows with clocks
   int64_t last_id_ = 0;  // newer log rows were not seen
   std::vector<int64_t> log_rows_;
   std::map<int64_t, Table> tables_;
