@@ -30,7 +30,7 @@ Result<changeset::FileReader::Source> OpenChanges(const std::string& file, DocIo
     const auto count = static_cast<size_t>(in->gcount());
     // A directory opens, and fails here.
     if (in->bad() || (count == 0 && errno != 0)) {
-      return IoError(name + ": cannot be read: " + std::strerror(errno));
+      return IoError(std::string("cannot be read: ") + std::strerror(errno));
     }
     return count;
   };

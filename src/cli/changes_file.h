@@ -14,7 +14,7 @@
 
 namespace merrow::cli {
 
-/// The bytes of `file`. Errors name it.
+/// The bytes of `file`. Errors name it; those of the source do not.
 Result<changeset::FileReader::Source> OpenChanges(const std::string& file, DocIo& io);
 
 /// A file that is being written. One that exists is replaced by Finish() and not before; of one

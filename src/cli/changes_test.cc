@@ -10,6 +10,8 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <random>
 #include <sstream>
 
 #include "base/clock.h"
@@ -22,6 +24,7 @@ namespace {
 
 using Json = nlohmann::json;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr char kSchema[] =
     "CREATE TABLE note (id TEXT PRIMARY KEY NOT NULL, title TEXT, body CRDT_TEXT);"
@@ -200,6 +203,13 @@ TEST_F(Changes, WhatCannotBeDoneIsSaidWithTheFile) {
   EXPECT_EQ(Export("a.db", "out.changes", "nonsense"), 1);
   EXPECT_THAT(err_, HasSubstr("--since"));
   EXPECT_FALSE(std::filesystem::exists(Path("out.changes")));
+  EXPECT_EQ(Apply("a.db", "."), 1);
+  EXPECT_THAT(err_, HasSubstr(Path(".") + ": cannot be read"));
+  Write("twice.changes", good + good);
+  EXPECT_EQ(Apply("a.db", "twice.changes"), 1);
+  EXPECT_THAT(err_, HasSubstr("behind the end"));
+  EXPECT_EQ(Run({"export", "--db", Path("a.db"), "-o", "/dev/full"}), 1);
+  EXPECT_THAT(err_, HasSubstr("/dev/full: cannot be written: No space left"));
   EXPECT_EQ(Export("a.db", "no/such/folder/out.changes"), 1);
   EXPECT_THAT(err_, HasSubstr("out.changes: cannot be written"));
   EXPECT_THROW(Run({"export", "-o", "x"}), CLI::ParseError);
@@ -225,6 +235,63 @@ TEST_F(Changes, FilesCanComeInAnyOrder) {
             0)
       << err_;
   EXPECT_EQ(AllRows("c.db"), AllRows("a.db"));
+}
+
+/// A folder that three sites write to, each what is new since its last file, read in any order.
+TEST_F(Changes, FilesOfThreeSitesInAnyOrderGiveEqualDatabases) {
+  std::mt19937 random(5);
+  const std::vector<std::string> names = {"a", "b", "c"};
+  std::map<std::string, std::string> last;  // file of each site
+  std::vector<std::string> files;
+  for (const std::string& name : names) MakeSite(name + ".db");
+  RunSql("a.db", "INSERT INTO note VALUES ('n', 'shared', 'start')");
+  for (int step = 0; step < 24; ++step) {
+    const std::string& name = names[random() % 3];
+    const std::string number = std::to_string(random() % 5);
+    RunSql(
+        name + ".db",
+        "INSERT INTO service VALUES ('s" + number + "', " + std::to_string(step) +
+            ") ON CONFLICT DO UPDATE SET port = excluded.port; UPDATE note SET body = body || '" +
+            name + number + "'; DELETE FROM service WHERE name = 's" +
+            std::to_string(random() % 5) + "' AND " + std::to_string(random() % 3) + " = 0");
+    if (random() % 3 == 0 && !files.empty()) {
+      ASSERT_EQ(Apply(name + ".db", files[random() % files.size()]), 0) << err_;
+    }
+    const std::string file = std::to_string(step) + ".changes";
+    ASSERT_EQ(Export(name + ".db", file, last[name].empty() ? "" : "@" + Path(last[name])), 0)
+        << err_;
+    // Everything that the site had: what comes next is in the next file.
+    ASSERT_EQ(Export(name + ".db", name + ".all"), 0) << err_;
+    last[name] = name + ".all";
+    files.push_back(file);
+  }
+  std::vector<std::string> paths;
+  for (const std::string& file : files) paths.push_back(Path(file));
+  std::string expected;
+  for (int order = 0; order < 4; ++order) {
+    std::shuffle(paths.begin(), paths.end(), random);
+    const std::string name = "order" + std::to_string(order) + ".db";
+    MakeSite(name);
+    if (order % 2 == 0) {
+      std::vector<std::string> arguments = {"apply", "--db", Path(name)};
+      arguments.insert(arguments.end(), paths.begin(), paths.end());
+      ASSERT_EQ(Run(arguments), 0) << err_;
+    } else {
+      for (const std::string& path : paths) {
+        ASSERT_EQ(Run({"apply", "--db", Path(name), path}), 0) << err_;
+      }
+    }
+    EXPECT_THAT(out_, Not(HasSubstr("waiting")));
+    if (expected.empty()) expected = AllRows(name);
+    EXPECT_EQ(AllRows(name), expected);
+  }
+  for (const std::string& name : names) {
+    for (const std::string& path : paths) {
+      ASSERT_EQ(Run({"apply", "--db", Path(name + ".db"), path}), 0) << err_;
+    }
+    EXPECT_EQ(AllRows(name + ".db"), expected);
+  }
+  EXPECT_THAT(expected, HasSubstr("n|shared|start"));
 }
 
 TEST_F(Changes, ACopyBecomesASiteOfItsOwn) {

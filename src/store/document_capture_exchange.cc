@@ -21,7 +21,7 @@ using changeset::SiteVersions;
 using changeset::VersionRanges;
 
 /// All sites' calls of ReplicaLog::Read together, and the least that one asks for.
-constexpr size_t kPagesBytes = size_t{16} << 20;
+constexpr size_t kPagesBytes = size_t{4} << 20;
 constexpr size_t kPageBytesMin = size_t{64} << 10;
 /// Larger changesets are cut into parts.
 constexpr size_t kPartBytes = size_t{1} << 20;
