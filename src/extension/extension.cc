@@ -22,13 +22,26 @@ namespace {
 
 constexpr int kSqliteVersionMin = 3035000;
 
-/// Was this connection given all of it before? Registering again would replace the module that owns
-/// the CellStore while what stands beside it lives on.
-bool IsLoaded(sqlite3* db) {
+bool HasFunction(sqlite3* db, const char* name) {
+  const std::string sql = std::string("SELECT ") + name + "()";
   sqlite3_stmt* statement = nullptr;
-  const int code = sqlite3_prepare_v2(db, "SELECT merrow_site_id()", -1, &statement, nullptr);
+  const int code = sqlite3_prepare_v2(db, sql.c_str(), -1, &statement, nullptr);
   sqlite3_finalize(statement);
   return code == SQLITE_OK;
+}
+
+/// Was this connection given all of it before? Registering again would replace the module that owns
+/// the CellStore while what stands beside it lives on.
+Result<bool> IsLoaded(sqlite3* db) {
+  // The first function that is registered, and the last.
+  if (!HasFunction(db, "merrow_cell_insert")) {
+    return false;
+  }
+  if (!HasFunction(db, "crsql_pack_columns")) {
+    return IoError(
+        "loading it failed before on this connection, perhaps for lack of memory; open another");
+  }
+  return true;
 }
 
 Status Register(sqlite3* db) {
@@ -36,7 +49,8 @@ Status Register(sqlite3* db) {
     return Unsupported(std::string("SQLite 3.35 or later is needed, this is ") +
                        sqlite3_libversion());
   }
-  if (IsLoaded(db)) {
+  MERROW_ASSIGN(const bool is_loaded, IsLoaded(db));
+  if (is_loaded) {
     return {};
   }
   MERROW_ASSIGN(store::CellStore* const store, store::CellStore::Attach(db));
@@ -92,12 +106,23 @@ void SetResult(sqlite3_context* context, const cells::ValueView& value) {
 
 extern "C" __attribute__((visibility("default"))) int sqlite3_merrow_init(
     sqlite3* db, char** error_message, const sqlite3_api_routines* api) {
+  // One table of functions serves all connections of the process.
+  if (sqlite3_api != nullptr && sqlite3_api != api) {
+    if (error_message != nullptr) {
+      *error_message = api->mprintf(
+          "merrow: this process has a second SQLite library, and the other one has loaded this "
+          "file; give this one a copy of it");
+    }
+    return SQLITE_ERROR;
+  }
   SQLITE_EXTENSION_INIT2(api);
   const merrow::Status status =
       merrow::store::Guarded([db] { return merrow::extension::Register(db); });
   if (status.ok()) {
     return SQLITE_OK;
   }
-  *error_message = sqlite3_mprintf("merrow: %s", status.error().message().c_str());
+  if (error_message != nullptr) {
+    *error_message = sqlite3_mprintf("merrow: %s", status.error().message().c_str());
+  }
   return SQLITE_ERROR;
 }

@@ -39,6 +39,9 @@ inline int SqliteCodeOf(ErrorCode code) {
 /// `work` as a Result, whatever it throws.
 template <typename Work>
 Status Guarded(Work&& work) {
+  // Where exceptions are noted is memory of each thread, which the first use allocates: better now
+  // than when there is none left, which ends the process.
+  [[maybe_unused]] const int none = std::uncaught_exceptions();
   try {
     return work();
   } catch (const std::bad_alloc&) {
