@@ -118,6 +118,7 @@ Status CheckConfigKey(const cells::ValueView& key) {
 void ConfigSet(sqlite3_context* context, int, sqlite3_value** values) {
   GuardFunction(context, [&]() -> Status {
     MERROW_TRY(CheckConfigKey(ArgumentValue(values[0])));
+    sqlite3_value_numeric_type(values[1]);  // a driver may only know texts
     const cells::ValueView value = ArgumentValue(values[1]);
     if (value.type != cells::ValueType::kInteger || (value.integer != 0 && value.integer != 1)) {
       return InvalidArgument("merge-equal-values is 0 or 1, not " + cells::Describe(value));

@@ -228,6 +228,9 @@ void AutoMigrate(sqlite3_context* context, int count, sqlite3_value** values) {
       return InvalidArgument("the arguments are schema [, cleanup]");
     }
     store::CellStore& store = StoreOf(context);
+    if (sqlite3_value_type(values[0]) != SQLITE_TEXT) {
+      return InvalidArgument("a schema is text, not " + cells::Describe(ArgumentValue(values[0])));
+    }
     const std::string schema(ArgumentValue(values[0]).bytes);
     // The second argument is what cr-sqlite needs to let go of its statements, unneeded here.
     MERROW_TRY(RunSql(store.db(), "SAVEPOINT merrow_migrate"));

@@ -419,6 +419,10 @@ Status CellTables::CheckTrackable(std::string_view name) {
   MERROW_ASSIGN(const TableTraits traits, ReadTraits(db_, name));
   size_t keys = 0;
   for (const PragmaColumn& column : columns) {
+    if (column.name == "-1") {
+      return InvalidArgument(where + "a column named -1 would be taken for the row itself in " +
+                             "crsql_changes");
+    }
     if (column.key_position > 0) {
       ++keys;
     } else if (column.not_null && column.default_sql.empty()) {

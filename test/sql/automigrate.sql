@@ -35,6 +35,12 @@ SELECT crsql_automigrate('not sql');
 UPDATE foo SET y = 'w';
 SELECT cid, val, col_version FROM crsql_changes;
 --> 'y'|'w'|2
+SELECT crsql_automigrate(NULL);
+--! merrow: a schema is text, not NULL
+SELECT crsql_automigrate('CREATE TABLE foo (a PRIMARY KEY NOT NULL, y TEXT)');
+--! merrow: table foo already exists in: CREATE TABLE foo (a PRIMARY KEY NOT NULL, y TEXT)
+SELECT count(*) FROM foo;
+--> 1
 -- Everything goes.
 SELECT crsql_automigrate('');
 --> 'migration complete'

@@ -81,6 +81,9 @@ SELECT crsql_as_crr('fk');
 CREATE TABLE not_null (a PRIMARY KEY NOT NULL, b NOT NULL);
 SELECT crsql_as_crr('not_null');
 --! merrow: table not_null: column b is NOT NULL without a DEFAULT, so a row cannot arrive in parts
+CREATE TABLE minus_one (a PRIMARY KEY NOT NULL, "-1");
+SELECT crsql_as_crr('minus_one');
+--! merrow: table minus_one: a column named -1 would be taken for the row itself in crsql_changes
 CREATE TABLE nocase (a TEXT COLLATE NOCASE PRIMARY KEY NOT NULL, b);
 SELECT crsql_as_crr('nocase');
 --! merrow: table nocase: key column a has a collation, under which two keys could be one
@@ -101,6 +104,8 @@ SELECT crsql_config_set('speed', 1);
 --! merrow: there is no setting 'speed'; the only one is 'merge-equal-values'
 SELECT crsql_config_set('merge-equal-values', 7);
 --! merrow: merge-equal-values is 0 or 1, not 7
+SELECT crsql_config_set('merge-equal-values', '1'), crsql_config_set('merge-equal-values', '0');
+--> 1|0
 -- Twice is once.
 SELECT crsql_as_crr('foo'), crsql_as_crr('main', 'foo');
 --> 'OK'|'OK'
