@@ -153,7 +153,7 @@ SELECT merrow_document_import('note', '', merrow_document_export('note', 'a'));
 SELECT merrow_document_import('other', 'a', x'00');
 --! merrow: there is no document table other
 SELECT merrow_document_insert(77, 'a');
---> NULL
+--! merrow: called outside a statement that writes
 SELECT merrow_document_update('note', 'a', 'b');
 --! merrow: the key of a document cannot change: 'b' is what other sites know it by
 
@@ -210,7 +210,7 @@ SELECT merrow_track('task'), merrow_track('free');
 --> 'OK'|'OK'
 INSERT INTO free VALUES ('a', 'too long', 'x');
 SELECT merrow_document_import('task', 'a', merrow_document_export('free', 'a'));
---! merrow: table task, row 'a': row task/a: CHECK constraint failed: length(title) < 5 (sqlite code 19) in: INSERT OR ABORT INTO "task" ("id", "title", "body") VALUES (?1, ?2, ?3) ON CONFLICT ("id") DO UPDATE SET "title" = excluded."title", "body" = excluded."body"
+--! merrow: table task, row 'a': row task/a: CHECK constraint failed: length(title) < 5 (sqlite code 19) in: INSERT OR ABORT INTO main."task" ("id", "title", "body") VALUES (?1, ?2, ?3) ON CONFLICT ("id") DO UPDATE SET "title" = excluded."title", "body" = excluded."body"
 SELECT * FROM task;
 SELECT merrow_document_json('task', 'a');
 --! merrow: table task, row 'a': there is no such document

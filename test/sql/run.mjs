@@ -17,6 +17,8 @@
 //     .equal A B SQL      the query gives the same on both
 //     .close NAME         which must not fail
 //     .copy NAME FILE     the site is a copy of that file of test/
+//     .file NAME          a new site that is a file
+//     .reopen NAME        closes such a site and opens it again
 //
 // Usage: node test/sql/run.mjs WORKER EXTENSION [--update] FILE...
 //   --update   writes what came out into the files, to be read and judged before it is committed
@@ -81,6 +83,7 @@ process.on("exit", () => rmSync(folder, { recursive: true }));
 
 class Script {
   sites = new Map();
+  files = new Map();
   current = "a";
 
   async db(name) {
@@ -129,12 +132,20 @@ class Script {
         this.current = args[0];
         await this.db(args[0]);
         return [];
-      case "copy": {
+      case "copy":
+      case "file": {
         const path = join(folder, `${nextDb}.db`);
-        copyFileSync(new URL(`../${args[1]}`, import.meta.url), path);
+        if (word === "copy") copyFileSync(new URL(`../${args[1]}`, import.meta.url), path);
         this.current = args[0];
+        this.files.set(args[0], path);
         this.sites.set(args[0], nextDb++);
         return outputOf(await ask({ db: this.sites.get(args[0]), open: path }));
+      }
+      case "reopen": {
+        const db = await this.db(args[0]);
+        const closed = outputOf(await ask({ db, close: true }));
+        if (closed.length) return closed;
+        return outputOf(await ask({ db, open: this.files.get(args[0]) }));
       }
       case "sync":
         return outputOf(await this.sync(...args));
