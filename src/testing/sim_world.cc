@@ -139,7 +139,8 @@ void SimWorld::DrawOptions() {
   options_.handshake_timeout_ms = 5000;
   options_.keepalive_ms = 2000;
   options_.silence_ms_max = 7000;
-  options_.refresh_ms = 60'000;
+  // It would cover up for a notice that is lost.
+  options_.refresh_ms = random_.Below(8) == 0 ? 60'000 : 100'000'000;
   // Without digests nothing covers up for what replication itself may lose. Restored and damaged
   // databases need them.
   const bool needs_digests = faults_.restores || faults_.lost_rows;
