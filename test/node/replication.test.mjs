@@ -269,3 +269,38 @@ test(
     ]);
   },
 );
+
+test(
+  "what was deleted is forgotten once both sites have said that they know, and stays away",
+  { timeout },
+  async (t) => {
+    const sites = await startChain(t, 2);
+    const [first, second] = sites;
+    await first.transact([
+      ["INSERT INTO tests VALUES (1, 'a'), (2, 'b'), (3, 'c')"],
+    ]);
+    await second.transact([["INSERT INTO tests VALUES (4, 'd')"]]);
+    await converged(sites);
+    await second.stop();
+    await first.transact([["DELETE FROM tests WHERE id < 4"]]);
+    assert.equal((await first.status()).store.tombstones_collected, 0);
+    await second.start();
+    for (const site of sites)
+      await waitFor(
+        `${site.name} has forgotten the rows`,
+        async () => {
+          const { store } = await site.status();
+          assert.deepEqual(
+            [store.tombstones, store.tombstones_collected],
+            [0, 3],
+          );
+          return true;
+        },
+        { timeoutMs: convergeMs },
+      );
+    await second.stop();
+    await second.start();
+    await converged(sites);
+    assert.deepEqual(await second.select("SELECT id FROM tests"), [[4]]);
+  },
+);
