@@ -48,8 +48,8 @@ struct StoreLimits {
   int64_t sql_transaction_ms_max = 5000;  // Execute() gives up then
   // Rows that its statements change; other sites apply them in one transaction, too.
   int64_t sql_transaction_rows_max = 500'000;
-  // A value or row of its statements. A row travels in one frame (changeset::kFramePayloadMax), so
-  // a larger one would be acknowledged here and reach nobody.
+  // A value or row of its statements. On its way it is in memory several times at every site, and
+  // releases that cannot split a row take none above a frame (changeset::kFramePayloadMax).
   int sql_value_bytes_max = 12 << 20;
 };
 
