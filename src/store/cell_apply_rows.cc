@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// CellStore's merging of whole transactions (cell_apply.cc merges one row). Rows are merged in the
-// order of their keys, so that neighbours share one look at a block of clocks and the table's
+// CellStore's merging of whole transactions (cell_apply.cc merges one row). Many rows are merged in
+// the order of their keys, so that neighbours share one look at a block of clocks and the table's
 // b-trees are walked through once.
 //
-// Many rows are written without triggers, if the tables have only Merrow's own, which would do
+// They are written without triggers, if the tables have only Merrow's own, which would do
 // nothing. Triggers cost twice what the write does: SQLite sets a savepoint for each statement that
 // has some, and keeps a copy of each page that it changes. What leaves them out is a setting of the
 // connection that holds when a statement is prepared, and switching it makes SQLite prepare every
@@ -25,8 +25,9 @@
 namespace merrow::store {
 namespace {
 
-/// Fewer rows are not worth preparing all statements again.
-constexpr size_t kWithoutTriggersRowsMin = 500;
+/// Fewer rows are merged as they come: they are not worth preparing all statements again, nor that
+/// a table without INTEGER PRIMARY KEY gets them in another order than it has where they come from.
+constexpr size_t kManyRows = 500;
 
 /// True if the statement, which is running, may yet open a table.
 Result<bool> MayOpenTables(sqlite3* db, sqlite3_stmt* running) {
@@ -212,7 +213,7 @@ class RowsMerge {
       row.head = HeadOf(row.key);
       rows_.push_back(row);
     }
-    if (!std::is_sorted(rows_.begin(), rows_.end())) {
+    if (rows_.size() >= kManyRows && !std::is_sorted(rows_.begin(), rows_.end())) {
       std::sort(rows_.begin(), rows_.end());
     }
     return {};
@@ -231,7 +232,7 @@ class RowsMerge {
   }
 
   Result<bool> MayLeaveOutTriggers() {
-    if (rows_.size() < kWithoutTriggersRowsMin) {
+    if (rows_.size() < kManyRows) {
       return false;
     }
     std::vector<CellTable*> tables;
