@@ -66,6 +66,12 @@ std::vector<Bytes> ChangesetFileSeeds() {
       changesets.push_back(RandomChangeset(random, SiteNamed(7), last));
       last = changesets.back().cells.version;
     }
+    if (seed % 3 == 0) {
+      constexpr size_t kPartBytes = 60;
+      const Changeset whole = RandomChangeset(random, SiteNamed(8), 0);
+      for (Changeset& part : SplitChangeset(whole, kPartBytes))
+        changesets.push_back(std::move(part));
+    }
     FrameOptions options;
     options.zstd_level = seed % 8 < 4 ? 0 : 1;
     const Result<Bytes> file = EncodeFile(changesets, options);

@@ -15,6 +15,7 @@ namespace {
 // Describing takes long; a few changesets of few rows say enough.
 constexpr size_t kDescribedRowsMax = 2'000;
 constexpr size_t kSplitNamesMax = 100;
+constexpr size_t kJoinedPartsMax = 50;
 constexpr size_t kPartBytes = 40;
 
 size_t NameCount(const Changeset& changeset) {
@@ -33,6 +34,21 @@ void CheckSplit(const Changeset& whole) {
   MERROW_CHECK(Describe(*joined) == Describe(whole));
 }
 
+// Parts of anybody's making give a well-formed changeset, or an error.
+void CheckJoin(std::span<const Changeset> changesets) {
+  std::vector<Changeset> parts;
+  size_t names = 0;
+  for (const Changeset& changeset : changesets) {
+    if (changeset.parts == 1) continue;
+    names += NameCount(changeset);
+    parts.push_back(changeset);
+    if (parts.size() > kJoinedPartsMax || names > kSplitNamesMax) return;
+  }
+  if (parts.empty()) return;
+  const Result<Changeset> joined = JoinParts(std::move(parts));
+  if (joined.ok()) MERROW_CHECK(CheckChangeset(*joined).ok());
+}
+
 }  // namespace
 
 void CheckSame(std::span<const Changeset> a, std::span<const Changeset> b) {
@@ -45,6 +61,7 @@ void CheckSame(std::span<const Changeset> a, std::span<const Changeset> b) {
 }
 
 void CheckDecoded(std::span<const Changeset> changesets) {
+  CheckJoin(changesets);
   size_t rows = 0;
   for (const Changeset& changeset : changesets) {
     MERROW_CHECK(CheckChangeset(changeset).ok());
