@@ -18,6 +18,7 @@ namespace {
 
 int Run(int argc, char** argv) {
   CLI::App app{"Merrow makes rows mergeable.", "merrow"};
+  app.set_version_flag("--version", "merrow " MERROW_VERSION, "Print the version and exit");
   app.require_subcommand(1);
   int exit_code = 0;
   merrow::cli::AddServe(app, exit_code);

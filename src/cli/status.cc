@@ -128,6 +128,36 @@ std::string Sites(const Json& sites, const std::string& own) {
   return table.empty() ? "" : "sites\n" + table.ToString();
 }
 
+// What sites should have in common and do not.
+std::string Differences(const Json& status) {
+  constexpr int64_t kClockMsMax = 5000;
+  const Json& replication = status.at("replication");
+  const std::string schema = Text(status, "schema");
+  std::string text;
+  for (const Json& link : replication.at("links")) {
+    const std::string peer = "  " + Short(link.value("peer", Json()));
+    const std::string its_schema = Text(link, "schema");
+    if (Text(link, "state") == "open" && !schema.empty() && its_schema != schema) {
+      text += peer + " has another schema\n";
+    }
+    const int64_t ahead_ms = link.value("clock_ahead_ms", int64_t{0});
+    if (ahead_ms > kClockMsMax || ahead_ms < -kClockMsMax) {
+      text += fmt::format("{}: its clock was {} {} when the link opened\n", peer,
+                          Duration(ahead_ms < 0 ? -ahead_ms : ahead_ms),
+                          ahead_ms < 0 ? "behind" : "ahead");
+    }
+  }
+  const int64_t now_ms = status.value("unix_ms", int64_t{0});
+  for (const Json& site : replication.at("sites")) {
+    const int64_t ahead_ms = site.value("timestamp_ms", int64_t{0}) - now_ms;
+    if (now_ms > 0 && ahead_ms > kClockMsMax) {
+      text += fmt::format("  {}: its changes are dated {} ahead\n",
+                          Short(site.value("site", Json())), Duration(ahead_ms));
+    }
+  }
+  return text.empty() ? "" : "differences\n" + text;
+}
+
 std::string Refused(const Json& list) {
   std::string text;
   for (const Json& refused : list) {
@@ -220,7 +250,7 @@ std::string WholeText(const Json& status) {
   }
   if (replication.is_null()) return text;
   text += Links(replication.at("links")) + Dials(replication.at("dials")) +
-          Sites(replication.at("sites"), own) + Waiting(status) +
+          Sites(replication.at("sites"), own) + Differences(status) + Waiting(status) +
           Refused(replication.at("refused")) + KeptOut(status.value("store", Json())) +
           Tombstones(status.value("store", Json())) +
           Identities(replication.at("identity_changes"));

@@ -16,6 +16,7 @@ namespace merrow::cli {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 using Json = nlohmann::json;
 
 constexpr char kStatus[] = R"json({
@@ -77,6 +78,33 @@ TEST(StatusText, HasEverySiteLinkAndTrouble) {
       "  and 3 more\n"
       "tombstones: 9\n"
       "  8 until 77aa03bc has version 6 of a91f03bc\n");
+}
+
+TEST(StatusText, WhatSitesShouldHaveInCommon) {
+  Json status = Json::parse(kStatus);
+  status["schema"] = "aa";
+  status["unix_ms"] = 1'000'000;
+  Json& replication = status["replication"];
+  replication["links"][0]["schema"] = "aa";
+  replication["links"][0]["clock_ahead_ms"] = -4000;
+  replication["sites"][1]["timestamp_ms"] = 1'004'000;
+  EXPECT_THAT(StatusText(status.dump()).value(), Not(HasSubstr("differences")));
+  replication["links"][0]["schema"] = "bb";
+  replication["links"][0]["clock_ahead_ms"] = -7'200'000;
+  replication["sites"][1]["timestamp_ms"] = 1'000'000 + 3'600'000;
+  EXPECT_THAT(StatusText(status.dump()).value(),
+              HasSubstr("differences\n"
+                        "  a91f03bc has another schema\n"
+                        "  a91f03bc: its clock was 2 h behind when the link opened\n"
+                        "  a91f03bc: its changes are dated 1 h ahead\n"));
+}
+
+TEST(StatusText, ADatabaseThatTakesNoWrites) {
+  Json status = Json::parse(kStatus);
+  status["store"]["write_error"] = "io: disk full";
+  status["store"]["write_failing_ms"] = 12'300;
+  EXPECT_THAT(StatusText(status.dump()).value(),
+              HasSubstr("the database takes no writes since 12.3 s: io: disk full\n"));
 }
 
 TEST(StatusText, AServerWithoutReplication) {

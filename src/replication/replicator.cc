@@ -373,6 +373,7 @@ Report Replicator::report() const {
   impl_->core.now = impl_->core.time.Read();
   Report report;
   report.site = impl_->core.site;
+  report.schema_hash = impl_->core.options.schema_hash;
   report.seen = impl_->core.seen;
   report.needs = impl_->puller.needs();
   report.sites = impl_->ReportSites();

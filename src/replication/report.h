@@ -135,6 +135,7 @@ struct Counters {
 
 struct Report {
   cells::SiteId site;
+  uint64_t schema_hash = 0;
   changeset::SiteVersions seen;
   /// What some peer has and this site lacks, without what was refused.
   changeset::SiteVersions needs;

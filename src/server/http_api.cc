@@ -165,6 +165,7 @@ void HttpApi::AnswerStatus(const OnStatus& done, std::optional<store::StoreStats
   ServerStatus status;
   status.urls = urls_;
   status.uptime_ms = (parts_.clock.MonotonicMicros() - start_micros_) / 1000;
+  status.unix_ms = parts_.clock.UnixMillis();
   status.threads = watchdog_->report();
   status.store = stats;
   if (parts_.replication != nullptr) {

@@ -203,11 +203,13 @@ std::string StatusJson(const ServerStatus& status) {
     const replication::Report& report = status.replication->report;
     json["site"] = Hex(report.site);
     const auto own = report.seen.find(report.site);
+    json["schema"] = fmt::format("{:016x}", report.schema_hash);
     json["db_version"] = own == report.seen.end() ? 0 : own->second.last();
   }
   json["listen"] = status.urls.clients;
   if (!status.urls.sites.empty()) json["peer_listen"] = status.urls.sites;
   json["uptime_ms"] = status.uptime_ms;
+  json["unix_ms"] = status.unix_ms;
   json["threads"] = Json::array();
   for (const Watchdog::Report& thread : status.threads) {
     json["threads"].push_back(

@@ -26,6 +26,7 @@ struct ReplicationStatus {
 struct ServerStatus {
   ServerUrls urls;
   int64_t uptime_ms = 0;
+  int64_t unix_ms = 0;  // this server's clock
   std::vector<Watchdog::Report> threads;
   /// Nothing if the store did not answer in time.
   std::optional<store::StoreStats> store;
