@@ -181,6 +181,14 @@ test(
         doc.getText("body").toString(),
       { timeoutMs: convergeMs },
     );
+
+    // And the other way round: the one that is away, without a word, is the one that is dialed.
+    await linked(second, first);
+    await first.kill();
+    await second.transact([["INSERT INTO tests VALUES (1000, 'meanwhile')"]]);
+    await first.start();
+    await converged([first, second]);
+    await linked(second, first);
   },
 );
 
