@@ -145,25 +145,49 @@ Result<cells::DbVersion> ReplicaApplier::NextLocal() {
   return cells_.transaction().version();
 }
 
-Result<Status> ReplicaApplier::MergeAndRecord(std::vector<Member>& members) {
+Result<Status> ReplicaApplier::Refusal(const Status& status) {
+  if (status.ok() || IsRefusal(status.error())) {
+    return status;
+  }
+  return status.error();
+}
+
+Result<Status> ReplicaApplier::InSavepoint(const std::function<Result<Status>()>& work) {
   ReplicaDocuments* const documents = log_.options_.documents;
-  log_.Save();
-  const ReplicaLog::Memory before = log_.memory_;
-  Status merged;
+  Status done;
   {
     MERROW_ASSIGN(CellSavepoint savepoint, CellSavepoint::Begin(cells_.db()));
     if (documents != nullptr) {
       documents->BeginPart();
     }
-    MERROW_ASSIGN(merged, MergeDocuments(members));
-    for (size_t i = 0; i < members.size() && merged.ok(); ++i) {
-      MERROW_ASSIGN(merged, MergeMember(members[i]));
-      members[i].is_refused = !merged.ok();
-    }
-    if (merged.ok()) {
+    MERROW_ASSIGN(done, work());
+    if (done.ok()) {
       MERROW_TRY(savepoint.Release());
-      return merged;
+      return done;
     }
+  }
+  if (documents != nullptr) {
+    documents->UndoPart();
+  }
+  if (sqlite3_get_autocommit(cells_.db()) != 0) {
+    return IoError("SQLite ended the transaction by itself");
+  }
+  return done;
+}
+
+Result<Status> ReplicaApplier::MergeAndRecord(std::vector<Member>& members) {
+  log_.Save();
+  const ReplicaLog::Memory before = log_.memory_;
+  MERROW_ASSIGN(const Status merged, InSavepoint([&]() -> Result<Status> {
+                  MERROW_ASSIGN(Status status, MergeDocuments(members));
+                  for (size_t i = 0; i < members.size() && status.ok(); ++i) {
+                    MERROW_ASSIGN(status, MergeMember(members[i]));
+                    members[i].is_refused = !status.ok();
+                  }
+                  return status;
+                }));
+  if (merged.ok()) {
+    return merged;
   }
   for (const Member& member : members) {
     if (member.entry.local > before.last_local) {
@@ -171,12 +195,6 @@ Result<Status> ReplicaApplier::MergeAndRecord(std::vector<Member>& members) {
     }
   }
   log_.memory_ = before;
-  if (documents != nullptr) {
-    documents->UndoPart();
-  }
-  if (sqlite3_get_autocommit(cells_.db()) != 0) {
-    return IoError("SQLite ended the transaction by itself");
-  }
   return merged;
 }
 
@@ -197,14 +215,12 @@ Result<Status> ReplicaApplier::MergeDocuments(std::vector<Member>& members) {
       return Status(Conflict("table " + document.first + ": ops are missing"));
     }
     log_.NoteArrived(document, imported->ops.spans);
-    if (members.size() == 1) {
-      AddOps(imported->ops, &members[0].ops);
-      continue;
-    }
-    // What was new with whom cannot be told; what each brings can.
+    AddOps(imported->ops, &members[0].fresh);
+    // What a changeset brings is what is served of its versions later, also if it was here before:
+    // it may have come with other versions, which the next site got when they did not have it yet.
     for (Member& member : members) {
       const auto found = member.split->documents.find(document);
-      if (found == member.split->documents.end() || imported->ops.spans.empty()) {
+      if (found == member.split->documents.end() || imported->ops.document_id == 0) {
         continue;
       }
       MERROW_ASSIGN(BlockSummary summary, SummarizeBlocks(found->second, /*fully=*/false));
@@ -218,19 +234,13 @@ Result<Status> ReplicaApplier::MergeDocuments(std::vector<Member>& members) {
 }
 
 Result<Status> ReplicaApplier::MergeMember(Member& member) {
-  const auto refusal = [](const Error& error) -> Result<Status> {
-    if (IsRefusal(error)) {
-      return Status(error);
-    }
-    return error;
-  };
   MERROW_ASSIGN(member.entry.local, NextLocal());
   member.entry.first = member.entry.local;
   member.entry.documents = EncodeDocumentOps(member.ops);
   if (!member.split->rows().rows.empty()) {
     const Status merged = cells_.MergeRows(member.split->rows());
     if (!merged.ok()) {
-      return refusal(merged.error());
+      return Refusal(merged);
     }
   }
   MERROW_TRY(Widen(member.entry));
@@ -238,7 +248,7 @@ Result<Status> ReplicaApplier::MergeMember(Member& member) {
   if (member.split->has_remainder()) {
     const Status kept = KeepWaiting(member.entry.local, member.split->remainder);
     if (!kept.ok()) {
-      return refusal(kept.error());
+      return Refusal(kept);
     }
   }
   return Status();

@@ -16,6 +16,7 @@
 
 #pragma once
 
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -32,7 +33,8 @@ class ReplicaApplier {
   Result<std::vector<ReplicaOutcome>> Apply(std::span<const IncomingChangeset> changesets);
   /// What waits for document ops, into memory.
   Status LoadParked();
-  Status Repair(const changeset::Changeset& rows);
+  /// Why a row cannot be merged, if one cannot.
+  Result<std::optional<Error>> Repair(const changeset::Changeset& rows);
   Result<bool> ApplyWaiting();
   Result<bool> RetryRefused();
   /// Applies what is parked and need not be any more.
@@ -57,6 +59,7 @@ class ReplicaApplier {
     ReplicaLog::Entry entry;
     const Split* split = nullptr;
     DocumentOpsById ops;
+    DocumentOpsById fresh;    // of the first member: what of all was new
     bool is_refused = false;  // its rows cannot be merged
   };
   using ImportedIds = std::map<DocumentKey, int64_t>;
@@ -92,6 +95,11 @@ class ReplicaApplier {
   /// its own. In a savepoint that is undone if something cannot be merged.
   Result<Status> MergeAndRecord(std::vector<Member>& members);
   Result<Status> MergeDocuments(std::vector<Member>& members);
+  Result<Status> RepairTogether(const changeset::Changeset& rows);
+  /// Undoes `work` in the database and in documents if it cannot be done.
+  Result<Status> InSavepoint(const std::function<Result<Status>()>& work);
+  /// Sorts an error into the inner or the outer one.
+  static Result<Status> Refusal(const Status& status);
   Result<Status> MergeMember(Member& member);
   Status Widen(const ReplicaLog::Entry& entry);
   Status KeepWaiting(cells::DbVersion local, changeset::Changeset remainder);

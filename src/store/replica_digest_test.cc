@@ -128,6 +128,43 @@ TEST(ReplicaDigestTest, DivergenceIsRepairedAndRelayed) {
   EXPECT_EQ(Buckets(c), Buckets(a));
 }
 
+TEST(ReplicaDigestTest, ARowThatCannotBeRepairedDoesNotKeepTheOthersFromIt) {
+  StoreReplica a(
+      "CREATE TABLE note (id TEXT PRIMARY KEY NOT NULL, title TEXT, body CRDT_TEXT);"
+      "CREATE TABLE item (id INTEGER PRIMARY KEY NOT NULL, name TEXT, size INTEGER);");
+  StoreReplica b;
+  Editor editor(1);
+  editor.Type("body", 0, "hello");
+  a.MustApply("note", "k", editor.Take());
+  a.Run("INSERT INTO item VALUES (1, 'x', 1), (2, 'y', 500), (3, 'z', 3)");
+  std::vector<SharedChangeset> rows;
+  for (uint32_t bucket = 0; bucket < kDigestBuckets; ++bucket) {
+    std::vector<uint64_t> keys;
+    for (const RowDigest& row : Must(DigestOf(a)->ReadRowDigests(bucket))) {
+      keys.push_back(row.key);
+    }
+    const auto of_bucket = Must(DigestOf(a)->ReadRows(bucket, keys, 1 << 20));
+    rows.insert(rows.end(), of_bucket.begin(), of_bucket.end());
+  }
+  // Rows of different buckets, and all in one.
+  rows.push_back(Must(a->ReadChangesets(a->own_site(), changeset::VersionRanges({0, 2}), 1 << 20))
+                     .changesets.at(0));
+  for (const bool is_one : {false, true}) {
+    StoreReplica c;
+    const std::vector<SharedChangeset> some = is_one ? std::vector<SharedChangeset>{rows.back()}
+                                                     : std::vector(rows.begin(), rows.end() - 1);
+    const auto repaired = c->Repair(some);
+    ASSERT_FALSE(repaired.ok());
+    EXPECT_EQ(repaired.error().code(), ErrorCode::kConflict);
+    EXPECT_THAT(repaired.error().message(), testing::HasSubstr("size < 100"));
+    EXPECT_EQ(c.Dump(), "k|NULL|hello\n1|x|1\n3|z|3");
+    EXPECT_EQ(c->TakeNotices().size(), 1U);
+    c->CheckInvariants();
+    b.PullFrom(c);
+    EXPECT_EQ(b.Dump(), c.Dump());
+  }
+}
+
 TEST(ReplicaDigestTest, AFileWithoutALogHasNone) {
   StoreReplica a(kReplicaStoreSchema, /*replicate=*/false);
   const auto opened = ReplicaDigest::Open(a.path(), 1000);

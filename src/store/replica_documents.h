@@ -49,7 +49,7 @@ class ReplicaDocuments {
   struct Imported {
     /// Some op follows one that is not here. The caller undoes everything.
     bool is_waiting = false;
-    /// What was new.
+    /// What was new. Its document is named also if that is nothing; 0: there is no such document.
     DocumentOps ops;
   };
   /// Merges change blocks into a document. The inner error is of a document or row that cannot take

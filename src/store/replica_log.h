@@ -147,8 +147,9 @@ class ReplicaLog {
 
   // --- Digests (replica_digest.h computes them). Repair is in the caller's write transaction.
 
-  /// Merges whole rows of another site as a transaction of this one, authors kept.
-  Status Repair(std::span<const SharedChangeset> rows);
+  /// Merges whole rows of another site as a transaction of this one, authors kept. Rows that cannot
+  /// be merged are passed over; why the first of them cannot.
+  Result<std::optional<Error>> Repair(std::span<const SharedChangeset> rows);
 
   // --- Upkeep.
 

@@ -365,6 +365,30 @@ TEST(ReplicaStore, AnExistingFileCountsAsPublished) {
   EXPECT_EQ(b.Dump(), "k|NULL|not so old\nl|NULL|older\n");
 }
 
+TEST(ReplicaStore, OpsThatCameWithOtherVersionsAreServedWithTheirOwnToo) {
+  StoreReplica a(kReplicaStoreSchema, /*replicate=*/false);
+  Editor editor(1);
+  editor.Type("body", 0, "old");
+  a.MustApply("note", "k", editor.Take());
+  a.options.replicate = true;
+  a.Reopen();
+  StoreReplica early, late, last;
+  const auto move = [&](StoreReplica& from, StoreReplica& to, VersionRange range) {
+    to.Apply(Must(from->ReadChangesets(a->own_site(), VersionRanges(range), 1 << 20)).changesets);
+  };
+  move(a, early, {0, 1});
+  editor.Type("body", 0, "not so ");
+  a.MustApply("note", "k", editor.Take());
+  // The first version is all that the document has, which is more by now.
+  move(a, late, {0, 1});
+  move(a, late, {1, 2});
+  move(late, early, {1, 2});
+  EXPECT_EQ(early->seen(), late->seen());
+  EXPECT_EQ(early.Dump(), a.Dump());
+  last.PullFrom(early);
+  EXPECT_EQ(last.Dump(), a.Dump());
+}
+
 TEST(ReplicaStore, ASchemaThatArrivesLaterTakesWhatWaited) {
   StoreReplica a;
   StoreReplica b("CREATE TABLE item (id INTEGER PRIMARY KEY NOT NULL, name TEXT);");

@@ -255,21 +255,59 @@ Result<ReplicaApplier::Blame> ReplicaApplier::ApplyWaitingEntries(
   return Blame();
 }
 
-Status ReplicaApplier::Repair(const Changeset& rows) {
-  MERROW_TRY(changeset::CheckChangeset(rows));
+// --- Repair.
+
+Result<std::optional<Error>> ReplicaApplier::Repair(const Changeset& rows) {
+  MERROW_ASSIGN(const Status whole, RepairTogether(rows));
+  if (whole.ok()) {
+    return std::optional<Error>();
+  }
+  // What one row cannot take must not keep the others apart for ever: each by itself.
+  Changeset one = rows;
+  one.cells.rows.clear();
+  one.documents.clear();
+  std::optional<Error> refused;
+  const auto repair_one = [&]() -> Status {
+    MERROW_ASSIGN(const Status status, RepairTogether(one));
+    if (!status.ok() && !refused.has_value()) {
+      refused = status.error();
+    }
+    one.cells.rows.clear();
+    one.documents.clear();
+    return {};
+  };
+  for (const cells::RowChange& row : rows.cells.rows) {
+    one.cells.rows.push_back(row);
+    MERROW_TRY(repair_one());
+  }
+  for (const changeset::DocumentChange& document : rows.documents) {
+    one.documents.push_back(document);
+    MERROW_TRY(repair_one());
+  }
+  return refused;
+}
+
+Result<Status> ReplicaApplier::RepairTogether(const Changeset& rows) {
+  if (const Status checked = changeset::CheckChangeset(rows); !checked.ok()) {
+    return checked;
+  }
   MERROW_ASSIGN(const Split split, SplitBySchema(rows));
   std::vector<Member> members(1);
   members[0].split = &split;
-  MERROW_ASSIGN(const Status documents, MergeDocuments(members));
-  MERROW_TRY(documents);
-  MERROW_TRY(NextLocal());
-  if (!split.rows().rows.empty()) {
-    MERROW_TRY(cells_.MergeRows(split.rows()));
+  MERROW_ASSIGN(const Status merged, InSavepoint([&]() -> Result<Status> {
+                  MERROW_ASSIGN(const Status documents, MergeDocuments(members));
+                  if (!documents.ok() || split.rows().rows.empty()) {
+                    return documents;
+                  }
+                  MERROW_TRY(NextLocal());
+                  return Refusal(cells_.MergeRows(split.rows()));
+                }));
+  for (const auto& [id, ops] : members[0].fresh) {
+    if (merged.ok()) {
+      log_.NoteDocument(ops);
+    }
   }
-  for (const auto& [id, ops] : members[0].ops) {
-    log_.NoteDocument(ops);
-  }
-  return {};
+  return merged;
 }
 
 // --- ReplicaLog's side.
@@ -289,14 +327,18 @@ Result<bool> ReplicaLog::ApplyWaiting() {
 Result<bool> ReplicaLog::ApplyArrived() { return ReplicaApplier(*this).Unpark(); }
 Result<bool> ReplicaLog::RetryRefused() { return ReplicaApplier(*this).RetryRefused(); }
 
-Status ReplicaLog::Repair(std::span<const SharedChangeset> rows) {
+Result<std::optional<Error>> ReplicaLog::Repair(std::span<const SharedChangeset> rows) {
   MERROW_TRY(cells_.Join());
   MERROW_ASSIGN([[maybe_unused]] const auto before, NoteLocal());
+  std::optional<Error> refused;
   for (const SharedChangeset& changeset : rows) {
-    MERROW_TRY(ReplicaApplier(*this).Repair(*changeset));
+    MERROW_ASSIGN(std::optional<Error> of_changeset, ReplicaApplier(*this).Repair(*changeset));
+    if (!refused.has_value()) {
+      refused = std::move(of_changeset);
+    }
   }
   MERROW_ASSIGN([[maybe_unused]] const auto version, NoteLocal());
-  return {};
+  return refused;
 }
 
 }  // namespace merrow::store

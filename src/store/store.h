@@ -244,7 +244,8 @@ class Store {
   Result<std::vector<VersionProof>> ReadProofs(const cells::SiteId& site);
   Result<std::optional<cells::DbVersion>> CheckProofs(std::span<const VersionProof> proofs);
   Result<cells::SiteId> TakeNewIdentity(cells::DbVersion agreed);
-  /// Merges what ReplicaDigest::ReadRows of another site gave.
+  /// Merges what ReplicaDigest::ReadRows of another site gave. An error that is not of the database
+  /// (busy, io) names the first row that cannot be merged; the others were.
   Result<std::vector<DocumentNotice>> Repair(std::span<const SharedChangeset> rows);
   /// `peer`, any other site, has these versions (of all sites) on disk, and this store has seen all
   /// of them too: every tombstone whose changeset is among them is known to it. It replaces what

@@ -53,10 +53,14 @@ class Store::Impl::Documents final : public ReplicaDocuments {
       return Refusal(entry.error());
     }
     Imported imported;
+    const int64_t id = (*entry)->id;
     const Bytes update = loro::EncodeEnvelope(loro::EncodeMode::kFastUpdates, blocks);
     MERROW_ASSIGN(WriteResult result, store_.ImportAndSave(*entry, update, &imported.ops));
     if (const Error* const error = std::get_if<Error>(&result)) {
       return Refusal(*error);
+    }
+    if (imported.ops.document_id == 0) {
+      imported.ops.document_id = id;
     }
     if (std::holds_alternative<MissingDependencies>(result)) {
       imported.is_waiting = true;
@@ -321,12 +325,22 @@ Result<ChangesetsApplied> Store::Impl::ApplyChangesets(
 
 Result<std::vector<DocumentNotice>> Store::Impl::Repair(std::span<const SharedChangeset> rows) {
   const cells::DbVersion before = replica().own_version();
-  MERROW_TRY(Transact([&] { return replica().Repair(rows); }));
+  std::optional<Error> refused;
+  const auto repair = [&]() -> Status {
+    MERROW_ASSIGN(refused, replica().Repair(rows));
+    return {};
+  };
+  MERROW_TRY(Transact(repair));
   // What a repair brought is a transaction of this site, which others have to hear of.
   if (replica().own_version() > before) {
     Publish(replica().own_version());
   }
-  return std::exchange(notices_, {});
+  std::vector<DocumentNotice> notices = std::exchange(notices_, {});
+  if (refused.has_value()) {
+    std::move(notices.begin(), notices.end(), std::back_inserter(late_notices_));
+    return *std::move(refused);
+  }
+  return notices;
 }
 
 Result<cells::SiteId> Store::Impl::TakeNewIdentity(cells::DbVersion agreed) {
