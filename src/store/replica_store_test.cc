@@ -70,6 +70,12 @@ TEST(ReplicaStore, ASlowSqlWriteIsGivenUp) {
       "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
       "INSERT INTO scratch SELECT i, i FROM n WHERE i < 0");
   EXPECT_EQ(error.code(), ErrorCode::kCancelled) << error.message();
+  // Many short ones, none of which SQLite would look at the clock for.
+  const std::vector<SqlWrite> many(100'000, {"INSERT INTO scratch VALUES (1, 2)", {}});
+  const Error late = a->Execute(many).error();
+  EXPECT_EQ(late.code(), ErrorCode::kCancelled) << late.message();
+  EXPECT_THAT(late.message(), testing::HasSubstr("sql_transaction_ms_max"));
+  EXPECT_EQ(a.Sql("SELECT count(*) FROM scratch"), "0");
   EXPECT_EQ(a.Run("INSERT INTO item VALUES (1, 'x', 5)").version, 1);
 }
 

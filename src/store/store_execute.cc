@@ -107,11 +107,10 @@ class Deadline {
   Deadline(const Deadline&) = delete;
   Deadline& operator=(const Deadline&) = delete;
 
+  bool has_passed() const { return clock_.MonotonicMicros() > at_micros_; }
+
  private:
-  static int Look(void* self) {
-    const auto& deadline = *static_cast<const Deadline*>(self);
-    return deadline.clock_.MonotonicMicros() > deadline.at_micros_ ? 1 : 0;
-  }
+  static int Look(void* self) { return static_cast<const Deadline*>(self)->has_passed() ? 1 : 0; }
 
   sqlite3* db_;
   const Clock& clock_;
@@ -162,6 +161,28 @@ bool IsBlank(const char* sql) {
   return *sql == 0;
 }
 
+/// One statement that may be run.
+Result<OwnedStatement> Compile(Database& database, Schema& schema, const std::string& sql) {
+  sqlite3* const db = database.handle();
+  Rules rules{&schema, {}};
+  sqlite3_stmt* compiled = nullptr;
+  const char* tail = nullptr;
+  int code = SQLITE_OK;
+  {
+    const ForeignSql foreign(db, &rules, AuthorizeTriggers, &schema);
+    code = sqlite3_prepare_v2(db, sql.c_str(), static_cast<int>(sql.size()) + 1, &compiled, &tail);
+  }
+  OwnedStatement statement(compiled);
+  if (code != SQLITE_OK) {
+    return InvalidArgument(rules.refusal.empty() ? sqlite3_errmsg(db) : rules.refusal);
+  }
+  if (statement == nullptr || !IsBlank(tail)) {
+    return InvalidArgument(statement == nullptr ? "there is no SQL in it"
+                                                : "more than one statement: send each by itself");
+  }
+  return statement;
+}
+
 }  // namespace
 
 Result<Executed> Store::Impl::Execute(std::span<const SqlWrite> statements) {
@@ -173,7 +194,9 @@ Result<Executed> Store::Impl::Execute(std::span<const SqlWrite> statements) {
     // A row is compared with its document, so it has to show that before. One whose table refuses
     // that cannot be written (CaptureRow).
     MERROW_ASSIGN([[maybe_unused]] const Status refused, ProjectStale(DueRows(0)));
-    MERROW_TRY(RunSqlWrites(statements, &executed));
+    // SQLite looks at the deadline within long statements only.
+    const auto is_late = [&deadline] { return deadline.has_passed(); };
+    MERROW_TRY(RunSqlWrites(statements, is_late, &executed));
     return CaptureRows();
   };
   MERROW_TRY(Transact(run));
@@ -185,15 +208,31 @@ Result<Executed> Store::Impl::Execute(std::span<const SqlWrite> statements) {
   return executed;
 }
 
-Status Store::Impl::RunSqlWrites(std::span<const SqlWrite> statements, Executed* executed) {
+Status Store::Impl::RunSqlWrites(std::span<const SqlWrite> statements,
+                                 const std::function<bool()>& is_late, Executed* executed) {
   const SqlDocuments::Capturing capturing(*sql_documents_);
   const int64_t rows_max = options_.limits.sql_transaction_rows_max;
   int64_t rows = 0;
+  OwnedStatement compiled;
   for (size_t i = 0; i < statements.size(); ++i) {
-    const Result<int64_t> changed = RunSqlWrite(statements[i]);
+    if (is_late()) {
+      return Cancelled(
+          "statement " + std::to_string(i + 1) + ": the transaction took longer than " +
+          std::to_string(options_.limits.sql_transaction_ms_max) + " ms (sql_transaction_ms_max)");
+    }
+    // Rows that are inserted one by one differ in their values only.
+    if (compiled == nullptr || statements[i].sql != statements[i - 1].sql) {
+      Result<OwnedStatement> next = Compile(*database_, schema_, statements[i].sql);
+      if (!next.ok()) {
+        return next.error().Within("statement " + std::to_string(i + 1));
+      }
+      compiled = *std::move(next);
+    }
+    const Result<int64_t> changed = RunSqlWrite(statements[i], compiled.get());
     if (!changed.ok()) {
       return changed.error().Within("statement " + std::to_string(i + 1));
     }
+    sqlite3_reset(compiled.get());
     executed->rows_changed.push_back(*changed);
     rows += *changed;
     if (rows > rows_max) {
@@ -205,33 +244,17 @@ Status Store::Impl::RunSqlWrites(std::span<const SqlWrite> statements, Executed*
   return {};
 }
 
-Result<int64_t> Store::Impl::RunSqlWrite(const SqlWrite& write) {
+Result<int64_t> Store::Impl::RunSqlWrite(const SqlWrite& write, sqlite3_stmt* statement) {
   sqlite3* const db = database_->handle();
-  Rules rules{&schema_, {}};
-  sqlite3_stmt* compiled = nullptr;
-  const char* tail = nullptr;
-  int code = SQLITE_OK;
-  {
-    const ForeignSql foreign(db, &rules, AuthorizeTriggers, &schema_);
-    code = sqlite3_prepare_v2(db, write.sql.c_str(), static_cast<int>(write.sql.size()) + 1,
-                              &compiled, &tail);
-  }
-  const OwnedStatement statement(compiled);
   const ValueLimit limit(db, options_.limits.sql_value_bytes_max);
-  if (code != SQLITE_OK) {
-    return InvalidArgument(rules.refusal.empty() ? sqlite3_errmsg(db) : rules.refusal);
-  }
-  if (statement == nullptr || !IsBlank(tail)) {
-    return InvalidArgument(statement == nullptr ? "there is no SQL in it"
-                                                : "more than one statement: send each by itself");
-  }
-  if (static_cast<size_t>(sqlite3_bind_parameter_count(statement.get())) != write.values.size()) {
-    return InvalidArgument(
-        "it has " + std::to_string(sqlite3_bind_parameter_count(statement.get())) +
-        " parameters, but there are " + std::to_string(write.values.size()) + " values");
+  int code = SQLITE_OK;
+  if (static_cast<size_t>(sqlite3_bind_parameter_count(statement)) != write.values.size()) {
+    return InvalidArgument("it has " + std::to_string(sqlite3_bind_parameter_count(statement)) +
+                           " parameters, but there are " + std::to_string(write.values.size()) +
+                           " values");
   }
   for (size_t i = 0; i < write.values.size(); ++i) {
-    code = BindValue(statement.get(), static_cast<int>(i) + 1, write.values[i]);
+    code = BindValue(statement, static_cast<int>(i) + 1, write.values[i]);
     if (code == SQLITE_TOOBIG) {
       return LimitReached("value " + std::to_string(i + 1) + " has " +
                           std::to_string(write.values[i].bytes.size()) +
@@ -244,7 +267,7 @@ Result<int64_t> Store::Impl::RunSqlWrite(const SqlWrite& write) {
   }
   const int64_t changes_before = sqlite3_total_changes64(db);
   do {
-    code = sqlite3_step(statement.get());
+    code = sqlite3_step(statement);
   } while (code == SQLITE_ROW);
   if (code == SQLITE_TOOBIG) {
     return LimitReached("a value or row of more than " +
@@ -254,7 +277,7 @@ Result<int64_t> Store::Impl::RunSqlWrite(const SqlWrite& write) {
   if (code != SQLITE_DONE) {
     return database_->LastError(code, write.sql);
   }
-  const bool is_write = sqlite3_stmt_readonly(statement.get()) == 0;
+  const bool is_write = sqlite3_stmt_readonly(statement) == 0;
   return is_write && sqlite3_total_changes64(db) != changes_before ? sqlite3_changes64(db) : 0;
 }
 

@@ -155,8 +155,9 @@ class Store::Impl {
   Status Commit(Transaction& transaction);
 
   // --- SQL writes ---
-  Status RunSqlWrites(std::span<const SqlWrite> statements, Executed* executed);
-  Result<int64_t> RunSqlWrite(const SqlWrite& write);
+  Status RunSqlWrites(std::span<const SqlWrite> statements, const std::function<bool()>& is_late,
+                      Executed* executed);
+  Result<int64_t> RunSqlWrite(const SqlWrite& write, sqlite3_stmt* statement);
   /// In the transaction of Open(), before anything writes a row.
   Status OpenSqlDocuments();
   Status OpenSqlTable(const TableState& state);
