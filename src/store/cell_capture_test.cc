@@ -5,6 +5,7 @@
 // the connection meanwhile. Method: SQL on one or two connections to one file, then rows and
 // changes.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <string>
@@ -295,7 +296,8 @@ TEST_F(CellCaptureTest, ADamagedLogDoesNotTakeAllMemory) {
 }
 
 TEST(CellCapture, AnotherConnectionsNewSiteIdIsSeen) {
-  const std::string path = ::testing::TempDir() + "cell_capture_test.db";
+  const std::string path =
+      ::testing::TempDir() + "cell_capture_test" + std::to_string(::getpid()) + ".db";
   std::filesystem::remove(path);
   {
     Connection first(path);

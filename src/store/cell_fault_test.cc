@@ -8,6 +8,7 @@
 // After every run the rows must have clocks and no others; a new connection must see the same
 // clocks and changes as this one; and a peer that merges the changes must have the same rows.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -269,7 +270,8 @@ class CellFaultTest : public ::testing::Test {
     EXPECT_GT(failures, places / 3);
   }
 
-  const std::string path_ = ::testing::TempDir() + "cell_fault_test.db";
+  const std::string path_ =
+      ::testing::TempDir() + "cell_fault_test" + std::to_string(::getpid()) + ".db";
 };
 
 TEST_F(CellFaultTest, InterruptsLoseNothing) { RunWith(Fault::kInterrupt, 120); }

@@ -4,6 +4,7 @@
 // middle and fold at random; a third database executes only what lasted, and folds after every
 // transaction. All must have the same clocks and the same changes.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <memory>
@@ -91,7 +92,7 @@ std::string Uuid(uint64_t number) {
 class Case {
  public:
   explicit Case(uint64_t seed) : random_(seed) {
-    path_ = ::testing::TempDir() + "cell_pending_prop_test.db";
+    path_ = ::testing::TempDir() + "cell_pending_prop_test" + std::to_string(::getpid()) + ".db";
     for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
       std::filesystem::remove(path_ + suffix);
     }

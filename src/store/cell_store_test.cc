@@ -5,6 +5,7 @@
 #include "store/cell_store.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdio>
@@ -132,7 +133,8 @@ TEST(CellStore, RefusesATransactionWhole) {
 }
 
 TEST(CellStore, ConnectionsToOneFileCountTogether) {
-  const std::string path = ::testing::TempDir() + "cell_store_test.db";
+  const std::string path =
+      ::testing::TempDir() + "cell_store_test" + std::to_string(::getpid()) + ".db";
   std::filesystem::remove(path);
   {
     Connection first(path);
