@@ -12,29 +12,9 @@
 
 #include "merrow/result.h"
 #include "store/sqlite_api.h"
+#include "store/sqlite_codes.h"
 
 namespace merrow::store {
-
-/// SQLite's result code for an error.
-inline int SqliteCodeOf(ErrorCode code) {
-  switch (code) {
-    case ErrorCode::kConflict:
-      return SQLITE_CONSTRAINT;
-    case ErrorCode::kBusy:
-      return SQLITE_BUSY;
-    case ErrorCode::kIo:
-      return SQLITE_IOERR;
-    case ErrorCode::kCancelled:
-      return SQLITE_INTERRUPT;
-    case ErrorCode::kInvalidArgument:
-    case ErrorCode::kCorruption:
-    case ErrorCode::kUnsupported:
-    case ErrorCode::kNotFound:
-    case ErrorCode::kLimit:
-      break;
-  }
-  return SQLITE_ERROR;
-}
 
 /// `work` as a Result, whatever it throws.
 template <typename Work>

@@ -3,37 +3,13 @@
 
 #include <utility>
 
+#include "store/sqlite_codes.h"
+
 namespace merrow::store {
 namespace {
 
 /// Longer SQL is cut in messages.
 constexpr size_t kSqlInMessageMax = 200;
-
-ErrorCode CodeOf(int sqlite_code) {
-  switch (sqlite_code & 0xFF) {
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-      return ErrorCode::kBusy;
-    case SQLITE_CONSTRAINT:
-      return ErrorCode::kConflict;
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return ErrorCode::kCorruption;
-    case SQLITE_TOOBIG:
-      return ErrorCode::kLimit;
-    case SQLITE_INTERRUPT:
-    case SQLITE_ABORT:
-      return ErrorCode::kCancelled;
-    case SQLITE_IOERR:
-    case SQLITE_FULL:
-    case SQLITE_CANTOPEN:
-    case SQLITE_READONLY:
-    case SQLITE_NOMEM:
-      return ErrorCode::kIo;
-    default:
-      return ErrorCode::kInvalidArgument;
-  }
-}
 
 std::string Quoted(std::string_view text, char quote) {
   std::string out(1, quote);
@@ -61,7 +37,7 @@ Error SqlError(sqlite3* db, int sqlite_code, std::string_view doing) {
   if (!doing.empty()) {
     message += " in: " + std::string(doing.substr(0, kSqlInMessageMax));
   }
-  return {CodeOf(sqlite_code), std::move(message)};
+  return {ErrorCodeOfSqlite(sqlite_code), std::move(message)};
 }
 
 Status RunSql(sqlite3* db, const std::string& sql) {

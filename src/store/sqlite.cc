@@ -18,32 +18,6 @@ std::string Shortened(std::string_view sql) {
 
 }  // namespace
 
-ErrorCode ErrorCodeOfSqlite(int sqlite_code) {
-  switch (sqlite_code & 0xFF) {
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-      return ErrorCode::kBusy;
-    case SQLITE_CONSTRAINT:
-      return ErrorCode::kConflict;
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return ErrorCode::kCorruption;
-    case SQLITE_TOOBIG:
-      return ErrorCode::kLimit;
-    case SQLITE_INTERRUPT:
-    case SQLITE_ABORT:
-      return ErrorCode::kCancelled;
-    case SQLITE_ERROR:
-    case SQLITE_AUTH:
-    case SQLITE_RANGE:
-    case SQLITE_MISMATCH:
-    case SQLITE_SCHEMA:
-      return ErrorCode::kInvalidArgument;
-    default:
-      return ErrorCode::kIo;
-  }
-}
-
 Statement::Statement(Statement&& other) noexcept
     : database_(other.database_),
       handle_(std::exchange(other.handle_, nullptr)),

@@ -17,11 +17,9 @@
 #include "base/bytes.h"
 #include "merrow/result.h"
 #include "store/sqlite_api.h"
+#include "store/sqlite_codes.h"
 
 namespace merrow::store {
-
-/// The error code that a caller can act on, for a result code of SQLite.
-ErrorCode ErrorCodeOfSqlite(int sqlite_code);
 
 class Database;
 
