@@ -51,6 +51,9 @@ struct Table : sqlite3_vtab {
 struct Cursor : sqlite3_vtab_cursor {
   explicit Cursor(store::CellStore& store) : sqlite3_vtab_cursor{}, reader(store) {}
   store::CellReader reader;
+  // Of the change that was asked for it last.
+  std::optional<cells::SiteOrdinal> ordinal;
+  cells::SiteId site;
 };
 
 store::CellStore& StoreOf(sqlite3_vtab* table) { return *static_cast<Table*>(table)->store; }
@@ -210,6 +213,7 @@ int Filter(sqlite3_vtab_cursor* cursor, int, const char* plan, int count, sqlite
     if (nothing) {
       filter.until = filter.after;
     }
+    CursorOf(cursor).ordinal.reset();
     return CursorOf(cursor).reader.Start(std::move(filter));
   });
 }
@@ -260,8 +264,11 @@ Status ShowColumn(Cursor& cursor, sqlite3_context* context, int column) {
       sqlite3_result_int64(context, reader.stamp().db_version);
       return {};
     case kSite: {
-      MERROW_ASSIGN(const cells::SiteId site, StoreOf(cursor.pVtab).SiteOf(reader.stamp().site));
-      SetResult(context, cells::ValueView::Blob(site.view()));
+      if (cursor.ordinal != reader.stamp().site) {
+        MERROW_ASSIGN(cursor.site, StoreOf(cursor.pVtab).SiteOf(reader.stamp().site));
+        cursor.ordinal = reader.stamp().site;
+      }
+      SetResult(context, cells::ValueView::Blob(cursor.site.view()));
       return {};
     }
     case kCausalLength:

@@ -93,23 +93,6 @@ class WithoutTriggers {
   int before_ = 1;
 };
 
-/// By which name the table's rowid can be asked for; empty if it has none, or needs none because it
-/// is the key.
-Result<std::string> RowIdName(sqlite3* db, const CellTable& table) {
-  if (table.int_key || !KeyWalk::CanWalk(table)) {
-    return std::string();
-  }
-  CellStatement find;
-  MERROW_TRY(find.Prepare(
-      db,
-      "SELECT column1 FROM (VALUES ('rowid'), ('_rowid_'), ('oid')), pragma_table_list WHERE "
-      "schema = 'main' AND name = ?1 COLLATE NOCASE AND wr = 0 AND column1 COLLATE NOCASE NOT IN "
-      "(SELECT name FROM pragma_table_xinfo(?1, 'main')) LIMIT 1"));
-  find.Bind(1, cells::ValueView::Text(table.name));
-  MERROW_ASSIGN(const bool found, find.Step());
-  return found ? find.Text(0) : std::string();
-}
-
 uint64_t HeadOf(const cells::ClockKey& key) {
   if (key.stored.empty()) {
     return static_cast<uint64_t>(key.number) ^ (uint64_t{1} << 63);
@@ -267,7 +250,9 @@ class RowsMerge {
   Status MergeAll(bool own_writers) {
     for (Table& table : tables_) {
       if (own_writers && table.table != nullptr) {
-        MERROW_ASSIGN(table.writers.rowid_name, RowIdName(store_.db_, *table.table));
+        if (KeyWalk::CanWalk(*table.table)) {
+          MERROW_ASSIGN(table.writers.rowid_name, RowIdName(store_.db_, *table.table));
+        }
         if (!table.writers.rowid_name.empty()) {
           MERROW_TRY(table.walk.Prepare(store_.db_, *table.table, table.writers.rowid_name, 1));
         }

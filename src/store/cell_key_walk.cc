@@ -3,6 +3,21 @@
 
 namespace merrow::store {
 
+Result<std::string> RowIdName(sqlite3* db, const CellTable& table) {
+  if (table.int_key) {
+    return std::string();
+  }
+  CellStatement find;
+  MERROW_TRY(find.Prepare(
+      db,
+      "SELECT column1 FROM (VALUES ('rowid'), ('_rowid_'), ('oid')), pragma_table_list WHERE "
+      "schema = 'main' AND name = ?1 COLLATE NOCASE AND wr = 0 AND column1 COLLATE NOCASE NOT IN "
+      "(SELECT name FROM pragma_table_xinfo(?1, 'main')) LIMIT 1"));
+  find.Bind(1, cells::ValueView::Text(table.name));
+  MERROW_ASSIGN(const bool found, find.Step());
+  return found ? find.Text(0) : std::string();
+}
+
 Status KeyWalk::Prepare(sqlite3* db, const CellTable& table, const std::string& select,
                         int columns) {
   begun_ = false;
@@ -56,7 +71,9 @@ Result<bool> KeyWalk::Find(const cells::ValueView& key, bool end_stays) {
   const bool goes_on = begun_ && IsAfterLast(key) && (!at_end_ || end_stays);
   misses_ += begun_ && !goes_on && !at_end_ ? 1 : 0;
   last_number_ = key.integer;
-  last_text_.assign(key.bytes);
+  if (type_ == cells::ValueType::kText) {
+    last_text_.assign(key.bytes);
+  }
   if (!goes_on) {
     MERROW_TRY(Search(key));
   }

@@ -15,6 +15,10 @@
 
 namespace merrow::store {
 
+/// By which name the table's rowid can be asked for; empty if it has none, or needs none because it
+/// is the key.
+Result<std::string> RowIdName(sqlite3* db, const CellTable& table);
+
 class KeyWalk {
  public:
   /// Has the table a key that can be walked through?

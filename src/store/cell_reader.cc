@@ -17,6 +17,9 @@ constexpr int kPartBits = 20;
 
 constexpr uint32_t kUnknownTable = UINT32_MAX;
 
+/// After so many rows that were not the next one by rowid, each is searched for.
+constexpr int kStraysMax = 100;
+
 std::string Columns(const std::vector<CellColumn>& columns) {
   std::string list;
   for (const CellColumn& column : columns) {
@@ -67,6 +70,9 @@ Status CellReader::LoadTransaction() {
       source->clocks.Forget();
       source->loaded_row = UINT32_MAX;
       source->walk.Forget();
+      source->next.Reset();
+      source->is_next_at_hand = false;
+      source->last_rowid.reset();
     }
     MERROW_TRY(read_tx_.Prepare(
         store_.db(), "SELECT id FROM main._merrow_tx WHERE id >= ?1 ORDER BY id LIMIT 1"));
@@ -92,12 +98,49 @@ Status CellReader::LoadTransaction() {
 }
 
 void CellReader::SortEvents() {
-  const auto by_seq = [this](const Event& a, const Event& b) {
+  const auto in_order = [this](const Event& a, const Event& b) {
     return filter_.by_row && a.row != b.row ? a.row < b.row : a.stamp.seq < b.stamp.seq;
   };
-  if (!std::is_sorted(events_.begin(), events_.end(), by_seq)) {
-    std::stable_sort(events_.begin(), events_.end(), by_seq);
+  if (std::is_sorted(events_.begin(), events_.end(), in_order)) {
+    return;
   }
+  if (filter_.by_row || !SortRowsOfEvents()) {
+    std::stable_sort(events_.begin(), events_.end(), in_order);
+  }
+}
+
+/// By seq, if rows follow each other whole, as inserted ones do: there are fewer of them. False if
+/// they do not.
+bool CellReader::SortRowsOfEvents() {
+  struct Run {
+    cells::Seq first;
+    size_t begin, end;
+  };
+  std::vector<Run> runs;
+  for (size_t i = 0; i < events_.size(); ++i) {
+    const bool goes_on = i > 0 && events_[i].row == events_[i - 1].row;
+    if (goes_on && events_[i].stamp.seq <= events_[i - 1].stamp.seq) {
+      return false;
+    }
+    if (!goes_on) {
+      runs.push_back({events_[i].stamp.seq, i, i});
+    }
+    runs.back().end = i + 1;
+  }
+  std::sort(runs.begin(), runs.end(), [](const Run& a, const Run& b) {
+    return a.first != b.first ? a.first < b.first : a.begin < b.begin;
+  });
+  std::vector<Event> sorted;
+  sorted.reserve(events_.size());
+  for (const Run& run : runs) {
+    if (!sorted.empty() && sorted.back().stamp.seq >= run.first) {
+      return false;
+    }
+    sorted.insert(sorted.end(), events_.begin() + static_cast<std::ptrdiff_t>(run.begin),
+                  events_.begin() + static_cast<std::ptrdiff_t>(run.end));
+  }
+  events_ = std::move(sorted);
+  return true;
 }
 
 /// Is it what SourceOf() would make?
@@ -299,7 +342,9 @@ BytesView CellReader::key() {
 Status CellReader::SearchRow(Source& source) {
   const CellTable& table = *source.table;
   if (!source.search.prepared()) {
-    std::string sql = "SELECT " + Columns(table.columns) + " FROM main." + SqlName(table.name);
+    std::string sql = "SELECT " + Columns(table.columns) +
+                      (source.rowid_name->empty() ? "" : ", " + *source.rowid_name) +
+                      " FROM main." + SqlName(table.name);
     for (size_t i = 0; i < table.key.size(); ++i) {
       sql += (i == 0 ? " WHERE " : " AND ") + SqlName(table.key[i].name) + " = ?" +
              std::to_string(i + 1);
@@ -312,7 +357,39 @@ Status CellReader::SearchRow(Source& source) {
   }
   MERROW_ASSIGN(const bool found, source.search.Step());
   source.row = found ? &source.search : nullptr;
+  source.last_rowid.reset();
+  if (found && !source.rowid_name->empty()) {
+    source.last_rowid = source.search.Int(std::max(1, static_cast<int>(table.columns.size())));
+  }
   return {};
+}
+
+/// Is the row whose key is in key_values_ the one behind that which was found last?
+Result<bool> CellReader::IsNextRow(Source& source) {
+  const CellTable& table = *source.table;
+  if (!source.is_next_at_hand) {
+    if (!source.last_rowid.has_value()) {
+      return false;
+    }
+    std::string sql = "SELECT " + Columns(table.columns);
+    for (const CellColumn& column : table.key) {
+      sql += ", " + SqlName(column.name);
+    }
+    MERROW_TRY(source.next.Prepare(store_.db(), sql + " FROM main." + SqlName(table.name) +
+                                                    " WHERE " + *source.rowid_name +
+                                                    " > ?1 ORDER BY " + *source.rowid_name));
+    source.next.BindInt(1, *source.last_rowid);
+  }
+  MERROW_ASSIGN(bool is_next, source.next.Step());
+  const int key_at = std::max(1, static_cast<int>(table.columns.size()));
+  for (size_t i = 0; i < key_values_.size() && is_next; ++i) {
+    const cells::ValueView value = source.next.Column(key_at + static_cast<int>(i));
+    is_next = cells::SameValue(cells::KeyValue(value, table.key[i].affinity), key_values_[i]);
+  }
+  source.is_next_at_hand = is_next;
+  source.last_rowid.reset();
+  source.strays += is_next ? 0 : 1;
+  return is_next;
 }
 
 Status CellReader::LoadRow(uint32_t row_index) {
@@ -332,7 +409,16 @@ Status CellReader::LoadRow(uint32_t row_index) {
     MERROW_TRY(source.walk.Prepare(store_.db(), table, Columns(table.columns),
                                    std::max(1, static_cast<int>(table.columns.size()))));
   }
+  if (!source.rowid_name.has_value()) {
+    MERROW_ASSIGN(source.rowid_name, RowIdName(store_.db(), table));
+  }
   if (!walks || source.walk.gave_up()) {
+    const bool may_be_next = !source.rowid_name->empty() && source.strays < kStraysMax;
+    MERROW_ASSIGN(const bool is_next, may_be_next ? IsNextRow(source) : Result<bool>(false));
+    if (is_next) {
+      source.row = &source.next;
+      return {};
+    }
     return SearchRow(source);
   }
   MERROW_ASSIGN(const bool found, source.walk.Find(key_values_[0]));

@@ -66,7 +66,14 @@ class CellReader {
     std::shared_ptr<CellTable> table;
     CellClocks clocks;
     KeyWalk walk;
-    CellStatement search;              // where the walk does not get
+    CellStatement search;  // where the walk does not get
+    /// By seq, rows come in the order in which they were inserted, which is that of their rowids:
+    /// `next` walks on from the one that was found last, until too many were elsewhere.
+    std::optional<std::string> rowid_name;  // none: not asked yet
+    CellStatement next;
+    bool is_next_at_hand = false;  // `next` stands at the row that was found last
+    std::optional<int64_t> last_rowid;
+    int strays = 0;
     uint32_t loaded_row = UINT32_MAX;  // whose values were read
     /// Where they are; null if there is no such row.
     const CellStatement* row = nullptr;
@@ -99,8 +106,10 @@ class CellReader {
   Result<uint32_t> SourceOf(int64_t table_id);
   Status LoadRow(uint32_t row_index);
   Status SearchRow(Source& source);
+  Result<bool> IsNextRow(Source& source);
   bool IsOfNow(const Source& source) const;
   void SortEvents();
+  bool SortRowsOfEvents();
 
   CellStore& store_;
   ChangeFilter filter_;
