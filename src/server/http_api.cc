@@ -74,6 +74,12 @@ std::vector<store::SqlWrite> ToWrites(std::vector<SqlStatement> statements) {
   return writes;
 }
 
+Result<store::Executed> Execute(store::Store& store, BytesView body) {
+  MERROW_ASSIGN(std::vector<SqlStatement> statements, ParseTransactionRequest(body));
+  const std::vector<store::SqlWrite> writes = ToWrites(std::move(statements));
+  return store.Execute(writes);
+}
+
 // {"rows_changed":[1,0],"version":7}
 std::string ExecutedJson(const store::Executed& executed) {
   std::string json = "{\"rows_changed\":[";
@@ -116,7 +122,7 @@ void HttpApi::Handle(HttpRequest request, ResponseWriter response) {
   } else if (Matches(request, {"v1", "status"}, 2)) {
     if (expect(is_read, "GET, HEAD")) GetStatus(std::move(response));
   } else if (Matches(request, {"v1", "transactions"}, 2)) {
-    if (expect(is_post, "POST")) PostTransaction(request, std::move(response));
+    if (expect(is_post, "POST")) PostTransaction(std::move(request), std::move(response));
   } else if (Matches(request, {"v1", "sites"}, 2)) {
     if (expect(is_read, "GET, HEAD")) GetSites(std::move(response));
   } else if (Matches(request, {"v1", "sites"}, 4)) {
@@ -229,24 +235,21 @@ void HttpApi::PostQuery(const HttpRequest& request, ResponseWriter response) {
   });
 }
 
-void HttpApi::PostTransaction(const HttpRequest& request, ResponseWriter response) {
-  Result<std::vector<SqlStatement>> statements = ParseTransactionRequest(request.body);
-  if (!statements.ok()) return Refuse(request, response, statements.error());
-  auto writes =
-      std::make_shared<std::vector<store::SqlWrite>>(ToWrites(std::move(statements).value()));
+void HttpApi::PostTransaction(HttpRequest request, ResponseWriter response) {
+  const size_t bytes = request.body.size();
+  const auto shared = std::make_shared<const HttpRequest>(std::move(request));
+  // The body may be long: where its transaction runs it is read as well, and not on the loop, where
+  // all clients would wait for that.
   const bool is_taken = parts_.store.TryRun(
-      request.body.size(), [this, writes, response](store::Store& store) -> std::function<void()> {
-        return [this, response, executed = store.Execute(*writes)]() mutable {
-          if (executed.ok()) {
-            TellHub(std::move(executed->notices), &parts_.hub);
-            return response.Send(HttpResponse::Json(200, ExecutedJson(*executed)));
-          }
-          spdlog::warn("POST /v1/transactions refused: {}", executed.error().ToString());
-          response.Send(ErrorResponse(executed.error()));
+      bytes, [this, shared, response](store::Store& store) -> std::function<void()> {
+        return [this, shared, response, executed = Execute(store, shared->body)]() mutable {
+          if (!executed.ok()) return Refuse(*shared, response, executed.error());
+          TellHub(std::move(executed->notices), &parts_.hub);
+          response.Send(HttpResponse::Json(200, ExecutedJson(*executed)));
         };
       });
   if (!is_taken) {
-    Refuse(request, response, Busy("the store has more waiting than it takes; try again"));
+    Refuse(*shared, response, Busy("the store has more waiting than it takes; try again"));
   }
 }
 

@@ -69,7 +69,7 @@ class HttpApi final : public net::HttpHandler, public net::WebSocketHandler {
   void GetStatus(net::ResponseWriter response);
   void GetRow(const net::HttpRequest& request, net::ResponseWriter response);
   void PostQuery(const net::HttpRequest& request, net::ResponseWriter response);
-  void PostTransaction(const net::HttpRequest& request, net::ResponseWriter response);
+  void PostTransaction(net::HttpRequest request, net::ResponseWriter response);
   void PostUpdate(const net::HttpRequest& request, net::ResponseWriter response);
   void GetSites(net::ResponseWriter response);
   void PostSite(const net::HttpRequest& request, net::ResponseWriter response);

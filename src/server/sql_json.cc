@@ -19,7 +19,8 @@ constexpr char kNotAStatement[] = R"(a statement is "INSERT ...", ["INSERT ...",
 
 // JSON nested at most `depth_max` deep, of few enough values. Deeper or more is not built, because
 // a few bytes of it take much memory.
-Result<Json> ParseJson(BytesView body, int depth_max, std::string_view too_deep) {
+Result<Json> ParseJson(BytesView body, int depth_max, size_t values_max,
+                       std::string_view too_deep) {
   bool is_deep = false;
   size_t values = 0;
   const auto keep = [&](int depth, Json::parse_event_t event, const Json&) {
@@ -27,13 +28,12 @@ Result<Json> ParseJson(BytesView body, int depth_max, std::string_view too_deep)
         event == Json::parse_event_t::array_start || event == Json::parse_event_t::object_start;
     is_deep = is_deep || (opens && depth >= depth_max);
     if (opens || event == Json::parse_event_t::value) ++values;
-    return !is_deep && values <= kSqlRequestValuesMax;
+    return !is_deep && values <= values_max;
   };
   Json json = Json::parse(body, keep, false);
   if (is_deep) return InvalidArgument(std::string(too_deep));
-  if (values > kSqlRequestValuesMax) {
-    return LimitReached("a request of more than " + std::to_string(kSqlRequestValuesMax) +
-                        " values");
+  if (values > values_max) {
+    return LimitReached("a request of more than " + std::to_string(values_max) + " values");
   }
   return json;
 }
@@ -114,7 +114,7 @@ Result<SqlStatement> ParseQueryRequest(BytesView body) {
     return LimitReached("a query of " + std::to_string(body.size()) + " bytes; the limit is " +
                         std::to_string(kQueryBytesMax));
   }
-  MERROW_ASSIGN(const Json json, ParseJson(body, 3, kNotAParameter));
+  MERROW_ASSIGN(const Json json, ParseJson(body, 3, kQueryValuesMax, kNotAParameter));
   return ToStatement(json, kNotAQuery);
 }
 
@@ -123,7 +123,7 @@ Result<std::vector<SqlStatement>> ParseTransactionRequest(BytesView body) {
     return LimitReached("a transaction of " + std::to_string(body.size()) +
                         " bytes; the limit is " + std::to_string(kTransactionBytesMax));
   }
-  MERROW_ASSIGN(const Json json, ParseJson(body, 4, kNotAStatement));
+  MERROW_ASSIGN(const Json json, ParseJson(body, 4, kSqlRequestValuesMax, kNotAStatement));
   if (!json.is_array() || json.empty()) {
     return InvalidArgument(R"(the body is not like [["INSERT ...", [1, "a"]], "DELETE ..."])");
   }

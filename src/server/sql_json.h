@@ -35,10 +35,12 @@ struct SqlStatement {
 
 /// Bytes of a request for a query, parameters included.
 inline constexpr size_t kQueryBytesMax = size_t{4} << 20;
+/// JSON values in it. SQLite takes at most 32,766 parameters.
+inline constexpr size_t kQueryValuesMax = 40'000;
 /// Bytes of a request for a transaction, and its statements.
 inline constexpr size_t kTransactionBytesMax = size_t{32} << 20;
 inline constexpr size_t kTransactionStatementsMax = 100'000;
-/// Values in such requests. Each takes some tens of bytes of memory however short it is written.
+/// JSON values in it. Each takes some tens of bytes of memory however short it is written.
 inline constexpr size_t kSqlRequestValuesMax = 2'000'000;
 
 /// Reads `["SELECT ...", [1, "a"]]`, `["SELECT ..."]` or `"SELECT ..."`.

@@ -68,5 +68,17 @@ TEST(ParseTransactionRequest, LimitsHold) {
   EXPECT_THAT(values.error().message(), HasSubstr("values"));
 }
 
+TEST(ParseQueryRequest, HasBounds) {
+  const auto with_params = [](size_t count) {
+    std::string params = "1";
+    for (size_t i = 1; i < count; ++i) params += ",1";
+    return ParseQueryRequest("[\"SELECT 1\",[" + params + "]]");
+  };
+  EXPECT_EQ(Expect(with_params(32'766)).params.size(), 32'766U);
+  EXPECT_EQ(with_params(kQueryValuesMax).error().code(), ErrorCode::kLimit);
+  EXPECT_EQ(ParseQueryRequest(std::string(kQueryBytesMax + 1, ' ')).error().code(),
+            ErrorCode::kLimit);
+}
+
 }  // namespace
 }  // namespace merrow::server
