@@ -339,6 +339,19 @@ TEST_F(Changes, NothingIsMergedHalf) {
   EXPECT_EQ(AllRows("b.db"), "");
 }
 
+/// What could not be written to a file, nor to a link, is not tracked in the first place.
+TEST_F(Changes, NamesThatNoFileCanHoldAreRefused) {
+  Site site(Path("a.db"));
+  for (const size_t size : {size_t{1024}, size_t{1025}}) {
+    const std::string name(size, 'n');
+    site.Run("CREATE TABLE " + name + " (id INTEGER PRIMARY KEY, x TEXT)");
+    site.Run("CREATE TABLE c" + std::to_string(size) + " (id INTEGER PRIMARY KEY, " + name + ")");
+    for (const std::string& table : {name, "c" + std::to_string(size)}) {
+      EXPECT_EQ(site.Tracks(table), size == 1024) << table;
+    }
+  }
+}
+
 /// Larger than a frame may be, and than what a server takes at once.
 TEST_F(Changes, LargeValuesAndDocumentsTravel) {
   MakeSite("a.db");

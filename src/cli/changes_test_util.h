@@ -36,6 +36,13 @@ class Site {
     ASSERT_TRUE(capture_->Track(table).ok());
     Run("COMMIT");
   }
+  /// Tracks it if that is possible.
+  bool Tracks(const std::string& table) {
+    Run("BEGIN");
+    const bool is_tracked = capture_->Track(table).ok();
+    Run(is_tracked ? "COMMIT" : "ROLLBACK");
+    return is_tracked;
+  }
   cells::SiteId NewSite() {
     Run("BEGIN");
     const Result<cells::SiteId> site = capture_->NewSite();

@@ -5,8 +5,10 @@
 #include <cctype>
 #include <utility>
 
+#include "base/bytes.h"
 #include "cells/packed_key.h"
 #include "cells/stored_key.h"
+#include "changeset/changeset_format.h"
 
 namespace merrow::store {
 namespace {
@@ -410,11 +412,30 @@ Status CellTables::Initialize() {
   return Refresh();
 }
 
+namespace {
+
+/// Changesets have to be able to name it.
+Status CheckName(std::string_view what, std::string_view name) {
+  if (!name.empty() && name.size() <= changeset::kNameBytesMax && IsUtf8(name)) {
+    return {};
+  }
+  return InvalidArgument(std::string(what) + " " + Clip(name) +
+                         ": a name that is tracked has 1 to " +
+                         std::to_string(changeset::kNameBytesMax) + " bytes of UTF-8, not " +
+                         std::to_string(name.size()));
+}
+
+}  // namespace
+
 Status CellTables::CheckTrackable(std::string_view name) {
   const std::string where = "table " + std::string(name) + ": ";
   MERROW_ASSIGN(const std::vector<PragmaColumn> columns, ReadColumns(db_, name));
   if (columns.empty()) {
     return NotFound(where + "there is no such table");
+  }
+  MERROW_TRY(CheckName("table", name));
+  for (const PragmaColumn& column : columns) {
+    MERROW_TRY(CheckName("column", column.name));
   }
   MERROW_ASSIGN(const TableTraits traits, ReadTraits(db_, name));
   size_t keys = 0;
