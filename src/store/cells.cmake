@@ -28,6 +28,7 @@ merrow_test(store_cells_test SOURCES ${CMAKE_CURRENT_LIST_DIR}/cell_apply_test.c
                                      ${CMAKE_CURRENT_LIST_DIR}/cell_fault_test.cc
                                      ${CMAKE_CURRENT_LIST_DIR}/cell_merge_prop_test.cc
                                      ${CMAKE_CURRENT_LIST_DIR}/cell_pending_prop_test.cc
+                                     ${CMAKE_CURRENT_LIST_DIR}/cell_reader_test.cc
                                      ${CMAKE_CURRENT_LIST_DIR}/cell_store_test.cc
                                      ${CMAKE_CURRENT_LIST_DIR}/cell_tx_rows_test.cc
             DEPENDS merrow_store_cells)
