@@ -287,11 +287,15 @@ int ShowColumnGuarded(sqlite3_vtab_cursor* cursor, sqlite3_context* context, int
 }
 
 Result<int64_t> IntegerOf(sqlite3_value** row, int column, const char* name) {
-  if (sqlite3_value_numeric_type(row[column]) != SQLITE_INTEGER) {
+  sqlite3_value_numeric_type(row[column]);
+  // Some drivers bind every number as a real.
+  const cells::ValueView given = store::ArgumentValue(row[column]);
+  const cells::ValueView value = cells::ApplyNumericAffinity(given, cells::Affinity::kInteger);
+  if (value.type != cells::ValueType::kInteger) {
     return InvalidArgument(std::string("changes: ") + name + " must be an integer, not " +
-                           cells::Describe(store::ArgumentValue(row[column])));
+                           cells::Describe(given));
   }
-  return sqlite3_value_int64(row[column]);
+  return value.integer;
 }
 
 Result<store::FlatChange> ChangeOf(sqlite3_value** row) {

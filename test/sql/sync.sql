@@ -68,6 +68,15 @@ SELECT pk, cid, val, col_version, cl FROM crsql_changes WHERE pk = crsql_pack_co
 SELECT * FROM foo;
 --> 2|6|77
 .equal a b SELECT pk, cid, val, col_version, site_id, cl FROM crsql_changes ORDER BY pk, cid
+-- Drivers that bind every number as a real, or as a text, are understood.
+INSERT INTO crsql_changes VALUES ('foo', crsql_pack_columns(7), 'b', 1, 2.0, 50.0, x'000102030405060708090a0b0c0d0e0f', 1.0, 3.0);
+INSERT INTO crsql_changes VALUES ('foo', crsql_pack_columns(7), 'c', 1, '2', '50', x'000102030405060708090a0b0c0d0e0f', '1', '4');
+INSERT INTO crsql_changes VALUES ('foo', crsql_pack_columns(7), 'c', 1, 2.5, 50, x'000102030405060708090a0b0c0d0e0f', 1, 4);
+--! merrow: changes: col_version must be an integer, not 2.5
+SELECT cid, col_version, db_version, cl, seq FROM crsql_changes WHERE pk = crsql_pack_columns(7);
+--> 'b'|2|50|1|3
+--> 'c'|2|51|1|4
+.both a b
 -- What a third site hears from the second is what the first said.
 .site c
 CREATE TABLE foo (a PRIMARY KEY NOT NULL, b, c DEFAULT 0);
