@@ -74,6 +74,8 @@ std::vector<store::SqlWrite> ToWrites(std::vector<SqlStatement> statements) {
   return writes;
 }
 
+Error StoreIsFull() { return Busy("the store has more waiting than it takes; try again"); }
+
 Result<store::Executed> Execute(store::Store& store, BytesView body) {
   MERROW_ASSIGN(std::vector<SqlStatement> statements, ParseTransactionRequest(body));
   const std::vector<store::SqlWrite> writes = ToWrites(std::move(statements));
@@ -226,13 +228,16 @@ void HttpApi::PostQuery(const HttpRequest& request, ResponseWriter response) {
   if (!query.ok()) return Refuse(request, response, query.error());
   // First what the rows of long documents still lack, so that the query sees every edit that was
   // acknowledged before it.
-  parts_.store.Run([this, response, query = std::move(query).value()](
-                       store::Store& store) -> std::function<void()> {
-    return [this, response, query, flushed = store.FlushProjections()]() mutable {
-      if (!flushed.ok()) return response.Send(ErrorResponse(flushed.error()));
-      parts_.queries.Start(std::move(query), std::move(response));
-    };
-  });
+  const bool is_taken = parts_.store.TryRun(
+      request.body.size(),
+      [this, response,
+       query = std::move(query).value()](store::Store& store) -> std::function<void()> {
+        return [this, response, query, flushed = store.FlushProjections()]() mutable {
+          if (!flushed.ok()) return response.Send(ErrorResponse(flushed.error()));
+          parts_.queries.Start(std::move(query), std::move(response));
+        };
+      });
+  if (!is_taken) Refuse(request, response, StoreIsFull());
 }
 
 void HttpApi::PostTransaction(HttpRequest request, ResponseWriter response) {
@@ -248,9 +253,7 @@ void HttpApi::PostTransaction(HttpRequest request, ResponseWriter response) {
           response.Send(HttpResponse::Json(200, ExecutedJson(*executed)));
         };
       });
-  if (!is_taken) {
-    Refuse(*shared, response, Busy("the store has more waiting than it takes; try again"));
-  }
+  if (!is_taken) Refuse(*shared, response, StoreIsFull());
 }
 
 bool HttpApi::IsConnected(std::string_view site_hex) const {
