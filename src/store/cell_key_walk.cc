@@ -36,10 +36,10 @@ bool KeyWalk::IsAfterLast(const cells::ValueView& key) const {
 
 /// Is the row at hand in front of `key`? Numbers are in front of texts, and those of blobs.
 bool KeyWalk::IsBelow(const cells::ValueView& key) const {
-  const cells::ValueView at = walk_.Column(key_at_);
   if (type_ == cells::ValueType::kInteger) {
-    return at.integer < key.integer;
+    return at_number_ < key.integer;
   }
+  const cells::ValueView at = walk_.Column(key_at_);
   return at.type == cells::ValueType::kText ? at.bytes < key.bytes
                                             : at.type != cells::ValueType::kBlob;
 }
@@ -47,6 +47,9 @@ bool KeyWalk::IsBelow(const cells::ValueView& key) const {
 Status KeyWalk::Step() {
   MERROW_ASSIGN(const bool more, walk_.Step());
   at_end_ = !more;
+  if (more && type_ == cells::ValueType::kInteger) {
+    at_number_ = walk_.Int(key_at_);
+  }
   return {};
 }
 
@@ -84,6 +87,9 @@ Result<bool> KeyWalk::Find(const cells::ValueView& key, bool end_stays) {
       break;
     }
     MERROW_TRY(Step());
+  }
+  if (type_ == cells::ValueType::kInteger) {
+    return !at_end_ && at_number_ == key.integer;
   }
   return !at_end_ && cells::SameValue(walk_.Column(key_at_), key);
 }

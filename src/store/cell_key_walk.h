@@ -56,7 +56,8 @@ class KeyWalk {
   cells::ValueType type_ = cells::ValueType::kText;  // of the keys that can be walked to
   bool begun_ = false;
   bool at_end_ = false;
-  Bytes searched_;  // what is bound
+  int64_t at_number_ = 0;  // the key of the row at hand, if it is a number
+  Bytes searched_;         // what is bound
   int misses_ = 0;
   // The last key that was asked for.
   int64_t last_number_ = 0;
