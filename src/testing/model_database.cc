@@ -47,15 +47,6 @@ VersionRange RangeOf(const Changeset& changeset) {
   return {changeset.cells.previous, changeset.cells.version};
 }
 
-bool IsPoisoned(const Changeset& changeset) {
-  for (const cells::RowChange& row : changeset.cells.rows) {
-    for (const cells::CellChange& cell : row.cells) {
-      if (cell.value.bytes == kPoison) return true;
-    }
-  }
-  return false;
-}
-
 // Transactions of one site, in order, as one.
 SharedChangeset Combine(const std::vector<SharedChangeset>& oldest_first) {
   Changeset whole;

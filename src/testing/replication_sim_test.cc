@@ -33,6 +33,9 @@ TEST(ReplicationSim, AllSitesBecomeEqualAndNothingIsLost) {
   EXPECT_GT(totals.schema_changes, 0U);
   EXPECT_GT(totals.lost_rows, 0U);
   EXPECT_GT(counters.buffered_parts, 0U);
+  EXPECT_GT(counters.parts_skipped, 0U);
+  EXPECT_GT(counters.statements, 0U);
+  EXPECT_GT(totals.tombstones, 0U);
   EXPECT_GT(counters.waited, 0U);
   EXPECT_GT(counters.waiting_dropped, 0U);
   EXPECT_GT(counters.refused, 0U);

@@ -12,11 +12,11 @@ namespace merrow::testing {
 namespace {
 
 // A store costs more than a model.
-constexpr size_t kSitesMax = 5;
+constexpr size_t kSitesMax = 8;
 
 TEST(ReplicationStoreSim, AllSitesBecomeEqualAndNothingIsLost) {
   const SimTotals totals = RunSeeds(
-      1, 300, kSitesMax,
+      1, 250, kSitesMax,
       [](std::function<int64_t()> wall_ms, SeededRandom& random, bool has_second_schema) {
         return std::make_unique<StoreDatabase>(std::move(wall_ms), random, has_second_schema);
       });
@@ -26,6 +26,8 @@ TEST(ReplicationStoreSim, AllSitesBecomeEqualAndNothingIsLost) {
   EXPECT_GT(totals.identity_changes, 0U);
   EXPECT_GT(totals.schema_changes, 0U);
   EXPECT_GT(totals.counters.buffered_parts, 0U);
+  EXPECT_GT(totals.tombstones, 0U);
+  EXPECT_GT(totals.counters.refused, 0U);
   EXPECT_GT(totals.counters.applies_failed, 0U);
   EXPECT_GT(totals.counters.digests_compared, 0U);
 }

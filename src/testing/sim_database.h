@@ -40,6 +40,15 @@ using replication::VersionRanges;
 /// rules.
 inline constexpr std::string_view kPoison = "poison";
 
+inline bool IsPoisoned(const Changeset& changeset) {
+  for (const cells::RowChange& row : changeset.cells.rows) {
+    for (const cells::CellChange& cell : row.cells) {
+      if (cell.value.bytes == kPoison) return true;
+    }
+  }
+  return false;
+}
+
 struct RowWrite {
   std::string table;
   int64_t id = 0;
@@ -98,6 +107,9 @@ class SimDatabase {
   virtual std::unique_ptr<SimDatabase> Backup() = 0;
   virtual void TakeSecondSchema() = 0;
   virtual void SetStrict(bool strict) = 0;
+  /// May each transaction be had alone for ever? Else old neighbours become one, and a bad one of
+  /// them keeps out the others as long as it is refused.
+  virtual bool KeepsTransactionsApart() const { return true; }
   /// Loses a row of `kv` behind everybody's back. False if there is none.
   virtual bool LoseRow() = 0;
 

@@ -530,7 +530,7 @@ void SimWorld::TakeAll() {
 // --- What is checked.
 
 std::optional<std::string> SimWorld::CheckGoodOnesArrive() {
-  if (!faults_.poison) return std::nullopt;
+  if (!faults_.poison || !sites_[0]->database->KeepsTransactionsApart()) return std::nullopt;
   const int64_t start_ms = loop_.now_ms();
   std::optional<std::string> lost;
   do {

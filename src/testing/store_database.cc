@@ -14,6 +14,8 @@
 namespace merrow::testing {
 namespace {
 
+using replication::Fate;
+
 constexpr char kFirstSchema[] =
     "CREATE TABLE log (id INTEGER PRIMARY KEY NOT NULL, text TEXT);"
     "CREATE TABLE kv (id INTEGER PRIMARY KEY NOT NULL, a TEXT, b TEXT);"
@@ -194,9 +196,30 @@ Status StoreDatabase::Commit(const Write& write) {
 
 Result<std::vector<ApplyOutcome>> StoreDatabase::Apply(const std::vector<Incoming>& changesets) {
   std::vector<store::IncomingChangeset> incoming;
-  for (const Incoming& one : changesets) incoming.push_back({one.changeset, one.whole});
+  const auto refuses = [this](const Incoming& one) {
+    return is_strict_ && IsPoisoned(*one.changeset);
+  };
+  for (const Incoming& one : changesets) {
+    if (!refuses(one)) incoming.push_back({one.changeset, one.whole});
+  }
   MERROW_ASSIGN(store::ChangesetsApplied applied, store_->ApplyChangesets(incoming));
-  return server::OutcomesOf(std::move(applied.outcomes));
+  std::vector<ApplyOutcome> taken = server::OutcomesOf(std::move(applied.outcomes));
+  MERROW_CHECK(taken.size() == incoming.size());
+  std::vector<ApplyOutcome> outcomes;
+  auto next = taken.begin();
+  for (const Incoming& one : changesets) {
+    if (refuses(one)) {
+      const cells::Transaction& cells = one.changeset->cells;
+      outcomes.push_back({Fate::kRefused,
+                          cells.site,
+                          {cells.previous, cells.version},
+                          nullptr,
+                          Corruption("poison")});
+    } else {
+      outcomes.push_back(std::move(*next++));
+    }
+  }
+  return outcomes;
 }
 
 Result<ReadPage> StoreDatabase::Read(const cells::SiteId& site, const VersionRanges& wanted,

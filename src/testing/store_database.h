@@ -46,8 +46,8 @@ class StoreDatabase final : public SimDatabase {
   void Crash() override;
   std::unique_ptr<SimDatabase> Backup() override;
   void TakeSecondSchema() override;
-  /// Nothing is refused here.
-  void SetStrict(bool /*strict*/) override {}
+  void SetStrict(bool strict) override { is_strict_ = strict; }
+  bool KeepsTransactionsApart() const override { return false; }
   bool LoseRow() override { return false; }
   bool HasRow(const std::string& table, int64_t id) override;
   bool HasMarker(int64_t document, const std::string& marker) override;
@@ -78,6 +78,7 @@ class StoreDatabase final : public SimDatabase {
   Random& random_;
   WallClock clock_;
   bool has_second_schema_;
+  bool is_strict_ = false;
   std::string path_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<store::ReplicaDigest> digest_;
