@@ -167,10 +167,14 @@ Result<sqlite3_stmt*> Database::Compile(std::string_view sql, unsigned flags) {
 }
 
 Result<Statement> Database::Prepare(std::string_view sql) {
-  std::unique_ptr<Cached>& cached = cache_[std::string(sql)];
-  if (cached == nullptr) {
-    cached = std::make_unique<Cached>();
+  std::string text(sql);
+  auto found = cache_.find(text);
+  if (found == cache_.end()) {
+    // First, so that there is no entry without one when memory runs out.
+    auto made = std::make_unique<Cached>();
+    found = cache_.emplace(std::move(text), std::move(made)).first;
   }
+  const std::unique_ptr<Cached>& cached = found->second;
   if (cached->in_use) {
     MERROW_ASSIGN(sqlite3_stmt* const handle, Compile(sql, 0));
     return Statement(this, handle, nullptr);
