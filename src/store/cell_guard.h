@@ -20,7 +20,7 @@ namespace merrow::store {
 template <typename Work>
 Status Guarded(Work&& work) {
   // Where exceptions are noted is memory of each thread, which the first use allocates: better now
-  // than when there is none left, which ends the process.
+  // than in the middle. (If even that fails, the C library ends the process.)
   [[maybe_unused]] const int none = std::uncaught_exceptions();
   try {
     return work();
