@@ -46,7 +46,7 @@ function write(random) {
     `UPDATE foo SET y = ${random.below(100)} WHERE a > ${number}`,
     `DELETE FROM foo WHERE a = ${number}`,
     `INSERT OR REPLACE INTO bar VALUES ('${number}', ${random.below(3)})`,
-    `UPDATE bar SET a = a || 'm' WHERE a = '${number}'`,
+    `UPDATE OR IGNORE bar SET a = a || 'm' WHERE a = '${number}'`,
     `DELETE FROM bar WHERE a = '${number}'`,
     `INSERT OR IGNORE INTO "5" VALUES (${number}, 'b')`,
     `INSERT INTO crsql_changes VALUES ('foo', crsql_pack_columns(${number}), 'x', ${random.below(9)}, 5,
