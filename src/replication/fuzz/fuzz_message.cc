@@ -35,6 +35,12 @@ bool Same(const VersionProof& a, const VersionProof& b) {
   return a.version == b.version && a.timestamp == b.timestamp;
 }
 bool Same(const RowDigest& a, const RowDigest& b) { return a.key == b.key && a.row == b.row; }
+bool Same(const Statement& a, const Statement& b) {
+  return a.site == b.site && a.stamp == b.stamp && *a.has == *b.has;
+}
+bool Same(const PartsThere& a, const PartsThere& b) {
+  return a.site == b.site && a.range == b.range && a.whole == b.whole && a.parts == b.parts;
+}
 template <typename T>
 bool Same(const std::vector<T>& a, const std::vector<T>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
@@ -51,7 +57,8 @@ bool Same(const StateMessage& a, const StateMessage& b) {
 }
 bool Same(const HaveMessage& a, const HaveMessage& b) { return a.versions == b.versions; }
 bool Same(const NeedMessage& a, const NeedMessage& b) {
-  return a.request == b.request && a.bytes == b.bytes && a.wanted == b.wanted;
+  return a.request == b.request && a.bytes == b.bytes && a.wanted == b.wanted &&
+         Same(a.there, b.there);
 }
 bool Same(const ChangesMessage& a, const ChangesMessage& b) {
   return a.flags == b.flags && a.request == b.request && a.whole == b.whole && a.frame == b.frame;
@@ -75,6 +82,10 @@ bool Same(const RowsMessage& a, const RowsMessage& b) {
 }
 bool Same(const ByeMessage& a, const ByeMessage& b) {
   return a.reason == b.reason && a.text == b.text;
+}
+
+bool Same(const StatementsMessage& a, const StatementsMessage& b) {
+  return Same(a.statements, b.statements);
 }
 
 bool SameMessage(const Message& a, const Message& b) {
@@ -121,7 +132,7 @@ std::vector<Message> AllMessages() {
       StateMessage{false, versions, {}},
       StateMessage{true, {}, {{cells::kDbVersionMax, {-5, 9}}, {5, {7, 1}}}},
       HaveMessage{versions},
-      NeedMessage{300, 65'536, versions},
+      NeedMessage{300, 65'536, versions, {}},
       ChangesMessage{0, 0, 0, frame},
       ChangesMessage{kChangesAnswer | kChangesLast | kChangesPart, 300, 99, frame},
       ChangesMessage{kChangesAnswer | kChangesLast | kChangesFailed, 301, 0, {}},
