@@ -5,6 +5,7 @@
 #include "server/store_thread.h"
 
 #include <gmock/gmock.h>
+#include <algorithm>
 
 #include <future>
 
@@ -188,9 +189,14 @@ TEST_F(StoreThreadTest, TheObserverComesAfterEachCommitAndBeforeItsOutcome) {
   });
   Release();
   Settle();
-  EXPECT_THAT(
-      loop_.Call([&] { return order; }),
-      testing::ElementsAre("seen 0", "seen 2", "done 1", "done 2", "seen 2", "task", "seen 2"));
+  std::vector<std::string> called = loop_.Call([&] { return order; });
+  // It comes after upkeep, too, which may have run by now.
+  ASSERT_GE(called.size(), 7U);
+  EXPECT_TRUE(std::all_of(called.begin() + 7, called.end(),
+                          [](const std::string& what) { return what == "seen 2"; }));
+  called.resize(7);
+  EXPECT_THAT(called, testing::ElementsAre("seen 0", "seen 2", "done 1", "done 2", "seen 2", "task",
+                                           "seen 2"));
 }
 
 TEST_F(StoreThreadTest, ARefusedUpdateDoesNotDisturbTheOthers) {
