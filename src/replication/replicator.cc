@@ -263,6 +263,20 @@ void Replicator::OnLocalCommits(std::vector<SharedChangeset> changesets) {
   core.Settle();
 }
 
+void Replicator::OnUnreadCommits(const VersionRanges& versions) {
+  Core& core = impl_->core;
+  core.Enter();
+  for (const VersionRange& range : versions.ranges()) {
+    core.seen[core.site].Add(range);
+    ++core.counters.published;
+    core.Log(LogLevel::kWarning, "versions " + std::to_string(range.after + 1) + " to " +
+                                     std::to_string(range.until) +
+                                     " of this site were committed but could not be read");
+    impl_->spreader.OnCommitted({core.site, range, nullptr, /*is_fresh=*/true});
+  }
+  core.Settle();
+}
+
 void Replicator::OnTick() {
   Core& core = impl_->core;
   core.Enter();

@@ -77,6 +77,8 @@ class Replicator {
   /// replicates, before the outcome of any later Apply is reported.
   void OnLocalCommits(std::vector<SharedChangeset> changesets);
   void OnLocalCommit(SharedChangeset changeset) { OnLocalCommits({std::move(changeset)}); }
+  /// The same of transactions that could not be read: peers hear of them and pull.
+  void OnUnreadCommits(const VersionRanges& versions);
 
   /// Lets time pass; call it at least ten times a second, or at next_tick_ms().
   void OnTick();

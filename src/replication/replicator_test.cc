@@ -696,6 +696,18 @@ TEST_F(ReplicatorTest, ADictionaryIsUsedWhereThePeerNamesTheSame) {
 
 // --- Pushing.
 
+TEST_F(ReplicatorTest, ACommitThatCouldNotBeReadIsAnnounced) {
+  Make();
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer);
+  replicator->OnUnreadCommits(VersionRanges({0, 3}));
+  Run(100);
+  EXPECT_TRUE(peer.Heard<ChangesMessage>().empty());
+  ASSERT_EQ(peer.Heard<HaveMessage>().size(), 1U);
+  EXPECT_EQ(peer.Heard<HaveMessage>()[0].versions.at(database.site()), VersionRanges({0, 3}));
+  EXPECT_EQ(replicator->seen().at(database.site()), VersionRanges({0, 3}));
+}
+
 TEST_F(ReplicatorTest, PushesToThoseThatLackItAndAcknowledgesToThoseThatSentIt) {
   Make();
   HandPeer one(*replicator, SiteOf(1));

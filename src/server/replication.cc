@@ -85,10 +85,13 @@ Replication::Replication(const ReplicationOptions& options, const std::string& d
                                                           time_, random_, Log);
   parts_.store.ObserveCommits([this](store::Store& store) -> std::function<void()> {
     std::vector<store::SharedChangeset> published = store.TakePublished();
+    changeset::VersionRanges unread = store.TakeUnread();
     std::vector<store::DocumentNotice> notices = store.TakeNotices();
-    if (published.empty() && notices.empty()) return {};
-    return [this, published = std::move(published), notices = std::move(notices)]() mutable {
+    if (published.empty() && unread.empty() && notices.empty()) return {};
+    return [this, published = std::move(published), unread = std::move(unread),
+            notices = std::move(notices)]() mutable {
       if (!published.empty()) replicator_->OnLocalCommits(std::move(published));
+      if (!unread.empty()) replicator_->OnUnreadCommits(unread);
       if (!notices.empty()) TellHub(std::move(notices), &parts_.hub);
     };
   });

@@ -247,6 +247,29 @@ TEST_P(ReplicaFaults, TheFileIsInOneOfItsStates) {
   }
 }
 
+// What is committed and cannot be read right away must not be forgotten: others would never ask.
+TEST(ReplicaReadFaults, ACommitThatCannotBeReadIsKnownAsSuch) {
+  TestVfs vfs;
+  StoreReplica store(kReceiverSchema);
+  store.Close();
+  store.UseNewFile();
+  store.Open();
+  store->KeepPublished(true);
+  vfs.Arm(FaultMode::kFailReads, 1);
+  // More than the page cache holds.
+  store.Run(
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000) INSERT INTO "
+      "item (id, name) SELECT i, printf('%.1000c', 'x') FROM n");
+  ASSERT_TRUE(vfs.fired());
+  vfs.Disarm();
+  EXPECT_TRUE(store->TakePublished().empty());
+  EXPECT_EQ(store->TakeUnread(), changeset::VersionRanges({0, 1}));
+  EXPECT_TRUE(store->TakeUnread().empty());
+  StoreReplica other(kReceiverSchema);
+  other.PullFrom(store);
+  EXPECT_EQ(other.Sql("SELECT count(*) FROM item"), "12000");
+}
+
 INSTANTIATE_TEST_SUITE_P(Faults, ReplicaFaults,
                          ::testing::Values(FaultMode::kFail, FaultMode::kFailOnce, FaultMode::kTorn,
                                            FaultMode::kPowerCut));

@@ -274,6 +274,7 @@ cells::DbVersion Store::own_version() const { return impl_->replica().own_versio
 const changeset::SiteVersions& Store::seen() const { return impl_->replica().seen(); }
 void Store::KeepPublished(bool on) { impl_->KeepPublished(on); }
 std::vector<SharedChangeset> Store::TakePublished() { return impl_->TakePublished(); }
+changeset::VersionRanges Store::TakeUnread() { return impl_->TakeUnread(); }
 std::vector<DocumentNotice> Store::TakeNotices() { return impl_->TakeNotices(); }
 
 Result<ChangesetsApplied> Store::ApplyChangesets(std::span<const IncomingChangeset> changesets) {

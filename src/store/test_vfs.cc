@@ -49,7 +49,8 @@ std::string ReadWhole(const std::string& path) {
 std::optional<int> Count() {
   State& state = GetState();
   ++state.operations;
-  if (state.mode == FaultMode::kNone || state.operations < state.at) {
+  if (state.mode == FaultMode::kNone || state.mode == FaultMode::kFailReads ||
+      state.operations < state.at) {
     return std::nullopt;
   }
   state.fired = true;
@@ -63,6 +64,7 @@ std::optional<int> Count() {
     case FaultMode::kPowerCut:
       CutPower();
     case FaultMode::kTorn:
+    case FaultMode::kFailReads:
     case FaultMode::kNone:
       return std::nullopt;
   }
@@ -90,6 +92,9 @@ int Close(sqlite3_file* file) {
 }
 
 int Read(sqlite3_file* file, void* to, int amount, sqlite3_int64 offset) {
+  if (GetState().fired && GetState().mode == FaultMode::kFailReads) {
+    return SQLITE_IOERR_READ;
+  }
   return Methods(file)->xRead(Real(file), to, amount, offset);
 }
 
@@ -130,6 +135,9 @@ int Sync(sqlite3_file* file, int /*flags*/) {
   }
   if (GetState().mode == FaultMode::kPowerCut) {
     GetState().synced[*Of(file)->path] = ReadWhole(*Of(file)->path);
+  }
+  if (GetState().mode == FaultMode::kFailReads && GetState().operations >= GetState().at) {
+    GetState().fired = true;
   }
   return SQLITE_OK;
 }

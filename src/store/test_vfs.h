@@ -4,9 +4,11 @@
 // one and counts the operations that change files (write, truncate, sync, delete). At the chosen
 // count it
 //
-//   kFail      fails that operation and all later ones with an I/O error, or as if the disk were
-//   full; kTorn      does half of a write and ends the process, as a kill would; kPowerCut  takes
-//   back what was written to each file since its last sync and ends the process.
+//   kFail       fails that operation and all later ones with an I/O error (kFailOnce: that one);
+//   kFull       the same, as if the disk were full;
+//   kTorn       does half of a write and ends the process, as a kill would;
+//   kPowerCut   takes back what was written to each file since its last sync and ends the process;
+//   kFailReads  fails all reads that follow the next sync.
 //
 // Syncs are counted, not done: what a power cut leaves is computed, so tests need not wait for a
 // disk. One at a time per process; the shared memory file is not touched, because recovery ignores
@@ -20,7 +22,7 @@
 
 namespace merrow::store {
 
-enum class FaultMode { kNone, kFail, kFull, kFailOnce, kTorn, kPowerCut };
+enum class FaultMode { kNone, kFail, kFull, kFailOnce, kTorn, kPowerCut, kFailReads };
 
 /// The exit status of a process that kTorn or kPowerCut ended.
 inline constexpr int kFaultExitStatus = 87;
