@@ -188,7 +188,10 @@ std::string KeptOut(const Json& store) {
 std::string Tombstones(const Json& store) {
   const uint64_t count = store.is_object() ? store.value("tombstones", uint64_t{0}) : 0;
   if (count == 0) return "";
-  std::string text = fmt::format("tombstones: {}\n", count);
+  std::string text = fmt::format("tombstones: {}", count);
+  const uint64_t young = store.value("tombstones_young", uint64_t{0});
+  if (young > 0) text += fmt::format(", of which {} are kept for some time", young);
+  text += "\n";
   for (const Json& holder : store.value("tombstones_held_by", Json::array())) {
     const Json until = holder.value("until", Json::object());
     text += fmt::format("  {} until {} has version {} of {}\n",

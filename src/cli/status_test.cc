@@ -22,7 +22,7 @@ using Json = nlohmann::json;
 constexpr char kStatus[] = R"json({
   "site": "5d0c64cd3e02a1f78bb2f50a19c8e6d4", "db_version": 12, "uptime_ms": 185000,
   "listen": "http://127.0.0.1:7001", "peer_listen": "ws://127.0.0.1:7101", "store": {"transactions_waiting": 3,
-    "transactions_refused": 4, "tombstones": 9, "refused": [
+    "transactions_refused": 4, "tombstones": 9, "tombstones_young": 1, "refused": [
       {"site": "a91f03bc000000000000000000000000", "versions": [3, 3], "reason": "table item: no"}],
     "tombstones_held_by": [{"site": "77aa03bc000000000000000000000000", "tombstones": 8,
       "until": {"site": "a91f03bc000000000000000000000000", "version": 6}}]},
@@ -76,7 +76,7 @@ TEST(StatusText, HasEverySiteLinkAndTrouble) {
       "kept out by this database, tried again every minute\n"
       "  a91f03bc 3 to 3: table item: no\n"
       "  and 3 more\n"
-      "tombstones: 9\n"
+      "tombstones: 9, of which 1 are kept for some time\n"
       "  8 until 77aa03bc has version 6 of a91f03bc\n");
 }
 

@@ -137,6 +137,9 @@ void AddStore(const store::StoreStats& store, Page* page) {
               store.transactions_refused);
   page->Gauge("merrow_store_tombstones", "Deleted rows that are remembered, when last counted",
               store.tombstones);
+  page->Gauge("merrow_store_tombstones_young",
+              "Of these: known to every site, kept for backups to be restored",
+              store.tombstones_young);
   page->Counter("merrow_store_tombstones_collected_total", "Deleted rows that were forgotten",
                 store.tombstones_collected);
   for (const store::TombstoneHolder& holder : store.tombstone_holders) {

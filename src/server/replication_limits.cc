@@ -63,6 +63,10 @@ constexpr Limit kLimits[] = {
     {"retry_ms_min", 10, kDayMs, Set<&Options::retry_ms_min>},
     {"silence_ms_max", 1'000, kDayMs, Set<&Options::silence_ms_max>},
     {"skew_ms_max", 1'000, 365 * kDayMs, Set<&Options::skew_ms_max>},
+    {"tombstone_keep_ms", 0, 3650 * kDayMs,
+     [](ReplicationOptions& options, uint64_t value) {
+       options.store_limits.tombstone_keep_ms = static_cast<int64_t>(value);
+     }},
     // Half of unsent_bytes_hard_max, at which a link ends.
     {"unsent_bytes_max", 64 * kKiB, 32 * kMiB, Set<&Options::unsent_bytes_max>},
     {"waiting_bytes_max", kMiB, 64 * kGiB, Set<&Options::waiting_bytes_max>},

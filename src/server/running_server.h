@@ -47,7 +47,8 @@ class RunningServer {
   }
   ~RunningServer() { Stop(); }
 
-  /// Listens for sites; dials soon and often, so that tests need not wait.
+  /// Listens for sites; dials soon and often and keeps no tombstone longer than it must, so that
+  /// tests need not wait.
   static ServerOptions Replicating(std::vector<std::string> peers = {}) {
     ServerOptions options;
     options.replication.enabled = true;
@@ -57,6 +58,7 @@ class RunningServer {
     }
     options.replication.redial_ms_min = 20;
     options.replication.redial_ms_max = 200;
+    options.replication.store_limits.tombstone_keep_ms = 0;
     return options;
   }
 

@@ -184,6 +184,7 @@ Json StoreJson(const store::StoreStats& store) {
       {"write_error", store.write_error},
       {"write_failing_ms", store.write_failing_ms},
       {"tombstones", store.tombstones},
+      {"tombstones_young", store.tombstones_young},
       {"tombstones_collected", store.tombstones_collected},
       {"tombstones_held_by", Json::array()},
       {"refused", Json::array()},

@@ -159,8 +159,9 @@ class ReplicaLog {
   /// is left of none. True if there is more to do.
   Result<bool> Prune();
   /// In the caller's write transaction: drops the tombstones that every site which was ever heard
-  /// of has, as `peers` said, but for those that are gone (KnownSite). Nothing if no other site was
-  /// ever heard of. Cost: reads every clock.
+  /// of has, as `peers` said, but for those that are gone (KnownSite), unless they are younger than
+  /// ReplicaLimits::tombstone_keep_ms. Nothing if no other site was ever heard of. Cost: reads
+  /// every clock.
   Result<TombstoneReport> CollectTombstones(
       const std::map<cells::SiteId, changeset::SiteVersions>& peers);
 

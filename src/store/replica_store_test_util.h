@@ -33,6 +33,7 @@ class StoreReplica : public StoreFixture {
       : StoreFixture(DirKind::kMemory) {
     options.schema_sql = schema;
     options.replicate = replicate;
+    options.replica_limits.tombstone_keep_ms = 0;
     Open();
   }
 

@@ -9,6 +9,9 @@
 //     forgotten by somebody      a site that is lost. It may come back with rows whose deletion
 //                                nobody remembers, so it is kept out then (_merrow_forgotten)
 //     former names of this one   TakeNewIdentity() took them away
+//
+// It also stays for a while after that (ReplicaLimits::tombstone_keep_ms), because a site that is
+// restored from a backup no longer has what it said it had.
 #include <algorithm>
 #include <unordered_map>
 #include <utility>
@@ -30,10 +33,11 @@ constexpr size_t kKnownSitesMax = 65'536;
 class TombstoneCount {
  public:
   /// `goes_if_alone`: there were other sites, so what none of them holds back may go.
+  /// `before_ms`: no transaction that is younger may lose its tombstones.
   TombstoneCount(CellStore& cells,
                  const std::map<cells::SiteId, const changeset::SiteVersions*>& sites,
-                 bool goes_if_alone)
-      : cells_(cells), goes_if_alone_(goes_if_alone || !sites.empty()) {
+                 bool goes_if_alone, int64_t before_ms)
+      : cells_(cells), goes_if_alone_(goes_if_alone || !sites.empty()), before_ms_(before_ms) {
     for (const auto& [site, has] : sites) {
       holders_.push_back({{site, 0, {}, 0}, has, 0});
     }
@@ -50,12 +54,19 @@ class TombstoneCount {
         holder.report.version = transaction->version;
       }
     }
-    const bool goes = transaction->is_known && transaction->lacking.empty() && goes_if_alone_;
+    bool goes = transaction->is_known && transaction->lacking.empty() && goes_if_alone_;
+    if (goes && transaction->ms > before_ms_) {
+      goes = false;
+      ++young_;
+      oldest_young_ms_ = std::min(oldest_young_ms_, transaction->ms);
+    }
     left_ += goes ? 0 : 1;
     return goes;
   }
 
   int64_t left() const { return left_; }
+  int64_t young() const { return young_; }
+  int64_t oldest_young_ms() const { return oldest_young_ms_; }
   std::vector<TombstoneHolder> Holders() const {
     std::vector<TombstoneHolder> reports;
     for (const Holder& holder : holders_) {
@@ -77,6 +88,7 @@ class TombstoneCount {
     bool is_known = false;  // false: it is the open one
     cells::SiteId publisher;
     cells::DbVersion version = 0;
+    int64_t ms = 0;  // 0: older than the replica log
     std::vector<size_t> lacking;
   };
 
@@ -87,7 +99,7 @@ class TombstoneCount {
       return &transaction;
     }
     MERROW_TRY(find_.Prepare(cells_.db(),
-                             "SELECT site, version FROM main._merrow_source WHERE local >= ?1 "
+                             "SELECT site, version, ms FROM main._merrow_source WHERE local >= ?1 "
                              "ORDER BY local LIMIT 1"));
     const ResetAtEnd reset(find_);
     find_.BindInt(1, local);
@@ -98,6 +110,7 @@ class TombstoneCount {
     MERROW_ASSIGN(transaction.publisher,
                   cells_.SiteOf(static_cast<cells::SiteOrdinal>(find_.Int(0))));
     transaction.version = find_.Int(1);
+    transaction.ms = find_.Int(2);
     for (size_t i = 0; i < holders_.size(); ++i) {
       const auto of_site = holders_[i].has->find(transaction.publisher);
       if (of_site == holders_[i].has->end() || !of_site->second.Contains(transaction.version)) {
@@ -109,10 +122,13 @@ class TombstoneCount {
 
   CellStore& cells_;
   const bool goes_if_alone_;
+  const int64_t before_ms_;
   CellStatement find_;
   std::vector<Holder> holders_;
   std::unordered_map<cells::DbVersion, Transaction> transactions_;
   int64_t left_ = 0;
+  int64_t young_ = 0;
+  int64_t oldest_young_ms_ = INT64_MAX;
 };
 
 }  // namespace
@@ -135,11 +151,14 @@ Result<TombstoneReport> ReplicaLog::CollectTombstones(
     }
   }
   TombstoneReport report;
-  TombstoneCount count(cells_, sites, /*goes_if_alone=*/!known.empty());
+  const int64_t keep_ms = options_.limits.tombstone_keep_ms;
+  TombstoneCount count(cells_, sites, /*goes_if_alone=*/!known.empty(), NowMs() - keep_ms);
   MERROW_ASSIGN(report.collected, cells_.CollectTombstones([&](const cells::Stamp& sentinel) {
     return count.MayGo(sentinel);
   }));
   report.left = count.left();
+  report.young = count.young();
+  report.young_until_ms = report.young == 0 ? 0 : count.oldest_young_ms() + keep_ms;
   report.holders = count.Holders();
   return report;
 }

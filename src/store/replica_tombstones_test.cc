@@ -63,6 +63,25 @@ TEST(Tombstones, ASiteCanTakeBackWhatItHas) {
   EXPECT_EQ(a->stats().tombstones, 1U);
 }
 
+TEST(Tombstones, TheyStayForAWhileForBackupsToBeRestored) {
+  constexpr int64_t kDayMs = 24 * 3600 * 1000;
+  StoreReplica a, b;
+  a.options.replica_limits.tombstone_keep_ms = kDayMs;
+  a.Reopen();
+  WriteAndDelete(a);
+  b.PullFrom(a);
+  Must(a->ConfirmPeer(b->own_site(), b->seen()));
+  Upkeep(a);
+  EXPECT_EQ(a->stats().tombstones, 1U);
+  EXPECT_EQ(a->stats().tombstones_young, 1U);
+  EXPECT_TRUE(a->stats().tombstone_holders.empty());
+  // Also if nothing else happens until then.
+  a.clock.AdvanceMs(kDayMs);
+  Upkeep(a);
+  EXPECT_EQ(a->stats().tombstones, 0U);
+  EXPECT_EQ(a->stats().tombstones_young, 0U);
+}
+
 TEST(Tombstones, NothingGoesAsLongAsNobodyElseIsThere) {
   StoreReplica a;
   WriteAndDelete(a);

@@ -94,6 +94,8 @@ struct TombstoneHolder {
 struct TombstoneReport {
   int64_t collected = 0;
   int64_t left = 0;
+  int64_t young = 0;  // of these: every site has them, but ReplicaLimits::tombstone_keep_ms
+  int64_t young_until_ms = 0;            // when the first of the young may go, since the Unix epoch
   std::vector<TombstoneHolder> holders;  // by site
 };
 
@@ -112,6 +114,9 @@ struct ReplicaLimits {
   /// The last so many local versions are kept apart from each other, so that a peer who lacks one
   /// gets one. Older ones are combined.
   size_t entries_kept = 1024;
+  /// A tombstone stays for so long after the delete even if every site has it, so that a backup
+  /// which is not older, when it is restored, hears of the delete rather than brings the row back.
+  int64_t tombstone_keep_ms = int64_t{7} * 24 * 3600 * 1000;
 };
 
 }  // namespace merrow::store

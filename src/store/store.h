@@ -172,6 +172,7 @@ struct StoreStats {
   std::vector<RefusedTransaction> refused;
   // As of the last time that somebody looked, which upkeep does now and then:
   uint64_t tombstones = 0;
+  uint64_t tombstones_young = 0;  // of these: every site has them (ReplicaLimits)
   uint64_t tombstones_collected = 0;  // by this process
   /// Sites that hold tombstones back, those with the most first, kHoldersListedMax at most.
   std::vector<TombstoneHolder> tombstone_holders;
@@ -233,6 +234,9 @@ class Store {
   /// last call, oldest first. Off at first.
   void KeepPublished(bool on);
   std::vector<SharedChangeset> TakePublished();
+  /// Versions of this site that were committed since the last call and are not among these, because
+  /// reading them failed. Others have to hear of them all the same, so that they ask.
+  changeset::VersionRanges TakeUnread();
   /// Documents that upkeep changed with what waited until then, for clients that have them open.
   std::vector<DocumentNotice> TakeNotices();
   /// Merges changesets of other sites in one transaction, each in a savepoint of its own. Error

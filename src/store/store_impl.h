@@ -109,6 +109,7 @@ class Store::Impl {
   }
   void KeepPublished(bool on);
   std::vector<SharedChangeset> TakePublished() { return std::exchange(published_, {}); }
+  changeset::VersionRanges TakeUnread() { return std::exchange(unread_, {}); }
   std::vector<DocumentNotice> TakeNotices() { return std::exchange(late_notices_, {}); }
   Result<ChangesetsApplied> ApplyChangesets(std::span<const IncomingChangeset> changesets);
   Result<cells::SiteId> TakeNewIdentity(cells::DbVersion agreed);
@@ -233,6 +234,7 @@ class Store::Impl {
   std::unique_ptr<ReplicaLog> replica_;
   bool keep_published_ = false;
   std::vector<SharedChangeset> published_;
+  changeset::VersionRanges unread_;
   /// Documents that the open transaction changed for others.
   std::vector<DocumentNotice> notices_;
   /// What each other site said that it has. Not on disk: they say it again.
@@ -244,6 +246,7 @@ class Store::Impl {
   bool look_for_tombstones_ = false;  // somebody confirmed something
   cells::DbVersion looked_at_ = 0;    // the last local version
   int64_t collect_due_ms_ = 0;
+  int64_t young_due_ms_ = INT64_MAX;  // since the Unix epoch: something may go that was too young
 };
 
 }  // namespace merrow::store

@@ -273,19 +273,22 @@ void Store::Impl::KeepPublished(bool on) {
   keep_published_ = on;
   if (!on) {
     published_.clear();
+    unread_ = {};
   }
 }
 
-/// It is committed: what cannot be read now is pulled by those who lack it.
+/// It is committed: what cannot be read now is announced, and pulled by those who lack it.
 void Store::Impl::Publish(cells::DbVersion version) {
   if (!keep_published_) {
     return;
   }
-  Result<ReplicaPage> page = replica_->Read(
-      replica_->own_site(), changeset::VersionRanges({version - 1, version}), SIZE_MAX);
+  changeset::VersionRanges unread({version - 1, version});
+  Result<ReplicaPage> page = replica_->Read(replica_->own_site(), unread, SIZE_MAX);
   if (page.ok()) {
     std::move(page->changesets.begin(), page->changesets.end(), std::back_inserter(published_));
+    unread.Remove(page->settled);
   }
+  unread_.Add(unread);
 }
 
 Status Store::Impl::Transact(const std::function<Status()>& work) {
@@ -351,6 +354,7 @@ Result<cells::SiteId> Store::Impl::TakeNewIdentity(cells::DbVersion agreed) {
   }));
   // They carry the old name. Peers pull them under the new one.
   published_.clear();
+  unread_ = {};
   return *site;
 }
 
@@ -402,6 +406,8 @@ Status Store::Impl::CollectTombstones() {
     return {};
   }));
   stats_.tombstones = static_cast<uint64_t>(report.left);
+  stats_.tombstones_young = static_cast<uint64_t>(report.young);
+  young_due_ms_ = report.young == 0 ? INT64_MAX : report.young_until_ms;
   stats_.tombstones_collected += static_cast<uint64_t>(report.collected);
   std::sort(report.holders.begin(), report.holders.end(),
             [](const auto& a, const auto& b) { return a.tombstones > b.tombstones; });
@@ -421,7 +427,8 @@ Status Store::Impl::TransactLate(const std::function<Status()>& work) {
 
 Result<bool> Store::Impl::UpkeepReplica() {
   const int64_t now = NowMs();
-  const bool may_find = look_for_tombstones_ || looked_at_ != replica().last_local();
+  const bool may_find = look_for_tombstones_ || looked_at_ != replica().last_local() ||
+                        options_.clock->UnixMillis() >= young_due_ms_;
   if (may_find && now >= collect_due_ms_) {
     MERROW_TRY(CollectTombstones());
   }

@@ -98,6 +98,7 @@ void StoreDatabase::Open() {
   options.document_memory_bytes_max = size_t{1} << 20;
   options.replicate = true;
   options.replica_limits.entries_kept = 4;
+  options.replica_limits.tombstone_keep_ms = 0;
   auto store = store::Store::Open(options);
   if (!store.ok()) printf("open: %s\n", store.error().ToString().c_str());
   MERROW_CHECK(store.ok());

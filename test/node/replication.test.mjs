@@ -4,6 +4,9 @@
 // included, and everything is equal everywhere.
 
 import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { Client, plain, withoutEmpty } from "./lib/loro_client.mjs";
 import {
@@ -282,7 +285,11 @@ test(
   "what was deleted is forgotten once both sites have said that they know, and stays away",
   { timeout },
   async (t) => {
-    const sites = await startChain(t, 2);
+    const directory = await mkdtemp(join(tmpdir(), "merrow-tombstones-"));
+    t.after(() => rm(directory, { recursive: true, force: true }));
+    const config = join(directory, "merrow.toml");
+    await writeFile(config, "[replication]\ntombstone_keep_ms = 0\n");
+    const sites = await startChain(t, 2, { args: ["--config", config] });
     const [first, second] = sites;
     await first.transact([
       ["INSERT INTO tests VALUES (1, 'a'), (2, 'b'), (3, 'c')"],
