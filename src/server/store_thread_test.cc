@@ -5,8 +5,8 @@
 #include "server/store_thread.h"
 
 #include <gmock/gmock.h>
-#include <algorithm>
 
+#include <algorithm>
 #include <future>
 
 #include "server/server_test_util.h"
