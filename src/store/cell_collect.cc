@@ -63,23 +63,38 @@ Result<int64_t> CellStore::CollectTombstones() {
   MERROW_ASSIGN(const bool any, statement.Step());
   const cells::DbVersion confirmed = any ? statement.Int(0) : 0;
   statement.Finalize();
-  MERROW_ASSIGN(const int64_t collected,
-                CollectTombstones([confirmed](const cells::Stamp& sentinel) -> Result<bool> {
-                  return sentinel.db_version <= confirmed;
-                }));
+  const auto may_go = [confirmed](const cells::Stamp& sentinel) -> Result<bool> {
+    return sentinel.db_version <= confirmed;
+  };
+  ClockPlace place;
+  MERROW_ASSIGN(const int64_t collected, CollectTombstones(may_go, SIZE_MAX, &place));
   MERROW_TRY(savepoint.Release());
   return collected;
 }
 
-Result<int64_t> CellStore::CollectTombstones(const MayGo& may_go) {
+Result<int64_t> CellStore::CollectTombstones(const MayGo& may_go, size_t clocks_max,
+                                             ClockPlace* place) {
   int64_t collected = 0;
+  size_t looked_at = 0;
   cells::RowClock clock;
   MERROW_TRY(Join());
   MERROW_TRY(transaction_.Flush());
-  for (const std::shared_ptr<CellTable>& table : tables_.tables()) {
+  std::vector<std::shared_ptr<CellTable>> tables = tables_.tables();
+  std::sort(tables.begin(), tables.end(),
+            [](const auto& a, const auto& b) { return a->id < b->id; });
+  place->at_end = true;
+  for (const std::shared_ptr<CellTable>& table : tables) {
+    if (table->id < place->table_id) {
+      continue;
+    }
     CellClocks clocks(db_, table->id, !table->int_key, &tables_.pending());
     cells::CausalLength floor = table->life_floor;
     const auto collect = [&](const cells::ClockRun& run) -> Status {
+      if (looked_at == clocks_max) {
+        *place = {table->id, run.key.number, Bytes(run.key.stored), false};
+        return Cancelled("enough for now");
+      }
+      ++looked_at;
       if (run.is_fresh()) {
         return {};
       }
@@ -98,12 +113,21 @@ Result<int64_t> CellStore::CollectTombstones(const MayGo& may_go) {
       ++collected;
       return {};
     };
-    MERROW_TRY(clocks.ForEach(nullptr, nullptr, collect));
+    const Bytes stored = place->stored;
+    const cells::ClockKey key{place->number.value_or(0), stored};
+    const bool begins = table->id > place->table_id || !place->number.has_value();
+    Status walked = clocks.ForEach(begins ? nullptr : &key, nullptr, collect);
+    if (!walked.ok() && place->at_end) {
+      return walked.error();
+    }
     if (floor != table->life_floor) {
       MERROW_TRY(
           RunSql(db_, "UPDATE main._merrow_cell_table SET life_floor = " + std::to_string(floor) +
                           " WHERE id = " + std::to_string(table->id)));
       table->life_floor = floor;
+    }
+    if (!place->at_end) {
+      break;
     }
   }
   MERROW_TRY(transaction_.Flush());

@@ -71,6 +71,14 @@ class TransactionListener {
   virtual void FinalizeStatements() = 0;
 };
 
+/// A place in a walk over the clocks of all tables.
+struct ClockPlace {
+  int64_t table_id = 0;
+  std::optional<int64_t> number;  // of the next key in that table; nothing: its first
+  Bytes stored;
+  bool at_end = false;
+};
+
 class CellStore final : private CellTablesListener {
  public:
   /// Registers the functions and the virtual table that triggers need. The connection owns the
@@ -119,9 +127,10 @@ class CellStore final : private CellTablesListener {
   Status ForgetPeer(const cells::SiteId& site);
   /// Drops the tombstones that every known site has confirmed; how many.
   Result<int64_t> CollectTombstones();
-  /// The same with another rule: those whose sentinel `may_go` lets go.
+  /// The same with another rule: those whose sentinel `may_go` lets go. Looks at some
+  /// `clocks_max` clocks (runs of rows) from `place` on, and moves `place` behind them.
   using MayGo = std::function<Result<bool>(const cells::Stamp& sentinel)>;
-  Result<int64_t> CollectTombstones(const MayGo& may_go);
+  Result<int64_t> CollectTombstones(const MayGo& may_go, size_t clocks_max, ClockPlace* place);
 
   /// Calls `each` with the key and clock of every row that has one, tombstones included, in key
   /// order. Writes of the open transaction are flushed first. `each` may change clocks through

@@ -72,6 +72,12 @@ struct ReplicaOptions {
   ReplicaLimits limits;
 };
 
+/// A walk over all tombstones, some at a time.
+struct TombstoneSweep {
+  ClockPlace place;
+  TombstoneReport report;  // so far
+};
+
 class ReplicaLog {
  public:
   /// In the caller's transaction. Creates the tables if they are not there, takes what was written
@@ -160,10 +166,10 @@ class ReplicaLog {
   Result<bool> Prune();
   /// In the caller's write transaction: drops the tombstones that every site which was ever heard
   /// of has, as `peers` said, but for those that are gone (KnownSite), unless they are younger than
-  /// ReplicaLimits::tombstone_keep_ms. Nothing if no other site was ever heard of. Cost: reads
-  /// every clock.
-  Result<TombstoneReport> CollectTombstones(
-      const std::map<cells::SiteId, changeset::SiteVersions>& peers);
+  /// ReplicaLimits::tombstone_keep_ms. Nothing if no other site was ever heard of. One bounded step
+  /// of a walk over every clock, which is over when sweep->place is at its end.
+  Status CollectTombstones(const std::map<cells::SiteId, changeset::SiteVersions>& peers,
+                           TombstoneSweep* sweep);
 
   // --- Other sites. Those that write are in the caller's transaction.
 

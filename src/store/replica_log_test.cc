@@ -317,8 +317,10 @@ TEST(ReplicaLog, TombstonesGoWhenEverybodyHasThem) {
   const auto collect = [&](const std::map<cells::SiteId, changeset::SiteVersions>& peers) {
     int64_t collected = 0;
     a.Transact([&]() -> Status {
-      MERROW_ASSIGN(const TombstoneReport report, a.log().CollectTombstones(peers));
-      collected = report.collected;
+      TombstoneSweep sweep;
+      MERROW_TRY(a.log().CollectTombstones(peers, &sweep));
+      EXPECT_TRUE(sweep.place.at_end);
+      collected = sweep.report.collected;
       MERROW_ASSIGN([[maybe_unused]] const auto version, a.log().NoteLocal());
       return {};
     });

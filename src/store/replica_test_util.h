@@ -72,6 +72,7 @@ class ReplicaSite {
   static ReplicaLimits SmallLimits() {
     ReplicaLimits limits;
     limits.entries_kept = 4;
+    limits.tombstone_keep_ms = 0;
     return limits;
   }
 

@@ -39,7 +39,9 @@ class TombstoneCount {
                  bool goes_if_alone, int64_t before_ms)
       : cells_(cells), goes_if_alone_(goes_if_alone || !sites.empty()), before_ms_(before_ms) {
     for (const auto& [site, has] : sites) {
-      holders_.push_back({{site, 0, {}, 0}, has, 0});
+      Holder& holder = holders_.emplace_back();
+      holder.report.site = site;
+      holder.has = has;
     }
   }
 
@@ -48,8 +50,8 @@ class TombstoneCount {
     for (const size_t lacking : transaction->lacking) {
       Holder& holder = holders_[lacking];
       ++holder.report.tombstones;
-      if (sentinel.db_version > holder.latest) {
-        holder.latest = sentinel.db_version;
+      if (sentinel.db_version > holder.report.local) {
+        holder.report.local = sentinel.db_version;
         holder.report.publisher = transaction->publisher;
         holder.report.version = transaction->version;
       }
@@ -64,24 +66,29 @@ class TombstoneCount {
     return goes;
   }
 
-  int64_t left() const { return left_; }
-  int64_t young() const { return young_; }
-  int64_t oldest_young_ms() const { return oldest_young_ms_; }
-  std::vector<TombstoneHolder> Holders() const {
-    std::vector<TombstoneHolder> reports;
-    for (const Holder& holder : holders_) {
-      if (holder.report.tombstones > 0) {
-        reports.push_back(holder.report);
-      }
+  void AddTo(TombstoneReport* report, int64_t keep_ms) const {
+    report->left += left_;
+    report->young += young_;
+    if (young_ > 0) {
+      report->young_until_ms = std::min(report->young_until_ms, oldest_young_ms_ + keep_ms);
     }
-    return reports;
+    for (const Holder& holder : holders_) {
+      if (holder.report.tombstones == 0) {
+        continue;
+      }
+      TombstoneHolder& sum = report->holders[holder.report.site];
+      const int64_t before = sum.tombstones;
+      if (holder.report.local > sum.local) {
+        sum = holder.report;
+      }
+      sum.tombstones = before + holder.report.tombstones;
+    }
   }
 
  private:
   struct Holder {
     TombstoneHolder report;
-    const changeset::SiteVersions* has;
-    cells::DbVersion latest;  // local version
+    const changeset::SiteVersions* has = nullptr;
   };
   /// What brought a tombstone, and who lacks it.
   struct Transaction {
@@ -133,8 +140,8 @@ class TombstoneCount {
 
 }  // namespace
 
-Result<TombstoneReport> ReplicaLog::CollectTombstones(
-    const std::map<cells::SiteId, changeset::SiteVersions>& peers) {
+Status ReplicaLog::CollectTombstones(const std::map<cells::SiteId, changeset::SiteVersions>& peers,
+                                     TombstoneSweep* sweep) {
   MERROW_TRY(cells_.Join());
   MERROW_ASSIGN(const std::vector<KnownSite> known, KnownSites());
   const changeset::SiteVersions nothing;
@@ -150,17 +157,15 @@ Result<TombstoneReport> ReplicaLog::CollectTombstones(
       sites.erase(site.site);
     }
   }
-  TombstoneReport report;
-  const int64_t keep_ms = options_.limits.tombstone_keep_ms;
-  TombstoneCount count(cells_, sites, /*goes_if_alone=*/!known.empty(), NowMs() - keep_ms);
-  MERROW_ASSIGN(report.collected, cells_.CollectTombstones([&](const cells::Stamp& sentinel) {
-    return count.MayGo(sentinel);
-  }));
-  report.left = count.left();
-  report.young = count.young();
-  report.young_until_ms = report.young == 0 ? 0 : count.oldest_young_ms() + keep_ms;
-  report.holders = count.Holders();
-  return report;
+  const ReplicaLimits& limits = options_.limits;
+  TombstoneCount count(cells_, sites, /*goes_if_alone=*/!known.empty(),
+                       NowMs() - limits.tombstone_keep_ms);
+  const auto may_go = [&](const cells::Stamp& sentinel) { return count.MayGo(sentinel); };
+  MERROW_ASSIGN(const int64_t collected,
+                cells_.CollectTombstones(may_go, limits.tombstone_step, &sweep->place));
+  sweep->report.collected += collected;
+  count.AddTo(&sweep->report, limits.tombstone_keep_ms);
+  return {};
 }
 
 // --- Sites.

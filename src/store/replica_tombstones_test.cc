@@ -63,6 +63,42 @@ TEST(Tombstones, ASiteCanTakeBackWhatItHas) {
   EXPECT_EQ(a->stats().tombstones, 1U);
 }
 
+TEST(Tombstones, AreLookedAtSomeAtATime) {
+  constexpr char kSchema[] =
+      "CREATE TABLE item (id INTEGER PRIMARY KEY NOT NULL, name TEXT, size INTEGER);"
+      "CREATE TABLE tag (id TEXT PRIMARY KEY NOT NULL, name TEXT, size INTEGER);";
+  StoreReplica a(kSchema), b(kSchema);
+  a.options.replica_limits.tombstone_step = 3;
+  a.Reopen();
+  for (int i = 1; i <= 20; ++i) {
+    const std::string id = std::to_string(i);
+    a.Run("INSERT INTO item VALUES (" + id + ", 'x', 5)");
+    a.Run("INSERT INTO tag VALUES ('" + id + "', 'x', 5)");
+    if (i % 2 == 0) a.Run("DELETE FROM item WHERE id = " + id);
+    if (i % 5 == 0) a.Run("DELETE FROM tag");
+  }
+  b.PullFrom(a);
+  const std::string rows = a.Sql("SELECT count(*), sum(id) FROM item");
+  Must(a->ConfirmPeer(b->own_site(), {}));
+  const auto look = [&] {
+    a.clock.AdvanceMs(1'000'000);
+    int steps = 1;
+    while (Must(a->RunUpkeep()).more) ++steps;
+    return steps;
+  };
+  EXPECT_GT(look(), 5);
+  EXPECT_EQ(a->stats().tombstones, 30U);
+  ASSERT_EQ(a->stats().tombstone_holders.size(), 1U);
+  EXPECT_EQ(a->stats().tombstone_holders[0].tombstones, 30);
+  EXPECT_EQ(a->stats().tombstone_holders[0].version, a->own_version());
+  Must(a->ConfirmPeer(b->own_site(), b->seen()));
+  EXPECT_GT(look(), 5);
+  EXPECT_EQ(a->stats().tombstones, 0U);
+  EXPECT_EQ(a->stats().tombstones_collected, 30U);
+  EXPECT_EQ(a.Sql("SELECT count(*), sum(id) FROM item"), rows);
+  a->CheckInvariants();
+}
+
 TEST(Tombstones, TheyStayForAWhileForBackupsToBeRestored) {
   constexpr int64_t kDayMs = 24 * 3600 * 1000;
   StoreReplica a, b;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -90,13 +91,14 @@ struct TombstoneHolder {
   /// The latest of them came with this version, which the site has not said to have.
   cells::SiteId publisher;
   cells::DbVersion version = 0;
+  cells::DbVersion local = 0;  // what that is here
 };
 struct TombstoneReport {
   int64_t collected = 0;
   int64_t left = 0;
   int64_t young = 0;  // of these: every site has them, but ReplicaLimits::tombstone_keep_ms
-  int64_t young_until_ms = 0;            // when the first of the young may go, since the Unix epoch
-  std::vector<TombstoneHolder> holders;  // by site
+  int64_t young_until_ms = INT64_MAX;  // when the first of the young may go, since the Unix epoch
+  std::map<cells::SiteId, TombstoneHolder> holders;
 };
 
 /// A site that was ever heard of, but for this one.
@@ -117,6 +119,8 @@ struct ReplicaLimits {
   /// A tombstone stays for so long after the delete even if every site has it, so that a backup
   /// which is not older, when it is restored, hears of the delete rather than brings the row back.
   int64_t tombstone_keep_ms = int64_t{7} * 24 * 3600 * 1000;
+  /// Clocks that one step of looking for tombstones reads: some milliseconds.
+  size_t tombstone_step = 20'000;
 };
 
 }  // namespace merrow::store

@@ -180,7 +180,7 @@ class Store::Impl {
   void Publish(cells::DbVersion version);
   /// True if there is more to do at once.
   Result<bool> UpkeepReplica();
-  Status CollectTombstones();
+  Result<bool> CollectTombstones();
   void LookForTombstonesNow();
   /// `work` in one transaction, or nothing of it.
   Status Transact(const std::function<Status()>& work);
@@ -242,7 +242,10 @@ class Store::Impl {
   /// Of what upkeep applied, for the next one who asks.
   std::vector<DocumentNotice> late_notices_;
   int64_t retry_due_ms_ = 0;  // of what is refused
-  // When CollectTombstones() was called last, or since:
+  // The look at all tombstones that is under way, and how long it took.
+  std::optional<TombstoneSweep> sweep_;
+  int64_t sweep_ms_ = 0;
+  // When one began last, or since:
   bool look_for_tombstones_ = false;  // somebody confirmed something
   cells::DbVersion looked_at_ = 0;    // the last local version
   int64_t collect_due_ms_ = 0;

@@ -395,27 +395,39 @@ void Store::Impl::LookForTombstonesNow() {
   collect_due_ms_ = 0;
 }
 
-/// Also counts them, so it happens when there may be new ones, too.
-Status Store::Impl::CollectTombstones() {
+/// One step. Also counts them, so it happens when there may be new ones, too. True if there is more
+/// to look at.
+Result<bool> Store::Impl::CollectTombstones() {
   const int64_t start_ms = NowMs();
-  look_for_tombstones_ = false;
-  looked_at_ = replica().last_local();
-  TombstoneReport report;
-  MERROW_TRY(Transact([&]() -> Status {
-    MERROW_ASSIGN(report, replica().CollectTombstones(confirmed_));
-    return {};
-  }));
+  if (!sweep_.has_value()) {
+    sweep_.emplace();
+    sweep_ms_ = 0;
+    look_for_tombstones_ = false;
+    looked_at_ = replica().last_local();
+  }
+  TombstoneSweep next = *sweep_;
+  MERROW_TRY(Transact([&] { return replica().CollectTombstones(confirmed_, &next); }));
+  sweep_ = std::move(next);
+  sweep_ms_ += NowMs() - start_ms;
+  if (!sweep_->place.at_end) {
+    return true;
+  }
+  const TombstoneReport report = std::move(sweep_->report);
+  sweep_.reset();
   stats_.tombstones = static_cast<uint64_t>(report.left);
   stats_.tombstones_young = static_cast<uint64_t>(report.young);
-  young_due_ms_ = report.young == 0 ? INT64_MAX : report.young_until_ms;
   stats_.tombstones_collected += static_cast<uint64_t>(report.collected);
-  std::sort(report.holders.begin(), report.holders.end(),
+  young_due_ms_ = report.young_until_ms;
+  stats_.tombstone_holders.clear();
+  for (const auto& [site, holder] : report.holders) {
+    stats_.tombstone_holders.push_back(holder);
+  }
+  std::sort(stats_.tombstone_holders.begin(), stats_.tombstone_holders.end(),
             [](const auto& a, const auto& b) { return a.tombstones > b.tombstones; });
-  report.holders.resize(std::min(report.holders.size(), kHoldersListedMax));
-  stats_.tombstone_holders = std::move(report.holders);
+  stats_.tombstone_holders.resize(std::min(stats_.tombstone_holders.size(), kHoldersListedMax));
   // It reads every clock, so it gets a small part of the time.
-  collect_due_ms_ = NowMs() + std::max(kCollectPauseMs, (NowMs() - start_ms) * 100);
-  return {};
+  collect_due_ms_ = NowMs() + std::max(kCollectPauseMs, sweep_ms_ * 100);
+  return false;
 }
 
 Status Store::Impl::TransactLate(const std::function<Status()>& work) {
@@ -429,8 +441,9 @@ Result<bool> Store::Impl::UpkeepReplica() {
   const int64_t now = NowMs();
   const bool may_find = look_for_tombstones_ || looked_at_ != replica().last_local() ||
                         options_.clock->UnixMillis() >= young_due_ms_;
-  if (may_find && now >= collect_due_ms_) {
-    MERROW_TRY(CollectTombstones());
+  bool more = false;
+  if (sweep_.has_value() || (may_find && now >= collect_due_ms_)) {
+    MERROW_ASSIGN(more, CollectTombstones());
   }
   if (replica().has_arrived()) {
     // A client brought what something waits for.
@@ -449,11 +462,11 @@ Result<bool> Store::Impl::UpkeepReplica() {
     MERROW_TRY(TransactLate(retry));
   }
   if (!replica().HasToPrune()) {
-    return false;
+    return more;
   }
-  bool more = false;
   MERROW_TRY(Transact([&]() -> Status {
-    MERROW_ASSIGN(more, replica().Prune());
+    MERROW_ASSIGN(const bool more_to_prune, replica().Prune());
+    more = more || more_to_prune;
     return {};
   }));
   return more;
