@@ -117,6 +117,12 @@ test(
       await restored.transact(insert(i, "forgotten"));
     await restored.transact([["DELETE FROM tests WHERE id = 1"]]);
     await converged([restored, other]);
+    // Everybody knows of the deletion. The copy will not, so it has to be remembered.
+    await waitFor(
+      "the tombstone is kept for backups only",
+      async () => (await other.status()).store.tombstones_young === 1,
+      { timeoutMs: convergeMs },
+    );
     await restored.stop();
     await copyDatabase(copy, restored.db);
     await restored.start();
