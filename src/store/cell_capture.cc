@@ -25,6 +25,9 @@ class CellCapture {
   static void Update(sqlite3_context* context, int count, sqlite3_value** values) {
     Record(context, count, values, &CellCapture::RecordUpdate);
   }
+  static void Columns(sqlite3_context* context, int count, sqlite3_value** values) {
+    Record(context, count, values, &CellCapture::RecordColumns);
+  }
   static void Delete(sqlite3_context* context, int count, sqlite3_value** values) {
     Record(context, count, values, &CellCapture::RecordDelete);
   }
@@ -111,10 +114,37 @@ class CellCapture {
     return !cells::SameValue(ArgumentValue(a), ArgumentValue(b));
   }
 
+  /// Adds those of `count` columns from `first` on whose values, from call.values[at] on, differ.
+  static void AddChanged(const Call& call, size_t at, size_t first, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+      if (Differ(call.values[at + 2 * i], call.values[at + 2 * i + 1])) {
+        call.store.changed_.push_back(call.table.columns[first + i].id);
+      }
+    }
+  }
+
+  /// Of an update of a wide table, some columns. RecordUpdate follows.
+  static Status RecordColumns(const Call& call) {
+    const size_t before = call.table.ColumnsBeforeLastCall();
+    const int64_t first = sqlite3_value_int64(call.values[0]);
+    const auto count = static_cast<size_t>(call.count - 1) / 2;
+    if (call.count % 2 == 0 || call.table.columns.size() != call.table.triggered_columns ||
+        first < 0 || static_cast<size_t>(first) > before ||
+        count > before - static_cast<size_t>(first)) {
+      return Outdated(call);
+    }
+    if (first == 0) {
+      call.store.changed_.clear();
+    }
+    AddChanged(call, 1, static_cast<size_t>(first), count);
+    return {};
+  }
+
   static Status RecordUpdate(const Call& call) {
     const size_t keys = call.table.key.size();
     const size_t columns = call.table.columns.size();
-    if (static_cast<size_t>(call.count) != 2 * keys + 2 * columns ||
+    const size_t before = call.table.ColumnsBeforeLastCall();
+    if (static_cast<size_t>(call.count) != 2 * keys + 2 * (columns - before) ||
         columns != call.table.triggered_columns) {
       return Outdated(call);
     }
@@ -134,12 +164,10 @@ class CellCapture {
       }
     }
     std::vector<cells::ColumnId>& changed = call.store.changed_;
-    changed.clear();
-    for (size_t i = 0; i < columns; ++i) {
-      if (Differ(call.values[2 * keys + 2 * i], call.values[2 * keys + 2 * i + 1])) {
-        changed.push_back(call.table.columns[i].id);
-      }
+    if (before == 0) {
+      changed.clear();
     }
+    AddChanged(call, 2 * keys, before, columns - before);
     if (!changed.empty() || sqlite3_get_autocommit(call.store.db_) == 0) {
       call.store.transaction_.AddUpdate(KeyAt(call, 0, buffer), changed);
     }
@@ -374,6 +402,7 @@ Result<CellStore*> CellStore::Attach(sqlite3* db) {
     void (*function)(sqlite3_context*, int, sqlite3_value**);
   } const functions[] = {{"merrow_cell_insert", -1, CellCapture::Insert},
                          {"merrow_cell_update", -1, CellCapture::Update},
+                         {"merrow_cell_columns", -1, CellCapture::Columns},
                          {"merrow_cell_delete", -1, CellCapture::Delete},
                          {"merrow_cell_number", 1, ToNumber},
                          {"merrow_cell_keys", 1, Keys}};

@@ -82,6 +82,43 @@ class Connection {
   CellStore* store_ = nullptr;
 };
 
+/// A trigger hands all columns, old and new, to functions that take 127 arguments.
+TEST(CellCapture, WideTablesAreRecorded) {
+  for (const size_t columns : {61U, 62U, 63U, 124U, 125U, 187U, 1990U}) {
+    SCOPED_TRACE(std::to_string(columns) + " columns");
+    Connection connection;
+    std::string list;
+    for (size_t i = 0; i < columns; ++i) {
+      list += ", c" + std::to_string(i);
+    }
+    connection.Run("CREATE TABLE wide (id INTEGER PRIMARY KEY NOT NULL" + list + ")");
+    connection.Run("CREATE TABLE pair (k NOT NULL, l NOT NULL" + list + ", PRIMARY KEY (k, l))");
+    connection.Track("wide");
+    connection.Track("pair");
+    connection.Run("INSERT INTO wide (id) VALUES (1)");
+    connection.Run("INSERT INTO pair (k, l) VALUES (1, 1)");
+    cells::DbVersion version = 2;
+    for (const size_t column : {size_t{0}, columns / 2, columns - 3, columns - 2, columns - 1}) {
+      const std::string name = "c" + std::to_string(column);
+      for (const std::string table : {"wide", "pair"}) {
+        connection.Run("UPDATE " + table + " SET " + name + " = 5");
+        EXPECT_EQ(connection.Changes(version), name + "@1=5#2/1;") << table;
+        ++version;
+      }
+    }
+    const std::string last = "c" + std::to_string(columns - 1);
+    connection.Run("UPDATE wide SET c0 = 6, " + last + " = 6");
+    EXPECT_EQ(connection.Changes(version), "c0@1=6#3/1;" + last + "@1=6#3/1;");
+    connection.Run("UPDATE wide SET c0 = 6");
+    EXPECT_EQ(connection.Changes(version + 1), "");
+    connection.Run("ALTER TABLE wide ADD COLUMN later");
+    EXPECT_NE(connection.Try("UPDATE wide SET c0 = 7").find("merrow_track"), std::string::npos);
+    connection.Track("wide");
+    connection.Run("UPDATE wide SET later = 8");
+    EXPECT_EQ(connection.Changes(version + 1), "later@1=8#1/1;");
+  }
+}
+
 constexpr char kFoo[] = "CREATE TABLE foo (a INTEGER PRIMARY KEY NOT NULL, x, y)";
 
 class CellCaptureTest : public ::testing::Test {

@@ -536,15 +536,26 @@ Status CellTables::DropTriggers(const CellTable& table) {
 Status CellTables::CreateTriggers(CellTable& table) {
   const std::string id = std::to_string(table.id);
   const std::string on = " ON " + SqlName(table.name) + " BEGIN SELECT ";
-  std::string cells;
-  for (const CellColumn& column : table.columns) {
-    cells += ", NEW." + SqlName(column.name) + ", OLD." + SqlName(column.name);
+  const auto columns = [&table](size_t first, size_t end) {
+    std::string list;
+    for (size_t i = first; i < end; ++i) {
+      const std::string name = SqlName(table.columns[i].name);
+      list += ", NEW." + name + ", OLD." + name;
+    }
+    return list;
+  };
+  const size_t before = table.ColumnsBeforeLastCall();
+  std::string columns_before;
+  for (size_t first = 0; first < before; first += kColumnsPerCall) {
+    columns_before += "merrow_cell_columns(" + id + ", " + std::to_string(first) +
+                      columns(first, std::min(before, first + kColumnsPerCall)) + "); SELECT ";
   }
   MERROW_TRY(RunSql(db_, "CREATE TRIGGER main." + TriggerName(table, "insert") + " AFTER INSERT" +
                              on + "merrow_cell_insert(" + id + KeyList(table, "NEW.") + "); END"));
   MERROW_TRY(RunSql(db_, "CREATE TRIGGER main." + TriggerName(table, "update") + " AFTER UPDATE" +
-                             on + "merrow_cell_update(" + id + KeyList(table, "NEW.") +
-                             KeyList(table, "OLD.") + cells + "); END"));
+                             on + columns_before + "merrow_cell_update(" + id +
+                             KeyList(table, "NEW.") + KeyList(table, "OLD.") +
+                             columns(before, table.columns.size()) + "); END"));
   return RunSql(db_, "CREATE TRIGGER main." + TriggerName(table, "delete") + " AFTER DELETE" + on +
                          "merrow_cell_delete(" + id + KeyList(table, "OLD.") + "); END");
 }

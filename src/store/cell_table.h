@@ -15,6 +15,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -50,6 +51,11 @@ struct RowStatements {
   }
 };
 
+/// Arguments that a function of SQLite takes, as it is usually built.
+inline constexpr size_t kArgumentsMax = 127;
+/// Columns, old and new, that fit one call of merrow_cell_columns.
+inline constexpr size_t kColumnsPerCall = (kArgumentsMax - 2) / 2;
+
 /// One tracked table, as the schema has it now, with the statements that touch its rows.
 struct CellTable {
   int64_t id = 0;
@@ -60,6 +66,12 @@ struct CellTable {
   std::vector<cells::ColumnId> column_ids;
   /// How many of `columns` the update trigger passes; the others were added since.
   size_t triggered_columns = 0;
+  /// How many of them it passes by merrow_cell_columns, because merrow_cell_update, which comes
+  /// last, has no room for them.
+  size_t ColumnsBeforeLastCall() const {
+    const size_t room = (kArgumentsMax - 1) / 2 - std::min(key.size(), (kArgumentsMax - 1) / 2);
+    return columns.size() - std::min(columns.size(), room);
+  }
   cells::ColumnId next_column_id = 0;
   bool has_triggers = false;
   /// What the clocks' keys are made of; differs from KeySignature() once the key was changed.
