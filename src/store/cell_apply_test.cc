@@ -14,27 +14,19 @@
 #include "cells/packed_key.h"
 #include "store/cell_reader.h"
 #include "store/cell_store.h"
+#include "store/cell_test_util.h"
 
 namespace merrow::store {
 namespace {
 
-class Site {
+class Site : public CellConnection {
  public:
   explicit Site(const std::string& schema, std::string table = "t") : table_(std::move(table)) {
-    EXPECT_EQ(sqlite3_open(":memory:", &db_), SQLITE_OK);
-    auto attached = CellStore::Attach(db_);
-    EXPECT_TRUE(attached.ok());
-    store_ = *attached;
     EXPECT_TRUE(Run(schema).ok());
     const Status tracked = store_->Track(table_);
     EXPECT_TRUE(tracked.ok()) << tracked.error().message();
   }
-  ~Site() { EXPECT_EQ(sqlite3_close(db_), SQLITE_OK); }
-  Site(const Site&) = delete;
-  Site& operator=(const Site&) = delete;
 
-  sqlite3* db() { return db_; }
-  CellStore& store() { return *store_; }
   CellTable& table() { return *store_->tables().Find(table_); }
   Status Run(const std::string& sql) { return RunSql(db_, sql); }
 
@@ -49,19 +41,6 @@ class Site {
       MERROW_TRY(Run(applied.ok() ? "COMMIT" : "ROLLBACK"));
     }
     return applied;
-  }
-
-  std::string Query(const std::string& sql) {
-    std::string text;
-    CellStatement statement;
-    EXPECT_TRUE(statement.Prepare(db_, sql).ok()) << sql;
-    while (*statement.Step()) {
-      for (int i = 0; i < sqlite3_column_count(statement.handle()); ++i) {
-        text += (i == 0 ? "" : " ") + cells::Describe(statement.Column(i));
-      }
-      text += ";";
-    }
-    return text;
   }
 
   /// The change of column `column` of row `key`, by some site.
@@ -96,8 +75,6 @@ class Site {
  private:
   std::string table_;
   std::deque<Bytes> keys_;
-  sqlite3* db_ = nullptr;
-  CellStore* store_ = nullptr;
 };
 
 const cells::ValueView kOne = cells::ValueView::Integer(1);

@@ -13,25 +13,15 @@
 #include "base/bytes.h"
 #include "store/cell_reader.h"
 #include "store/cell_store.h"
+#include "store/cell_test_util.h"
 #include "store/cell_tx_rows.h"
 
 namespace merrow::store {
 namespace {
 
-class Connection {
+class Connection : public CellConnection {
  public:
-  explicit Connection(const std::string& path = ":memory:") {
-    EXPECT_EQ(sqlite3_open(path.c_str(), &db_), SQLITE_OK);
-    auto attached = CellStore::Attach(db_);
-    EXPECT_TRUE(attached.ok());
-    store_ = *attached;
-  }
-  ~Connection() { EXPECT_EQ(sqlite3_close(db_), SQLITE_OK); }
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
-
-  sqlite3* db() { return db_; }
-  CellStore& store() { return *store_; }
+  explicit Connection(const std::string& path = ":memory:") : CellConnection(path) {}
 
   /// "" or the message.
   std::string Try(const std::string& sql) {
@@ -42,20 +32,6 @@ class Connection {
   void Track(const std::string& table) {
     const Status status = store_->Track(table);
     EXPECT_TRUE(status.ok()) << status.error().message();
-  }
-
-  /// Rows as "a b c;".
-  std::string Query(const std::string& sql) {
-    std::string text;
-    CellStatement statement;
-    EXPECT_TRUE(statement.Prepare(db_, sql).ok()) << sqlite3_errmsg(db_);
-    while (*statement.Step()) {
-      for (int i = 0; i < sqlite3_column_count(statement.handle()); ++i) {
-        text += (i == 0 ? "" : " ") + cells::Describe(statement.Column(i));
-      }
-      text += ";";
-    }
-    return text;
   }
 
   /// As "column@number=value#col_version/cl;" for tables with an INTEGER PRIMARY KEY of one byte.
@@ -76,10 +52,6 @@ class Connection {
     EXPECT_TRUE(status.ok()) << status.error().message();
     return text;
   }
-
- private:
-  sqlite3* db_ = nullptr;
-  CellStore* store_ = nullptr;
 };
 
 /// A trigger hands all columns, old and new, to functions that take 127 arguments.

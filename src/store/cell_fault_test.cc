@@ -20,6 +20,7 @@
 #include "base/bytes.h"
 #include "store/cell_reader.h"
 #include "store/cell_store.h"
+#include "store/cell_test_util.h"
 
 namespace {
 
@@ -46,21 +47,10 @@ namespace {
 
 enum class Fault { kInterrupt, kNew, kHeap };
 
-class Site {
+class Site : public CellConnection {
  public:
-  explicit Site(const std::string& path) {
-    EXPECT_EQ(sqlite3_open(path.c_str(), &db_), SQLITE_OK);
-    auto attached = CellStore::Attach(db_);
-    EXPECT_TRUE(attached.ok());
-    store_ = *attached;
-    Run("PRAGMA synchronous = OFF");
-  }
-  ~Site() { EXPECT_EQ(sqlite3_close(db_), SQLITE_OK); }
-  Site(const Site&) = delete;
-  Site& operator=(const Site&) = delete;
+  explicit Site(const std::string& path) : CellConnection(path) { Run("PRAGMA synchronous = OFF"); }
 
-  sqlite3* db() { return db_; }
-  CellStore& store() { return *store_; }
   bool Try(const std::string& sql) {
     return sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK;
   }
@@ -158,8 +148,6 @@ class Site {
     }
   }
 
-  sqlite3* db_ = nullptr;
-  CellStore* store_ = nullptr;
   cells::DbVersion sent_ = 0;
 };
 

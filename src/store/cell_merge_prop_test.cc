@@ -18,6 +18,7 @@
 #include "cells/packed_key.h"
 #include "store/cell_reader.h"
 #include "store/cell_store.h"
+#include "store/cell_test_util.h"
 
 namespace merrow::store {
 namespace {
@@ -50,13 +51,9 @@ struct Written {
   std::vector<OwnChange> changes;
 };
 
-class Site {
+class Site : public CellConnection {
  public:
   explicit Site(unsigned char name) {
-    EXPECT_EQ(sqlite3_open(":memory:", &db_), SQLITE_OK);
-    auto attached = CellStore::Attach(db_);
-    EXPECT_TRUE(attached.ok());
-    store_ = *attached;
     Run(kSchema);
     for (const char* table : kTables) {
       const Status tracked = store_->Track(table);
@@ -66,11 +63,6 @@ class Site {
     Run("UPDATE _merrow_site SET id = x'" + ToHex(site_.view()) + "' WHERE ordinal = 0");
     store_->Forget();
   }
-  ~Site() { EXPECT_EQ(sqlite3_close(db_), SQLITE_OK); }
-  Site(const Site&) = delete;
-  Site& operator=(const Site&) = delete;
-
-  CellStore& store() { return *store_; }
 
   void Run(const std::string& sql) {
     const Status status = RunSql(db_, sql);
@@ -218,8 +210,6 @@ class Site {
     return text;
   }
 
-  sqlite3* db_ = nullptr;
-  CellStore* store_ = nullptr;
   cells::SiteId site_;
 };
 

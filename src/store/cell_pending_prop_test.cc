@@ -15,28 +15,21 @@
 #include "base/clock.h"
 #include "store/cell_reader.h"
 #include "store/cell_store.h"
+#include "store/cell_test_util.h"
 
 namespace merrow::store {
 namespace {
 
-class Site {
+class Site : public CellConnection {
  public:
-  explicit Site(const std::string& path) {
-    EXPECT_EQ(sqlite3_open(path.c_str(), &db_), SQLITE_OK);
-    auto attached = CellStore::Attach(db_);
-    EXPECT_TRUE(attached.ok());
-    store_ = *attached;
+  explicit Site(const std::string& path) : CellConnection(path) {
     Run("PRAGMA synchronous = OFF");
     Run("CREATE TABLE IF NOT EXISTS n (id INTEGER PRIMARY KEY NOT NULL, a, b); CREATE TABLE IF NOT "
         "EXISTS t (id TEXT PRIMARY KEY NOT NULL, a, b)");
     EXPECT_TRUE(store_->Track("n").ok());
     EXPECT_TRUE(store_->Track("t").ok());
   }
-  ~Site() { EXPECT_EQ(sqlite3_close(db_), SQLITE_OK); }
-  Site(const Site&) = delete;
-  Site& operator=(const Site&) = delete;
 
-  CellStore& store() { return *store_; }
   void Run(const std::string& sql) {
     const Status status = RunSql(db_, sql);
     EXPECT_TRUE(status.ok()) << sql << ": " << status.error().message();
@@ -75,10 +68,6 @@ class Site {
     EXPECT_TRUE(status.ok()) << status.error().message();
     return text;
   }
-
- private:
-  sqlite3* db_ = nullptr;
-  CellStore* store_ = nullptr;
 };
 
 std::string Uuid(uint64_t number) {

@@ -11,25 +11,19 @@
 #include <string>
 
 #include "base/clock.h"
+#include "store/cell_test_util.h"
 
 namespace merrow::store {
 namespace {
 
 constexpr int kRows = 700;
 
-class Site {
+class Site : public CellConnection {
  public:
   explicit Site(const std::string& schema) {
-    EXPECT_EQ(sqlite3_open(":memory:", &db_), SQLITE_OK);
-    auto attached = CellStore::Attach(db_);
-    EXPECT_TRUE(attached.ok());
-    store_ = *attached;
     Run(schema);
     EXPECT_TRUE(store_->Track("t").ok());
   }
-  ~Site() { EXPECT_EQ(sqlite3_close(db_), SQLITE_OK); }
-  Site(const Site&) = delete;
-  Site& operator=(const Site&) = delete;
 
   void Run(const std::string& sql) {
     const Status status = RunSql(db_, sql);
@@ -55,7 +49,7 @@ class Site {
     return values;
   }
 
-  std::vector<std::string> Query(const std::string& sql) {
+  std::vector<std::string> TextsOf(const std::string& sql) {
     std::vector<std::string> values;
     CellStatement statement;
     EXPECT_TRUE(statement.Prepare(db_, sql).ok());
@@ -64,10 +58,6 @@ class Site {
     }
     return values;
   }
-
- private:
-  sqlite3* db_ = nullptr;
-  CellStore* store_ = nullptr;
 };
 
 /// Numbers from 0 to kRows - 1 in a random order.
@@ -116,7 +106,7 @@ TEST(CellReader, FindsTheValuesOfRowsInAnyOrder) {
       }
     }
     site.Run("COMMIT");
-    const std::vector<std::string> stored = site.Query("SELECT v FROM t");
+    const std::vector<std::string> stored = site.TextsOf("SELECT v FROM t");
     const std::multiset<std::string> all(stored.begin(), stored.end());
     for (const bool by_row : {false, true}) {
       const std::vector<std::string> values = site.Values(by_row);

@@ -14,30 +14,20 @@
 
 #include "cells/packed_key.h"
 #include "store/cell_reader.h"
+#include "store/cell_test_util.h"
 
 namespace merrow::store {
 namespace {
 
 constexpr char kSchema[] = "CREATE TABLE IF NOT EXISTS foo (a INTEGER PRIMARY KEY NOT NULL, x, y)";
 
-class Connection {
+class Connection : public CellConnection {
  public:
-  explicit Connection(const std::string& path = ":memory:") {
-    EXPECT_EQ(sqlite3_open(path.c_str(), &db_), SQLITE_OK);
-    auto attached = CellStore::Attach(db_);
-    EXPECT_TRUE(attached.ok());
-    store_ = *attached;
+  explicit Connection(const std::string& path = ":memory:") : CellConnection(path) {
     EXPECT_TRUE(RunSql(db_, kSchema).ok());
     EXPECT_TRUE(store_->Track("foo").ok());
   }
-  ~Connection() {
-    // The store lets go of its statements by itself.
-    EXPECT_EQ(sqlite3_close(db_), SQLITE_OK);
-  }
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
 
-  CellStore& store() { return *store_; }
   Status Run(const std::string& sql) { return RunSql(db_, sql); }
 
   /// All rows of foo, as "a x y;".
@@ -74,10 +64,6 @@ class Connection {
     MERROW_TRY(Run(applied.ok() ? "COMMIT" : "ROLLBACK"));
     return applied;
   }
-
- private:
-  sqlite3* db_ = nullptr;
-  CellStore* store_ = nullptr;
 };
 
 Bytes KeyOf(int64_t number) {
