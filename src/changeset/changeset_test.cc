@@ -194,7 +194,7 @@ TEST(Changeset, PartsAreCutBetweenRowsAndJoinToTheSame) {
   }
 }
 
-/// A row of 20 MB and a document of 24 MB: both are larger than a frame may be.
+/// Rows that are cut between cells and within one, and a document.
 TEST(Changeset, WhatIsLargerThanAPartGoesOnInTheNext) {
   std::mt19937 random(13);
   Changeset whole = Insert({{"t", 1, {"a", "b", "c", "d", "e"}}}, 1);
