@@ -47,6 +47,18 @@ struct ClockKey {
   }
 };
 
+/// Rises with the key, for comparing most keys quickly.
+inline uint64_t HeadOf(const ClockKey& key) {
+  if (key.stored.empty()) {
+    return static_cast<uint64_t>(key.number) ^ (uint64_t{1} << 63);
+  }
+  uint64_t head = 0;
+  for (size_t i = 0; i < sizeof(head); ++i) {
+    head = head << 8 | (i < key.stored.size() ? static_cast<unsigned char>(key.stored[i]) : 0);
+  }
+  return head;
+}
+
 /// One row with its clock, or several rows with consecutive numbers that are all fresh.
 struct ClockRun {
   ClockKey key;  // of the first row

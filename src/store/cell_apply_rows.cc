@@ -11,7 +11,6 @@
 // statement again. One that runs meanwhile would fail if it opened another table after that, so it
 // is left alone unless no running statement does.
 #include <algorithm>
-#include <deque>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -19,6 +18,7 @@
 
 #include "cells/packed_key.h"
 #include "cells/stored_key.h"
+#include "store/cell_arena.h"
 #include "store/cell_key_walk.h"
 #include "store/cell_store.h"
 
@@ -92,17 +92,6 @@ class WithoutTriggers {
   sqlite3* const db_;
   int before_ = 1;
 };
-
-uint64_t HeadOf(const cells::ClockKey& key) {
-  if (key.stored.empty()) {
-    return static_cast<uint64_t>(key.number) ^ (uint64_t{1} << 63);
-  }
-  uint64_t head = 0;
-  for (size_t i = 0; i < sizeof(head); ++i) {
-    head = head << 8 | (i < key.stored.size() ? static_cast<unsigned char>(key.stored[i]) : 0);
-  }
-  return head;
-}
 
 }  // namespace
 
@@ -180,7 +169,7 @@ class RowsMerge {
   Status ReadKeys() {
     store_.converted_.clear();
     rows_.reserve(transaction_.rows.size());
-    Bytes packed;
+    Bytes packed, stored;
     for (uint32_t i = 0; i < transaction_.rows.size(); ++i) {
       const cells::RowChange& change = transaction_.rows[i];
       CellTable& table = *tables_[change.table].table;
@@ -191,27 +180,17 @@ class RowsMerge {
       Row row{change.table, i, 0, {key->number, {}}, key_values_.size()};
       key_values_.insert(key_values_.end(), values_.begin(), values_.end());
       if (!table.int_key) {
-        row.key.stored = Keep(key->packed);
+        stored.clear();
+        cells::AppendStoredKey(key->packed, stored);
+        row.key.stored = stored_.Add(stored);
       }
-      row.head = HeadOf(row.key);
+      row.head = cells::HeadOf(row.key);
       rows_.push_back(row);
     }
     if (rows_.size() >= kManyRows && !std::is_sorted(rows_.begin(), rows_.end())) {
       std::sort(rows_.begin(), rows_.end());
     }
     return {};
-  }
-
-  /// The stored key, in a place where it stays.
-  BytesView Keep(BytesView packed) {
-    constexpr size_t kBlockBytes = 1 << 14;
-    if (stored_.empty() || stored_.back().capacity() - stored_.back().size() < packed.size()) {
-      stored_.emplace_back().reserve(std::max(kBlockBytes, packed.size()));
-    }
-    Bytes& block = stored_.back();
-    const size_t at = block.size();
-    cells::AppendStoredKey(packed, block);
-    return BytesView(block).substr(at);
   }
 
   Result<bool> MayLeaveOutTriggers() {
@@ -306,7 +285,7 @@ class RowsMerge {
   std::vector<cells::SiteOrdinal> authors_;
   std::vector<Table> tables_;
   std::vector<Row> rows_;
-  std::deque<Bytes> stored_;  // keys; blocks that never move
+  CellArena stored_;  // keys of rows_
   std::vector<cells::ValueView> key_values_;
   // Of the row at hand.
   std::vector<cells::ValueView> values_;

@@ -248,4 +248,17 @@ class CellTransaction {
   std::vector<Range> ranges_;
 };
 
+template <typename KeyAt>
+void CellTransaction::SortByKey(std::vector<Order>& order, KeyAt key_at) {
+  const auto less = [&key_at](const Order& a, const Order& b) {
+    if (a.table_id != b.table_id) {
+      return a.table_id < b.table_id;
+    }
+    return a.head != b.head ? a.head < b.head : key_at(a.index) < key_at(b.index);
+  };
+  if (!std::is_sorted(order.begin(), order.end(), less)) {
+    std::sort(order.begin(), order.end(), less);
+  }
+}
+
 }  // namespace merrow::store

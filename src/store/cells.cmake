@@ -18,6 +18,7 @@ set(MERROW_CELL_SOURCES
     cell_table.cc
     cell_takeover.cc
     cell_transaction.cc
+    cell_transaction_write.cc
     cell_tx_rows.cc)
 list(TRANSFORM MERROW_CELL_SOURCES PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 set(MERROW_CELL_SOURCES ${MERROW_CELL_SOURCES} CACHE INTERNAL "Column rows, for merrow.so too")
