@@ -226,11 +226,11 @@ Status CellStore::DropVanished(CellTable& table) {
   };
   CellClocks clocks(db_, table.id, !table.int_key, &tables_.pending());
   cells::RowClock clock;
-  return clocks.ForEach(nullptr, nullptr, [&](const cells::ClockRun& run) -> Status {
+  return clocks.ForEach(nullptr, nullptr, [&](const cells::ClockRun& run) -> Result<bool> {
     if (!run.is_fresh()) {
       MERROW_TRY(clock.DecodeFrom(run.clock));
       if (!cells::IsAlive(clock.cl())) {
-        return {};
+        return true;
       }
     }
     cells::ClockKey key = run.key;
@@ -238,7 +238,7 @@ Status CellStore::DropVanished(CellTable& table) {
       key.number = run.key.number + static_cast<int64_t>(i);
       MERROW_TRY(drop_if_gone(key));
     }
-    return {};
+    return true;
   });
 }
 

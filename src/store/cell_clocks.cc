@@ -152,17 +152,18 @@ Result<const cells::ClockRun*> CellClocks::FindInBlocks(const cells::ClockKey& k
 }
 
 Status CellClocks::ForEach(const cells::ClockKey* from, const cells::ClockKey* until,
-                           const std::function<Status(const cells::ClockRun&)>& each) {
+                           const Each& each) {
   const PendingClocks::Table* table = nullptr;
   if (pending_ != nullptr) {
     MERROW_TRY(pending_->Ensure());
     table = pending_->Find(table_id_);
   }
   if (table == nullptr) {
-    return ForEachInBlocks(from, until, each);
+    MERROW_TRY(ForEachInBlocks(from, until, each));
+    return {};
   }
   auto next = from == nullptr ? table->begin() : table->lower_bound(*from);
-  const auto each_in_blocks = [&](const cells::ClockRun& run) -> Status {
+  const auto each_in_blocks = [&](const cells::ClockRun& run) -> Result<bool> {
     cells::ClockRun rest = run;
     while (next != table->end()) {
       const cells::ClockKey key = next->first.view();
@@ -172,7 +173,10 @@ Status CellClocks::ForEach(const cells::ClockKey* from, const cells::ClockKey* u
         break;
       }
       if (key < rest.key) {
-        MERROW_TRY(each(RunOf(*next++)));
+        MERROW_ASSIGN(const bool more, each(RunOf(*next++)));
+        if (!more) {
+          return false;
+        }
         continue;
       }
       // It stands for one of these rows.
@@ -180,25 +184,29 @@ Status CellClocks::ForEach(const cells::ClockKey* from, const cells::ClockKey* u
       if (before > 0) {
         cells::ClockRun head = rest;
         head.count = before;
-        MERROW_TRY(each(head));
+        MERROW_ASSIGN(const bool more, each(head));
+        if (!more) {
+          return false;
+        }
       }
-      MERROW_TRY(each(RunOf(*next++)));
-      if (before + 1 == rest.count) {
-        return {};
+      MERROW_ASSIGN(const bool more, each(RunOf(*next++)));
+      if (!more || before + 1 == rest.count) {
+        return more;
       }
       rest.Drop(before + 1);
     }
     return each(rest);
   };
-  MERROW_TRY(ForEachInBlocks(from, until, each_in_blocks));
-  for (; next != table->end() && (until == nullptr || !(*until < next->first.view())); ++next) {
-    MERROW_TRY(each(RunOf(*next)));
+  MERROW_ASSIGN(bool more, ForEachInBlocks(from, until, each_in_blocks));
+  for (; more && next != table->end() && (until == nullptr || !(*until < next->first.view()));
+       ++next) {
+    MERROW_ASSIGN(more, each(RunOf(*next)));
   }
   return {};
 }
 
-Status CellClocks::ForEachInBlocks(const cells::ClockKey* from, const cells::ClockKey* until,
-                                   const std::function<Status(const cells::ClockRun&)>& each) {
+Result<bool> CellClocks::ForEachInBlocks(const cells::ClockKey* from, const cells::ClockKey* until,
+                                         const Each& each) {
   OwnKey at;
   bool begin = from == nullptr;
   if (!begin) {
@@ -213,13 +221,13 @@ Status CellClocks::ForEachInBlocks(const cells::ClockKey* from, const cells::Clo
       const ResetAtEnd reset(read_first_);
       MERROW_ASSIGN(const bool any, read_first_.Step());
       if (!any) {
-        return {};
+        return true;
       }
       at = KeyOf(read_first_);
     }
     MERROW_TRY(Load(at.view()));
     if (!exists_) {
-      return {};
+      return true;
     }
     MERROW_TRY(LoadBound());
     const Bytes block = std::move(block_);
@@ -236,19 +244,22 @@ Status CellClocks::ForEachInBlocks(const cells::ClockKey* from, const cells::Clo
     while (status.ok() && !reader.done()) {
       cells::ClockRun run = reader.run();
       if (until != nullptr && *until < run.key) {
-        return {};
+        return true;
       }
       if (until != nullptr && run.count > 1 && until->number < run.last_number()) {
         run.count = static_cast<uint64_t>(until->number - run.key.number) + 1;
       }
-      MERROW_TRY(each(run));
+      MERROW_ASSIGN(const bool go_on, each(run));
+      if (!go_on) {
+        return false;
+      }
       status = reader.Next();
     }
     if (!status.ok()) {
       return Within(status.error());
     }
     if (!more) {
-      return {};
+      return true;
     }
   }
 }

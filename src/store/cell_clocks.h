@@ -52,10 +52,10 @@ class CellClocks {
   Status Write(const std::vector<ClockChange>& changes, std::vector<ClockSpan>* spans);
 
   /// Calls `each` with the rows from `from` (null: the first) to `until` (null: the last), both
-  /// included, in order; rows of a run at once. `each` may write to this table's clocks through
-  /// another object.
-  Status ForEach(const cells::ClockKey* from, const cells::ClockKey* until,
-                 const std::function<Status(const cells::ClockRun&)>& each);
+  /// included, in order; rows of a run at once; as long as it gives true. `each` may write to this
+  /// table's clocks through another object.
+  using Each = std::function<Result<bool>(const cells::ClockRun&)>;
+  Status ForEach(const cells::ClockKey* from, const cells::ClockKey* until, const Each& each);
 
   void Forget() { loaded_ = false; }
   void FinalizeStatements();
@@ -82,8 +82,9 @@ class CellClocks {
   };
 
   Result<const cells::ClockRun*> FindInBlocks(const cells::ClockKey& key);
-  Status ForEachInBlocks(const cells::ClockKey* from, const cells::ClockKey* until,
-                         const std::function<Status(const cells::ClockRun&)>& each);
+  /// True if `each` never gave false.
+  Result<bool> ForEachInBlocks(const cells::ClockKey* from, const cells::ClockKey* until,
+                               const Each& each);
   cells::ValueView ValueOf(const cells::ClockKey& key) const;
   cells::ClockKey KeyOf(const CellStatement& statement) const;
   bool IsLoaded(const cells::ClockKey& key);

@@ -174,22 +174,23 @@ class Case {
     auto expected = model_.lower_bound(from);
     const ClockKey first_view = first.view();
     const ClockKey last_view = last.view();
-    const Status read = fresh.ForEach(&first_view, &last_view, [&](const ClockRun& run) {
-      ClockRun rest = run;
-      while (true) {
-        EXPECT_TRUE(expected != model_.end() && expected->first <= until);
-        if (expected == model_.end()) {
-          return Status();
-        }
-        EXPECT_TRUE(KeyOf(expected->first).view() == rest.key);
-        EXPECT_EQ(ClockOf(rest), expected->second);
-        ++expected;
-        if (rest.count == 1) {
-          return Status();
-        }
-        rest.Drop(1);
-      }
-    });
+    const Status read =
+        fresh.ForEach(&first_view, &last_view, [&](const ClockRun& run) -> Result<bool> {
+          ClockRun rest = run;
+          while (true) {
+            EXPECT_TRUE(expected != model_.end() && expected->first <= until);
+            if (expected == model_.end()) {
+              return true;
+            }
+            EXPECT_TRUE(KeyOf(expected->first).view() == rest.key);
+            EXPECT_EQ(ClockOf(rest), expected->second);
+            ++expected;
+            if (rest.count == 1) {
+              return true;
+            }
+            rest.Drop(1);
+          }
+        });
     EXPECT_TRUE(read.ok());
     EXPECT_TRUE(expected == model_.end() || expected->first > until);
   }

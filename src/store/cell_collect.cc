@@ -89,37 +89,34 @@ Result<int64_t> CellStore::CollectTombstones(const MayGo& may_go, size_t clocks_
     }
     CellClocks clocks(db_, table->id, !table->int_key, &tables_.pending());
     cells::CausalLength floor = table->life_floor;
-    const auto collect = [&](const cells::ClockRun& run) -> Status {
+    const auto collect = [&](const cells::ClockRun& run) -> Result<bool> {
       if (looked_at == clocks_max) {
         *place = {table->id, run.key.number, Bytes(run.key.stored), false};
-        return Cancelled("enough for now");
+        return false;
       }
       ++looked_at;
       if (run.is_fresh()) {
-        return {};
+        return true;
       }
       MERROW_TRY(clock.DecodeFrom(run.clock));
       if (cells::IsAlive(clock.cl()) || clock.cl() == 0) {
-        return {};
+        return true;
       }
       MERROW_ASSIGN(const bool goes, may_go(clock.sentinel()->stamp));
       if (!goes) {
-        return {};
+        return true;
       }
       floor = std::max(floor, clock.cl());
       MERROW_ASSIGN(CellTransaction::Row* const row, transaction_.FindStored(*table, run.key));
       transaction_.WillChange(*row, transaction_.version());
       row->clock.Clear();
       ++collected;
-      return {};
+      return true;
     };
     const Bytes stored = place->stored;
     const cells::ClockKey key{place->number.value_or(0), stored};
     const bool begins = table->id > place->table_id || !place->number.has_value();
-    Status walked = clocks.ForEach(begins ? nullptr : &key, nullptr, collect);
-    if (!walked.ok() && place->at_end) {
-      return walked.error();
-    }
+    MERROW_TRY(clocks.ForEach(begins ? nullptr : &key, nullptr, collect));
     if (floor != table->life_floor) {
       MERROW_TRY(
           RunSql(db_, "UPDATE main._merrow_cell_table SET life_floor = " + std::to_string(floor) +

@@ -170,9 +170,11 @@ Status CellReader::ReadTransaction(cells::DbVersion version) {
     }
     CellClocks& clocks = sources_[source]->clocks;
     if (!range.is_one_key()) {
-      return clocks.ForEach(&range.first, &range.last, [&](const cells::ClockRun& run) {
-        return AddRun(source, run, version);
-      });
+      return clocks.ForEach(&range.first, &range.last,
+                            [&](const cells::ClockRun& run) -> Result<bool> {
+                              MERROW_TRY(AddRun(source, run, version));
+                              return true;
+                            });
     }
     MERROW_ASSIGN(const cells::ClockRun* const run, clocks.Find(range.first));
     if (run == nullptr) {
@@ -342,14 +344,10 @@ BytesView CellReader::key() {
 Status CellReader::SearchRow(Source& source) {
   const CellTable& table = *source.table;
   if (!source.search.prepared()) {
-    std::string sql = "SELECT " + Columns(table.columns) +
-                      (source.rowid_name->empty() ? "" : ", " + *source.rowid_name) +
-                      " FROM main." + SqlName(table.name);
-    for (size_t i = 0; i < table.key.size(); ++i) {
-      sql += (i == 0 ? " WHERE " : " AND ") + SqlName(table.key[i].name) + " = ?" +
-             std::to_string(i + 1);
-    }
-    MERROW_TRY(source.search.Prepare(store_.db(), sql));
+    MERROW_TRY(source.search.Prepare(
+        store_.db(), "SELECT " + Columns(table.columns) +
+                         (source.rowid_name->empty() ? "" : ", " + *source.rowid_name) +
+                         " FROM main." + SqlName(table.name) + table.WhereKey()));
   }
   source.search.Reset();
   for (size_t i = 0; i < key_values_.size(); ++i) {

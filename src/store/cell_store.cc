@@ -191,18 +191,18 @@ Status CellStore::ForEachClock(
   }
   CellClocks clocks(db_, table.id, !table.int_key, &tables_.pending());
   cells::RowClock clock;
-  return clocks.ForEach(nullptr, nullptr, [&](const cells::ClockRun& run) -> Status {
+  return clocks.ForEach(nullptr, nullptr, [&](const cells::ClockRun& run) -> Result<bool> {
     if (!run.is_fresh()) {
       MERROW_TRY(clock.DecodeFrom(run.clock));
       each(run.key, clock);
-      return {};
+      return true;
     }
     cells::ClockRun rows = run;
     while (true) {
       clock.SetFresh(rows.fresh);
       each(rows.key, clock);
       if (rows.count == 1) {
-        return {};
+        return true;
       }
       rows.Drop(1);
     }

@@ -27,10 +27,14 @@ class Restamp {
   Status Table(sqlite3* db, const CellTable& table) {
     CellClocks reading(db, table.id, !table.int_key);
     CellClocks writing(db, table.id, !table.int_key);
-    Status status = reading.ForEach(nullptr, nullptr, [&](const cells::ClockRun& run) -> Status {
+    const auto restamp = [&](const cells::ClockRun& run) -> Result<bool> {
       MERROW_TRY(Add(run));
-      return changes_.size() < kClocksPerWrite ? Status() : Write(writing);
-    });
+      if (changes_.size() >= kClocksPerWrite) {
+        MERROW_TRY(Write(writing));
+      }
+      return true;
+    };
+    Status status = reading.ForEach(nullptr, nullptr, restamp);
     if (status.ok()) {
       status = Write(writing);
     }
