@@ -5,12 +5,23 @@
 #include <cctype>
 #include <charconv>
 #include <cstring>
+#include <optional>
 
 namespace merrow::cells {
 namespace {
 
 /// Longer texts and blobs are cut in messages.
 constexpr size_t kBytesInMessageMax = 40;
+
+/// Nothing if it is not whole, or outside of the range of integers.
+std::optional<int64_t> WholeNumber(double real) {
+  constexpr double kEnd = 9223372036854775808.0;
+  if (!(real >= -kEnd && real < kEnd)) {
+    return std::nullopt;
+  }
+  const auto whole = static_cast<int64_t>(real);
+  return static_cast<double>(whole) == real ? std::optional(whole) : std::nullopt;
+}
 
 template <typename T>
 int Compare(T a, T b) {
@@ -140,13 +151,10 @@ ValueView ApplyNumericAffinity(const ValueView& value, Affinity affinity) {
   }
   if ((affinity == Affinity::kNumeric || affinity == Affinity::kInteger) &&
       value.type == ValueType::kReal) {
-    // SQLite leaves the two ends of the range as reals.
-    constexpr double kEnd = 9223372036854775808.0;
-    if (value.real > -kEnd && value.real < kEnd) {
-      const auto whole = static_cast<int64_t>(value.real);
-      if (static_cast<double>(whole) == value.real && whole != INT64_MAX) {
-        return ValueView::Integer(whole);
-      }
+    // SQLite leaves the two ends of the range as reals; no real is the upper one.
+    const std::optional<int64_t> whole = WholeNumber(value.real);
+    if (whole.has_value() && *whole != INT64_MIN) {
+      return ValueView::Integer(*whole);
     }
   }
   return value;
@@ -159,14 +167,8 @@ ValueView KeyValue(const ValueView& value, Affinity affinity) {
   if (affinity == Affinity::kReal) {
     return value.real == 0 ? ValueView::Real(0) : value;
   }
-  constexpr double kEnd = 9223372036854775808.0;
-  if (value.real >= -kEnd && value.real < kEnd) {
-    const auto whole = static_cast<int64_t>(value.real);
-    if (static_cast<double>(whole) == value.real) {
-      return ValueView::Integer(whole);
-    }
-  }
-  return value;
+  const std::optional<int64_t> whole = WholeNumber(value.real);
+  return whole.has_value() ? ValueView::Integer(*whole) : value;
 }
 
 }  // namespace merrow::cells

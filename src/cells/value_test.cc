@@ -76,6 +76,25 @@ TEST(Value, NumbersTakeTheColumnsClass) {
   EXPECT_TRUE(SameValue(kept, ValueView::Real(5.0)));
 }
 
+TEST(Value, KeysThatSqliteTakesForEqualAreOne) {
+  constexpr double kEnd = 9223372036854775808.0;  // 2^63
+  const auto same = [](double real, Affinity affinity, const ValueView& expected) {
+    return IdenticalValue(KeyValue(ValueView::Real(real), affinity), expected);
+  };
+  for (const Affinity affinity : {Affinity::kBlob, Affinity::kText, Affinity::kNumeric}) {
+    EXPECT_TRUE(same(5.0, affinity, ValueView::Integer(5)));
+    EXPECT_TRUE(same(-0.0, affinity, ValueView::Integer(0)));
+    EXPECT_TRUE(same(5.5, affinity, ValueView::Real(5.5)));
+    EXPECT_TRUE(same(-kEnd, affinity, ValueView::Integer(INT64_MIN)));
+    EXPECT_TRUE(same(kEnd, affinity, ValueView::Real(kEnd)));
+  }
+  EXPECT_TRUE(same(5.0, Affinity::kReal, ValueView::Real(5.0)));
+  EXPECT_TRUE(same(-0.0, Affinity::kReal, ValueView::Real(0.0)));
+  // As the value of a cell the lower end stays a real.
+  EXPECT_EQ(ApplyNumericAffinity(ValueView::Real(-kEnd), Affinity::kInteger).type,
+            ValueType::kReal);
+}
+
 TEST(Value, TextAndNumbersNeedSqlite) {
   EXPECT_TRUE(NeedsTextConversion(ValueView::Integer(5), Affinity::kText));
   EXPECT_TRUE(NeedsTextConversion(ValueView::Text(" 5"), Affinity::kInteger));
