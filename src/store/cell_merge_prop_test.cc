@@ -3,7 +3,7 @@
 // Merging in the real store converges, in rows and in clocks. Three sites write at random and merge
 // some of what the others wrote; everything that was ever written is collected, one transaction of
 // one site at a time. Then all of it is merged everywhere, at each site in an order, in groups and
-// with repetitions of its own, by both doors (changes one by one, and whole transactions); also by
+// with repetitions of its own, in both ways (changes one by one, and whole transactions); also by
 // two sites that never wrote. All must end with the same rows, and with the same clocks.
 #include <gtest/gtest.h>
 

@@ -13,8 +13,10 @@
 // besides the key therefore has two more, which name the rows that may go, so that it is noticed if
 // they do:
 //
-//     _merrow_document_<id>_replace_insert   BEFORE INSERT   merrow_document_insert(id, key) for
-//     each _merrow_document_<id>_replace_update   BEFORE UPDATE   row with what is unique in NEW
+//     _merrow_document_<id>_replace_insert   BEFORE INSERT
+//     _merrow_document_<id>_replace_update   BEFORE UPDATE
+//
+// Both call merrow_document_insert(id, key) for each row that has what is unique in NEW.
 //
 // (Indexes on expressions are not looked at.)
 //

@@ -83,8 +83,7 @@ Result<uint32_t> ReplicaBuilder::AuthorOf(cells::SiteOrdinal site, CellStore& ce
   return last_author_;
 }
 
-/// Puts the rows that the transaction brought in the order in which they were written, and into the
-/// index.
+/// Puts the rows that the transaction brought in the order in which they were written.
 void ReplicaBuilder::EndTransaction() {
   if (transaction_ == 0) {
     return;  // no rows of a reader
