@@ -27,15 +27,6 @@ std::string KeyColumns(const CellTable& table) {
   return list;
 }
 
-std::string KeyIs(const CellTable& table) {
-  std::string condition;
-  for (size_t i = 0; i < table.key.size(); ++i) {
-    condition +=
-        (i == 0 ? "" : " AND ") + SqlName(table.key[i].name) + " = ?" + std::to_string(i + 1);
-  }
-  return condition;
-}
-
 std::string Parameters(size_t count) {
   std::string list;
   for (size_t i = 1; i <= count; ++i) {
@@ -133,7 +124,7 @@ class CellStore::LocalRow final : public cells::MergeContext {
     if (!table_.read_row.prepared()) {
       MERROW_TRY(table_.read_row.Prepare(
           store_.db_, "SELECT " + (columns.empty() ? std::string("1") : columns) + " FROM main." +
-                          SqlName(table_.name) + " WHERE " + KeyIs(table_)));
+                          SqlName(table_.name) + table_.WhereKey()));
     }
     BindKey(table_.read_row, key_);
     MERROW_ASSIGN(found_, table_.read_row.Step());
@@ -295,7 +286,7 @@ Status CellStore::Merge(CellTable& table, const cells::ClockKey& key,
   if (outcome_.action == cells::RowAction::kDelete) {
     if (!table.delete_row.prepared()) {
       MERROW_TRY(table.delete_row.Prepare(
-          db_, "DELETE FROM main." + SqlName(table.name) + " WHERE " + KeyIs(table)));
+          db_, "DELETE FROM main." + SqlName(table.name) + table.WhereKey()));
     }
     BindKey(table.delete_row, key_values);
     MERROW_TRY(table.delete_row.Run());

@@ -126,14 +126,9 @@ class TableRows {
       for (const CellColumn& column : table_->columns) {
         columns += (columns.empty() ? "" : ", ") + SqlName(column.name);
       }
-      std::string condition;
-      for (size_t i = 0; i < table_->key.size(); ++i) {
-        condition +=
-            (i == 0 ? "" : " AND ") + SqlName(table_->key[i].name) + " = ?" + std::to_string(i + 1);
-      }
       MERROW_TRY(read_.Prepare(cells_.db(), "SELECT " + (columns.empty() ? "1" : columns) +
-                                                " FROM main." + SqlName(table_->name) + " WHERE " +
-                                                condition));
+                                                " FROM main." + SqlName(table_->name) +
+                                                table_->WhereKey()));
     }
     read_.Reset();
     MERROW_ASSIGN(const auto values, cells::UnpackColumns(key));
