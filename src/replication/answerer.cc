@@ -12,9 +12,7 @@ void Answerer::OnNeed(Link& link, const NeedMessage& need) {
     core_.Close(link, CloseReason::kLimit, "too many requests at once");
     return;
   }
-  size_t count = 0;
-  for (const auto& [site, wanted] : need.wanted) count += wanted.ranges().size();
-  if (count > core_.options.answer_ranges_max) {
+  if (CountRanges(need.wanted) > core_.options.answer_ranges_max) {
     core_.Close(link, CloseReason::kLimit, "a request of too many ranges");
     return;
   }

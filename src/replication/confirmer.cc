@@ -13,11 +13,8 @@ constexpr int64_t kTellMs = 5'000;
 // Of one message, unless a single statement has more.
 constexpr size_t kMessageRangesMax = 8192;
 
-size_t RangesIn(const SiteVersions& versions) {
-  size_t ranges = 1;
-  for (const auto& [site, of_site] : versions) ranges += of_site.ranges().size();
-  return ranges;
-}
+// One is for the statement itself.
+size_t RangesIn(const SiteVersions& versions) { return 1 + CountRanges(versions); }
 
 bool Covers(const SiteVersions& all, const SiteVersions& some) {
   return changeset::Difference(some, all).empty();

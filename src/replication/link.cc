@@ -45,6 +45,12 @@ const VersionRanges& RangesOf(const SiteVersions& versions, const cells::SiteId&
   return at == versions.end() ? kNone : at->second;
 }
 
+size_t CountRanges(const SiteVersions& versions) {
+  size_t count = 0;
+  for (const auto& [site, of_site] : versions) count += of_site.ranges().size();
+  return count;
+}
+
 void RemoveFrom(SiteVersions& versions, const cells::SiteId& site, VersionRange range) {
   Remove(versions, site, range);
 }

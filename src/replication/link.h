@@ -164,6 +164,8 @@ struct Link {
 
 /// The versions of `site`, or none.
 const VersionRanges& RangesOf(const SiteVersions& versions, const cells::SiteId& site);
+/// How many ranges of all sites together.
+size_t CountRanges(const SiteVersions& versions);
 /// Removes, and the site too if nothing is left.
 void RemoveFrom(SiteVersions& versions, const cells::SiteId& site, VersionRange range);
 void RemoveFrom(SiteVersions& versions, const cells::SiteId& site, const VersionRanges& ranges);

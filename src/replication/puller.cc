@@ -244,8 +244,7 @@ void Puller::Finish(std::map<uint64_t, Request>::iterator at, uint8_t flags) {
     RecomputeNeeds(site);
   }
   link->confirm.has_news = true;
-  link->has_ranges = 0;
-  for (const auto& [site, ranges] : link->has) link->has_ranges += ranges.ranges().size();
+  link->has_ranges = CountRanges(link->has);
 }
 
 void Puller::RecomputeNeeds(const cells::SiteId& site) {
@@ -279,13 +278,8 @@ void Puller::Refuse(const cells::SiteId& peer, const cells::SiteId& site, Versio
 }
 
 void Puller::BoundRefused(const cells::SiteId& peer) {
-  const auto ranges_of = [](const SiteVersions& versions) {
-    size_t ranges = 0;
-    for (const auto& [site, of_site] : versions) ranges += of_site.ranges().size();
-    return ranges;
-  };
   size_t ranges = 0;
-  for (const auto& [other, versions] : refused_) ranges += ranges_of(versions);
+  for (const auto& [other, versions] : refused_) ranges += CountRanges(versions);
   if (ranges <= core_.options.refused_ranges_max) return;
   Link* from = nullptr;
   std::set<cells::SiteId> linked;
@@ -296,7 +290,7 @@ void Puller::BoundRefused(const cells::SiteId& peer) {
   }
   std::erase_if(refused_, [&](const auto& entry) {
     const bool is_gone = !linked.contains(entry.first);
-    if (is_gone) ranges -= ranges_of(entry.second);
+    if (is_gone) ranges -= CountRanges(entry.second);
     return is_gone;
   });
   if (ranges <= core_.options.refused_ranges_max || from == nullptr) return;
