@@ -13,8 +13,7 @@ namespace {
 // What is waited for may also come from a client of this site, of which nobody tells.
 constexpr int64_t kWaitingIdleMs = 5'000;
 constexpr int kStallDoublingsMax = 6;
-// Of a batch before the pace of the database is known, and when it is very slow.
-constexpr size_t kFirstBatchBytes = 256 * 1024;
+// Of a batch when the database is very slow.
 constexpr size_t kSlowBatchBytes = 64 * 1024;
 // So many entries are looked through after every batch.
 constexpr size_t kPendingAtOnce = 2048;
@@ -63,8 +62,7 @@ Applier::Batch Applier::TakeBatch() {
   Batch batch;
   size_t bytes = 0;
   const size_t most = batch_max_ == 0 ? core_.options.apply_changesets_max : batch_max_;
-  const size_t bytes_max = std::min(batch_bytes_max_ == 0 ? kFirstBatchBytes : batch_bytes_max_,
-                                    core_.options.apply_bytes_max);
+  const size_t bytes_max = std::min(batch_bytes_max_, core_.options.apply_bytes_max);
   while (!queue_.empty()) {
     Entry& next = queue_.front();
     // What has waited goes together, whatever it is; its size is bounded by what may wait.
@@ -133,7 +131,7 @@ void Applier::OnDone(uint64_t number, const std::shared_ptr<Batch>& batch,
 
 void Applier::NotePace(const Batch& batch) {
   const int64_t took_ms = ApplyingMs();
-  const size_t now = batch_bytes_max_ == 0 ? kFirstBatchBytes : batch_bytes_max_;
+  const size_t now = batch_bytes_max_;
   size_t bytes = 0;
   for (const Entry& entry : batch) bytes += entry.bytes;
   if (took_ms > core_.options.apply_ms_target) {

@@ -91,8 +91,8 @@ class Applier {
   int64_t started_ms_ = 0;
   int stalls_ = 0;  // in a row
   size_t batch_max_ = 0;
-  size_t batch_bytes_max_ = 0;  // follows the pace; 0: nothing was applied yet
-  int failures_ = 0;            // in a row
+  size_t batch_bytes_max_ = 256 * 1024;  // follows the pace, which is not known at first
+  int failures_ = 0;                     // in a row
   int64_t retry_ms_ = 0;
   bool has_applied_ = false;  // since the waiting ones were tried
   int64_t waiting_tried_ms_ = 0;
