@@ -161,7 +161,7 @@ void AddStore(const store::StoreStats& store, Page* page) {
   page->Counter("merrow_store_write_failures_total",
                 "Transactions that the disk or a lock did not let through", store.write_failures);
   page->Gauge("merrow_store_write_failing_ms",
-              "Since when no transaction went through; 0 if it did",
+              "For how long no transaction has gone through; 0 if the last one did",
               static_cast<uint64_t>(store.write_failing_ms));
 }
 

@@ -26,6 +26,8 @@ void ForEachCounter(const replication::Counters& counters, const Visit& visit) {
       {"known", "Changesets that the store had already", &Counters::known},
       {"buffered_parts", "Parts of large changesets kept until the others come",
        &Counters::buffered_parts},
+      {"parts_skipped", "Parts not sent because the peer has them on disk",
+       &Counters::parts_skipped},
       {"waited", "Times that a changeset had to wait for another", &Counters::waited},
       {"waiting_dropped", "Waiting changesets dropped, to be asked for again",
        &Counters::waiting_dropped},
@@ -50,8 +52,15 @@ void ForEachCounter(const replication::Counters& counters, const Visit& visit) {
       {"digests_compared", "Comparisons of digests", &Counters::digests_compared},
       {"digests_differed", "Comparisons that found differences", &Counters::digests_differed},
       {"buckets_repaired", "Buckets of rows that were repaired", &Counters::buckets_repaired},
+      {"repairs_dropped", "Messages of rows to repair dropped because too much waited",
+       &Counters::repairs_dropped},
       {"messages_unknown", "Messages of a later release, skipped", &Counters::messages_unknown},
+      {"statements", "Statements of other sites taken", &Counters::statements},
+      {"statements_dropped", "Statements of other sites dropped because there was no room",
+       &Counters::statements_dropped},
   };
+  static_assert(sizeof(kNamed) / sizeof(Named) == sizeof(Counters) / sizeof(uint64_t),
+                "a counter has no name");
   for (const Named& named : kNamed) visit(named.name, named.help, counters.*named.member);
 }
 
