@@ -582,16 +582,10 @@ void ModelDatabase::Confirm(const cells::SiteId& site, const SiteVersions& has) 
   confirmed_[site] = has;
 }
 
-bool ModelDatabase::ForgetSite(const cells::SiteId& site) {
-  forgotten_.insert(site);
-  return true;
-}
-
 Status ModelDatabase::CollectTombstones() {
   std::set<cells::SiteId> sites = known_;
   for (const auto& [site, changesets] : log_) sites.insert(site);
   sites.erase(site_);
-  for (const cells::SiteId& site : forgotten_) sites.erase(site);
   const auto has_it = [this](const cells::SiteId& site, const Cell& sentinel) {
     const SiteVersions& has = confirmed_[site];
     const auto at = has.find(sentinel.publisher);
@@ -650,7 +644,6 @@ std::unique_ptr<SimDatabase> ModelDatabase::Backup() {
   copy->log_ = log_;
   copy->parts_ = parts_;
   copy->known_ = known_;
-  copy->forgotten_ = forgotten_;
   copy->collected_ = collected_;
   copy->floors_ = floors_;
   copy->rows_ = rows_;

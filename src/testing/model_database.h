@@ -40,7 +40,6 @@ class ModelDatabase final : public SimDatabase {
   void Confirm(const cells::SiteId& site, const SiteVersions& has) override;
   Status CollectTombstones() override;
   size_t CountTombstones() override;
-  bool ForgetSite(const cells::SiteId& site) override;
   std::string Broken() const override { return broken_; }
   void Crash() override;
   std::unique_ptr<SimDatabase> Backup() override;
@@ -103,7 +102,6 @@ class ModelDatabase final : public SimDatabase {
 
   std::map<cells::SiteId, SiteVersions> confirmed_;  // of this process
   std::set<cells::SiteId> known_;                    // sites that ever confirmed something
-  std::set<cells::SiteId> forgotten_;
   std::map<RowKey, cells::CausalLength> collected_;
   std::map<std::string, cells::CausalLength> floors_;  // by table: of what was collected
   std::string broken_;

@@ -97,8 +97,6 @@ class SimDatabase {
   /// What the server does when it is idle: tombstones that every site has confirmed go.
   virtual Status CollectTombstones() = 0;
   virtual size_t CountTombstones() = 0;
-  /// That site will not come back. False if this kind of database cannot be told.
-  virtual bool ForgetSite(const cells::SiteId& site) = 0;
   /// Something that must never happen and did; empty if nothing.
   virtual std::string Broken() const { return {}; }
 

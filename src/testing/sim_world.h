@@ -10,7 +10,7 @@
 //   - tombstones are collected meanwhile, and no row comes back whose tombstone is gone
 //   - in the end: equal data and digests everywhere, no need left, every link open, nothing
 //     acknowledged lost, invariants of every Replicator; a while later no tombstone is left at any
-//     site, and then hardly a byte is sent any more
+//     site
 //   - in most seeds without restored or damaged databases there are no digests: what replication
 //     lost, nothing would cover up
 

@@ -42,7 +42,6 @@ class StoreDatabase final : public SimDatabase {
   void Confirm(const cells::SiteId& site, const SiteVersions& has) override;
   Status CollectTombstones() override;
   size_t CountTombstones() override;
-  bool ForgetSite(const cells::SiteId& /*site*/) override { return false; }
   void Crash() override;
   std::unique_ptr<SimDatabase> Backup() override;
   void TakeSecondSchema() override;
