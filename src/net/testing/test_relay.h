@@ -42,6 +42,7 @@ class TestRelay {
   void Cut() {
     if (!thread_.joinable()) return;
     state_ = State::kCut;
+    state_.notify_all();
     thread_.join();
     close(listener_);
     for (const Pair& pair : pairs_) Close(pair);
@@ -70,7 +71,7 @@ class TestRelay {
   void Loop() {
     while (state_ != State::kCut) {
       if (state_ == State::kFrozen) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(kPollMs));
+        state_.wait(State::kFrozen);
         continue;
       }
       std::vector<pollfd> polled = {{listener_, POLLIN, 0}};
