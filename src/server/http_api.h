@@ -18,8 +18,6 @@
 
 #pragma once
 
-#include <optional>
-
 #include <functional>
 #include <list>
 #include <optional>

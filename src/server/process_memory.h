@@ -2,8 +2,7 @@
 //
 // Memory of the process. The C library keeps what was freed for later, which after one large
 // transaction means for good: a server that merged 60 MB in one piece went on with 190 MB instead
-// of
-// 40. TrimPolicy says when it is worth asking for it back.
+// of 40. TrimPolicy says when it is worth asking for it back.
 
 #pragma once
 
