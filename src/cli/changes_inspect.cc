@@ -32,7 +32,7 @@ struct Summary {
   std::map<cells::SiteId, SiteSummary> sites;
   std::map<std::string, TableSummary> tables;
   bool is_open = false;     // what came last goes on ...
-  std::string last_column;  // ... maybe in this one
+  std::string last_column;  // ... maybe in the cell of this one, if it has cells
 
   void Add(const Changeset& changeset) {
     SiteSummary& site = sites[changeset.cells.site];
@@ -46,11 +46,11 @@ struct Summary {
       table.rows += goes_on ? 0 : 1;
       table.deleted += cells::IsAlive(row.cl) ? 0 : 1;
       table.cells += row.cells.size();
-      if (row.cells.size() == 1) {
-        const std::string& column = changeset.cells.tables[row.table].columns[row.cells[0].column];
-        table.cells -= goes_on && column == last_column ? 1 : 0;
-        last_column = column;
-      }
+      const std::vector<std::string>& columns = changeset.cells.tables[row.table].columns;
+      const bool has_more_of_a_cell =
+          goes_on && row.cells.size() == 1 && columns[row.cells[0].column] == last_column;
+      table.cells -= has_more_of_a_cell ? 1 : 0;
+      last_column = row.cells.empty() ? "" : columns[row.cells.back().column];
     }
     for (const changeset::DocumentChange& document : changeset.documents) {
       TableSummary& table = tables[changeset.cells.tables[document.table].name];

@@ -388,6 +388,22 @@ TEST_F(Changes, LargeValuesAndDocumentsTravel) {
   EXPECT_TRUE(Site(Path("c.db")).Rows(all) == rows);
 }
 
+/// The row before has a cell of the column that is cut.
+TEST_F(Changes, InspectCountsACellThatGoesOnFromPartToPartOnce) {
+  MakeSite("a.db");
+  RunSql("a.db", "CREATE TABLE file (id INTEGER PRIMARY KEY, name TEXT, size INTEGER, bytes BLOB)");
+  Site(Path("a.db")).Track("file");
+  RunSql("a.db", "INSERT INTO file VALUES (1, 'small', 1, x'01')");
+  ASSERT_EQ(Export("a.db", "a1.changes"), 0) << err_;
+  RunSql("a.db", "UPDATE file SET bytes = x'02'");
+  RunSql("a.db", "INSERT INTO file VALUES (2, 'large', 9, randomblob(9000000))");
+  ASSERT_EQ(Export("a.db", "a2.changes", "@" + Path("a1.changes")), 0) << err_;
+  ASSERT_EQ(Run({"inspect", "--json", Path("a2.changes")}), 0) << err_;
+  const Json json = Json::parse(out_);
+  EXPECT_EQ(json["tables"][0]["rows"], 2);
+  EXPECT_EQ(json["tables"][0]["cells"], 1 + 3);
+}
+
 /// No damage of a file ends the process or is merged.
 TEST_F(Changes, EveryDamageIsRefused) {
   MakeSite("a.db");
