@@ -254,8 +254,7 @@ std::string WholeText(const Json& status) {
   if (replication.is_null()) return text;
   text += Links(replication.at("links")) + Dials(replication.at("dials")) +
           Sites(replication.at("sites"), own) + Differences(status) + Waiting(status) +
-          Refused(replication.at("refused")) + KeptOut(status.value("store", Json())) +
-          Tombstones(status.value("store", Json())) +
+          Refused(replication.at("refused")) + KeptOut(store) + Tombstones(store) +
           Identities(replication.at("identity_changes"));
   return text;
 }
