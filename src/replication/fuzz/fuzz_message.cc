@@ -127,12 +127,15 @@ std::vector<Message> AllMessages() {
   hello.nonce = 17;
   hello.wall_ms = 1'700'000'000'000;
   const BytesView frame = "a frame";
+  const auto has = std::make_shared<const SiteVersions>(versions);
+  const auto has_less = std::make_shared<const SiteVersions>(SiteVersions{{a, versions[a]}});
   return {
       hello,
       StateMessage{false, versions, {}},
       StateMessage{true, {}, {{cells::kDbVersionMax, {-5, 9}}, {5, {7, 1}}}},
       HaveMessage{versions},
       NeedMessage{300, 65'536, versions, {}},
+      NeedMessage{301, 1, versions, {{a, {0, 7}, 99, 3}, {b, {999, 1000}, 98, 1}}},
       ChangesMessage{0, 0, 0, frame},
       ChangesMessage{kChangesAnswer | kChangesLast | kChangesPart, 300, 99, frame},
       ChangesMessage{kChangesAnswer | kChangesLast | kChangesFailed, 301, 0, {}},
@@ -144,6 +147,7 @@ std::vector<Message> AllMessages() {
       RowsWantedMessage{0, {5, 4, UINT64_MAX}},
       RowsMessage{7, frame},
       ByeMessage{CloseReason::kLimit, "because"},
+      StatementsMessage{{{a, 1000, has}, {b, kStampMax, has_less}}},
   };
 }
 
