@@ -12,9 +12,6 @@
 namespace merrow::store {
 namespace {
 
-/// Of ids of _merrow_tx. DO NOT CHANGE: it is on disk.
-constexpr int kPartBits = 20;
-
 constexpr uint32_t kUnknownTable = UINT32_MAX;
 
 /// After so many rows that were not the next one by rowid, each is searched for.
@@ -81,9 +78,9 @@ Status CellReader::LoadTransaction() {
       done_ = true;
       return {};
     }
-    read_tx_.BindInt(1, next_version_ << kPartBits);
+    read_tx_.BindInt(1, next_version_ << kTxPartBits);
     MERROW_ASSIGN(const bool any, read_tx_.Step());
-    const cells::DbVersion version = any ? read_tx_.Int(0) >> kPartBits : 0;
+    const cells::DbVersion version = any ? read_tx_.Int(0) >> kTxPartBits : 0;
     if (!any || version > filter_.until) {
       done_ = true;
       return {};
@@ -154,8 +151,8 @@ Status CellReader::ReadTransaction(cells::DbVersion version) {
   MERROW_TRY(read_parts_.Prepare(
       store_.db(), "SELECT rows FROM main._merrow_tx WHERE id BETWEEN ?1 AND ?2 ORDER BY id"));
   const ResetAtEnd reset(read_parts_);
-  read_parts_.BindInt(1, version << kPartBits);
-  read_parts_.BindInt(2, version << kPartBits | ((int64_t{1} << kPartBits) - 1));
+  read_parts_.BindInt(1, version << kTxPartBits);
+  read_parts_.BindInt(2, version << kTxPartBits | (kTxPartsMax - 1));
   int64_t parts_count = 0;
   int64_t last_table = -1;
   uint32_t source = kUnknownTable;

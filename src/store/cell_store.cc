@@ -5,12 +5,10 @@
 #include <utility>
 
 #include "cells/packed_key.h"
+#include "store/cell_tx_rows.h"
 
 namespace merrow::store {
 namespace {
-
-/// Of ids of _merrow_tx. DO NOT CHANGE: it is on disk.
-constexpr int kPartBits = 20;
 
 /// More sites than this in one database is a mistake or an attack.
 constexpr int64_t kSitesMax = 1 << 24;
@@ -159,7 +157,7 @@ Result<cells::DbVersion> CellStore::ReadDbVersion() {
                : "SELECT max(id), 0 FROM main._merrow_tx"));
   const ResetAtEnd reset(read_version_);
   MERROW_ASSIGN(const bool row, read_version_.Step());
-  return row ? std::max(read_version_.Int(0) >> kPartBits, read_version_.Int(1)) : 0;
+  return row ? std::max(read_version_.Int(0) >> kTxPartBits, read_version_.Int(1)) : 0;
 }
 
 Result<cells::DbVersion> CellStore::DbVersion() {

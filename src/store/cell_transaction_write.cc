@@ -14,10 +14,6 @@
 namespace merrow::store {
 namespace {
 
-/// Rows of _merrow_tx are id = db_version << kPartBits | part. DO NOT CHANGE: it is on disk.
-constexpr int kPartBits = 20;
-constexpr int64_t kPartsMax = int64_t{1} << kPartBits;
-
 /// A transaction of more rows writes blocks.
 constexpr size_t kPendingRowsMax = 32;
 /// So many log rows with clocks wait at most: what a new connection must read, and what the
@@ -156,7 +152,7 @@ Status CellTransaction::WritePending() {
       continue;  // of tables that are gone
     }
     MERROW_TRY(WriteTxRow(version, bytes));
-    MERROW_TRY(tables_.pending().Add(version << kPartBits | (next_part_ - 1), bytes));
+    MERROW_TRY(tables_.pending().Add(version << kTxPartBits | (next_part_ - 1), bytes));
   }
   for (const uint32_t index : dirty_) {
     rows_[index].dirty = false;
@@ -329,7 +325,7 @@ Status CellTransaction::WriteTxRows() {
 }
 
 Status CellTransaction::WriteTxRow(cells::DbVersion version, BytesView rows) {
-  if (version > cells::kDbVersionMax || next_part_ >= kPartsMax) {
+  if (version > cells::kDbVersionMax || next_part_ >= kTxPartsMax) {
     return LimitReached("db_version " + std::to_string(version) + " part " +
                         std::to_string(next_part_) + " is beyond what can be stored");
   }
@@ -339,14 +335,14 @@ Status CellTransaction::WriteTxRow(cells::DbVersion version, BytesView rows) {
     MERROW_TRY(append.Prepare(db_,
                               "INSERT INTO main._merrow_tx (id, rows) SELECT coalesce(max(id) + 1, "
                               "?1), ?2 FROM main._merrow_tx WHERE id BETWEEN ?1 AND ?3"));
-    append.BindInt(1, version << kPartBits);
+    append.BindInt(1, version << kTxPartBits);
     append.Bind(2, cells::ValueView::Blob(rows));
-    append.BindInt(3, (version << kPartBits) + kPartsMax - 1);
+    append.BindInt(3, (version << kTxPartBits) + kTxPartsMax - 1);
     return append.Run();
   }
   written_version_ = std::max(written_version_, version);
   MERROW_TRY(insert_tx_.Prepare(db_, "INSERT INTO main._merrow_tx (id, rows) VALUES (?1, ?2)"));
-  insert_tx_.BindInt(1, version << kPartBits | next_part_++);
+  insert_tx_.BindInt(1, version << kTxPartBits | next_part_++);
   insert_tx_.Bind(2, cells::ValueView::Blob(rows));
   return insert_tx_.Run();
 }

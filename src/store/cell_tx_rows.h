@@ -33,6 +33,11 @@
 
 namespace merrow::store {
 
+/// The rows of _merrow_tx have id = db_version << kTxPartBits | part: a transaction that is flushed
+/// several times has several.
+inline constexpr int kTxPartBits = 20;
+inline constexpr int64_t kTxPartsMax = int64_t{1} << kTxPartBits;
+
 /// Appends a group. REQUIRES: `keys` rises strictly and is not empty.
 void AppendTxIntKeys(int64_t table_id, const std::vector<int64_t>& keys, Bytes& out);
 void AppendTxStoredKeys(int64_t table_id, const std::vector<BytesView>& keys, Bytes& out);

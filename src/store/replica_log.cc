@@ -30,9 +30,6 @@ CREATE UNIQUE INDEX main._merrow_part_key
 constexpr char kLaterIndexes[] =
     "CREATE INDEX IF NOT EXISTS main._merrow_waiting_local ON _merrow_waiting (local)";
 
-/// Of ids of _merrow_tx. DO NOT CHANGE: it is on disk.
-constexpr int kPartBits = 20;
-
 /// What was written while nobody kept a log becomes transactions of about this size.
 constexpr uint64_t kAdoptedKeys = 4096;
 constexpr int64_t kAdoptedVersionsMax = 1000;
@@ -192,14 +189,14 @@ Result<bool> ReplicaLog::Adopt(const Bytes& documents) {
     // Nearly always it is one transaction, whose keys nobody has to count.
     bool are_several = false;
     for (const bool counts : {false, true}) {
-      read_unowned_.BindInt(1, (memory_.last_local + 1) << kPartBits);
+      read_unowned_.BindInt(1, (memory_.last_local + 1) << kTxPartBits);
       groups.clear();
       while (true) {
         MERROW_ASSIGN(const bool more, read_unowned_.Step());
         if (!more) {
           break;
         }
-        const cells::DbVersion version = read_unowned_.Int(0) >> kPartBits;
+        const cells::DbVersion version = read_unowned_.Int(0) >> kTxPartBits;
         are_several = are_several || (!groups.empty() && groups.back().local != version);
         if (are_several && !counts) {
           break;

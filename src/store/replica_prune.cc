@@ -16,13 +16,11 @@
 #include <utility>
 
 #include "store/cell_reader.h"
+#include "store/cell_tx_rows.h"
 #include "store/replica_log.h"
 
 namespace merrow::store {
 namespace {
-
-/// Of ids of _merrow_tx. DO NOT CHANGE: it is on disk.
-constexpr int kPartBits = 20;
 
 /// Entries that one step looks at, and events after which it takes no further one: others wait.
 constexpr size_t kEntriesPerStep = 256;
@@ -181,8 +179,8 @@ class ReplicaPruner {
       return {};
     }
     return RunSql(db_, "DELETE FROM main._merrow_tx WHERE id BETWEEN " +
-                           std::to_string(first << kPartBits) + " AND " +
-                           std::to_string(((last + 1) << kPartBits) - 1));
+                           std::to_string(first << kTxPartBits) + " AND " +
+                           std::to_string(((last + 1) << kTxPartBits) - 1));
   }
 
   /// Joins it with the next one, if that is good. It may have taken in the one before just now.
@@ -274,8 +272,8 @@ class ReplicaPruner {
     MERROW_TRY(sum.Prepare(db_,
                            "SELECT coalesce(sum(length(rows)), 0) FROM main._merrow_tx WHERE id "
                            "BETWEEN ?1 AND ?2"));
-    sum.BindInt(1, first << kPartBits);
-    sum.BindInt(2, ((last + 1) << kPartBits) - 1);
+    sum.BindInt(1, first << kTxPartBits);
+    sum.BindInt(2, ((last + 1) << kTxPartBits) - 1);
     MERROW_ASSIGN([[maybe_unused]] const bool row, sum.Step());
     return sum.Int(0);
   }
