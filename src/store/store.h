@@ -178,7 +178,7 @@ struct StoreStats {
   std::vector<TombstoneHolder> tombstone_holders;
   uint64_t write_failures = 0;   // transactions that the disk or a lock did not let through
   std::string write_error;       // of the last transaction, if it was one of those,
-  int64_t write_failing_ms = 0;  // and since when none went through
+  int64_t write_failing_ms = 0;  // and for how long none has gone through
 };
 
 struct Upkeep {
