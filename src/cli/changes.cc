@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "cli/changes_file.h"
+#include "cli/output_file.h"
 #include "store/database_file.h"
 #include "store/document_capture.h"
 #include "store/file_lock.h"
@@ -116,7 +117,7 @@ struct Flags {
 Status ChangesExport(const std::string& database, const std::string& since, int zstd_level,
                      const std::string& out_file, DocIo& io) {
   MERROW_ASSIGN(const changeset::SiteVersions have, ParseSince(since, io));
-  ChangesOutput output(out_file, io);
+  OutputFile output(out_file, io);
   const auto run = [&]() -> Result<size_t> {
     MERROW_ASSIGN(const auto opened, ChangesDatabase::Open(database));
     MERROW_ASSIGN(auto transaction, store::Transaction::Begin(opened->database()));

@@ -6,11 +6,11 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
-#include <filesystem>
 #include <fstream>
 #include <istream>
 #include <ostream>
 
+#include "cli/output_file.h"
 #include "loro/json_writer.h"
 #include "loro/utf8.h"
 
@@ -270,40 +270,10 @@ Result<Bytes> ReadDocFile(const std::string& file, DocIo& io) {
   return bytes;
 }
 
-namespace {
-
-Status WriteTo(const std::filesystem::path& path, const std::string& name, BytesView bytes) {
-  errno = 0;
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  out.close();
-  if (out) return {};
-  return IoError(name + ": cannot be written: " + std::strerror(errno));
-}
-
-}  // namespace
-
 Status WriteDocFile(const std::string& file, BytesView bytes, DocIo& io) {
-  if (file == "-") {
-    io.out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    return {};
-  }
-  const std::string name = Printable(file);
-  std::error_code error;
-  const auto kind = std::filesystem::status(file, error).type();
-  if (kind != std::filesystem::file_type::regular &&
-      kind != std::filesystem::file_type::not_found) {
-    return WriteTo(file, name, bytes);  // a pipe or a device
-  }
-  const std::string partial = file + ".partial";
-  Status status = WriteTo(partial, name, bytes);
-  if (status.ok()) {
-    std::filesystem::rename(partial, file, error);
-    if (!error) return {};
-    status = IoError(name + ": cannot be replaced: " + error.message());
-  }
-  std::filesystem::remove(partial, error);
-  return status;
+  OutputFile output(file, io);
+  MERROW_TRY(output.Write(bytes));
+  return output.Finish();
 }
 
 int RunTool(DocIo& io, const std::function<Status()>& command) {
