@@ -225,7 +225,7 @@ int Next(sqlite3_vtab_cursor* cursor) {
 int Eof(sqlite3_vtab_cursor* cursor) { return CursorOf(cursor).reader.done() ? 1 : 0; }
 
 /// SQLite joins the results of the two sides of an OR by it, so a change must have the same one in
-/// every scan, and no other may have it: a hash of the cell, whose clock there is one of.
+/// every scan, and no other may have it: a hash of the cell, for which there is one change.
 int Rowid(sqlite3_vtab_cursor* cursor, sqlite3_int64* rowid) {
   return GuardTable(cursor->pVtab, [&]() -> Status {
     store::CellReader& reader = CursorOf(cursor).reader;
