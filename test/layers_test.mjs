@@ -78,7 +78,9 @@ const ownedHeaders = [
   { pattern: /^boost\/(asio|beast)/, owners: ["net", "server", "cli"] },
 ];
 
-const testFile = /_(test|prop|fuzz|fault|sim)\.(cc|h)$/;
+// Tests, and what only tests are built from: what a file is called tells it.
+const testFile = /\/fuzz\/|_(test|prop|fuzz|fault|sim|test_util)\.(cc|h)$/;
+const testHelper = /_test_util\.h$/;
 const includeLine = /^[ \t]*#[ \t]*include[ \t]*(?:"([^"\n]+)"|<([^>\n]+)>)/gm;
 
 // The layer of "loro/ids.h" (a file under src/) or "merrow/ids.h" (a public header).
@@ -117,6 +119,10 @@ function violations(path, text) {
       continue;
     }
     if (quoted === "merrow.h" && layer === "capi") continue;
+    if (testHelper.test(quoted) && !isTest && layer !== "testing") {
+      found.push(`${where}: "${quoted}" is for tests`);
+      continue;
+    }
     const target = layerOf(quoted);
     if (!quoted.includes("/") || !(target in mayInclude)) {
       found.push(
@@ -151,6 +157,7 @@ const selfCheck = [
   { path: "sync/a.cc", text: "#include <boost/asio.hpp>\n", bad: 1 },
   { path: "server/a.cc", text: '#include "cli/command.h"\n', bad: 1 },
   { path: "store/a.cc", text: '#include "testing/clock.h"\n', bad: 1 },
+  { path: "store/a.cc", text: '#include "store/b_test_util.h"\n', bad: 1 },
   { path: "store/a.cc", text: '#include "store.h"\n', bad: 1 },
   { path: "net/a.cc", text: '#include "merrow/document.h"\n', bad: 1 },
   { path: "merrow/result.h", text: '#include "merrow/ids.h"\n', bad: 1 },

@@ -10,7 +10,7 @@
 
 #include "base/bytes.h"
 #include "net/testing/test_relay.h"
-#include "server/running_server.h"
+#include "server/running_server_test_util.h"
 
 namespace merrow::server {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <gmock/gmock.h>
 
-#include "server/running_server.h"
+#include "server/running_server_test_util.h"
 
 namespace merrow::server {
 namespace {

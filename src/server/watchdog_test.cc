@@ -8,7 +8,7 @@
 
 #include <chrono>
 
-#include "server/running_server.h"
+#include "server/running_server_test_util.h"
 
 namespace merrow::server {
 namespace {
