@@ -50,6 +50,7 @@ Status DocumentCapture::Untrack(const std::string& table) {
   if (!rows_.HasTable(table)) {
     return store_.Untrack(table);
   }
+  MERROW_TRY(store_.Join());
   MERROW_TRY(CapturePending());
   return rows_.Untrack(table);
 }
@@ -58,11 +59,21 @@ Status DocumentCapture::Untrack(const std::string& table) {
 
 Status DocumentCapture::Refresh() {
   store_.WatchClose();
-  MERROW_ASSIGN(const bool is_other_data, rows_.Refresh());
-  if (is_other_data) {
+  MERROW_ASSIGN(const DocumentRows::Refreshed refreshed, rows_.Refresh());
+  if (refreshed.data_changed) {
     log_.reset();
   }
-  return {};
+  const bool is_written = sqlite3_txn_state(store_.db(), "main") == SQLITE_TXN_WRITE;
+  if (!refreshed.tables_read || !is_written || store_.transaction().active()) {
+    return {};
+  }
+  // These tables may be undone, and only who has joined is told.
+  MERROW_TRY(store_.tables().Refresh());
+  if (!store_.tables().initialized()) {
+    rows_.ForgetTables();
+    return {};
+  }
+  return store_.Join();
 }
 
 Status DocumentCapture::RowWritten(int64_t table_id, std::string_view key) {

@@ -64,7 +64,7 @@ DocumentRows::DocumentRows(Database& database, std::function<uint64_t()> random,
 
 DocumentRows::~DocumentRows() = default;
 
-Result<bool> DocumentRows::Refresh() {
+Result<DocumentRows::Refreshed> DocumentRows::Refresh() {
   MERROW_ASSIGN(const int64_t schema_version, database_.QueryInt("PRAGMA main.schema_version"));
   MERROW_ASSIGN(const int64_t data_version, database_.QueryInt("PRAGMA main.data_version"));
   if (std::exchange(forget_later_, false)) {
@@ -72,7 +72,7 @@ Result<bool> DocumentRows::Refresh() {
   }
   const bool is_same_data = data_version == data_version_;
   if (schema_version == schema_version_ && is_same_data) {
-    return false;
+    return Refreshed();
   }
   ResetMemory();
   MERROW_TRY(LoadTables());
@@ -81,7 +81,7 @@ Result<bool> DocumentRows::Refresh() {
   }
   schema_version_ = schema_version;
   data_version_ = data_version;
-  return !is_same_data;
+  return Refreshed{!is_same_data, true};
 }
 
 void DocumentRows::ResetMemory() {
@@ -250,17 +250,16 @@ Status DocumentRows::CaptureRow(const DocumentName& name, Author author) {
   MERROW_TRY(CheckDocumentKey(name.key, limits_.key_bytes_max));
   MERROW_ASSIGN(CachedDocument* const entry, Load(name, Absent::kCreate));
   const VersionVector before = entry->document.version();
-  bool shows = true;
   entry->unsaved = true;
-  const Result<bool> edited = EditDocument(name, author, entry, &shows);
-  if (!edited.ok() || (!*edited && entry->id == 0)) {
+  const Result<RowCapture::Outcome> outcome = EditDocument(name, author, entry);
+  if (!outcome.ok() || (!outcome->edited && entry->id == 0)) {
     // It may have edits that do not count, or is of a row that is not there.
     const std::string where = Describe(name);
     cache_->Erase(name);
-    return edited.ok() ? Status() : Status(edited.error().Within(where));
+    return outcome.ok() ? Status() : Status(outcome.error().Within(where));
   }
   entry->unsaved = false;
-  if (*edited) {
+  if (outcome->edited) {
     const Bytes delta = entry->document.ExportUpdates(before);
     entry->unsaved = true;
     const Status saved = SaveOps(entry, delta);
@@ -271,7 +270,7 @@ Status DocumentRows::CaptureRow(const DocumentName& name, Author author) {
     DocumentOps ops{entry->id, false, entry->document.version().SpansNotIn(before)};
     NoteOps(std::move(ops));
   }
-  if (shows) {
+  if (outcome->shows) {
     return {};
   }
   const Status written = WriteRow(entry);
@@ -280,39 +279,17 @@ Status DocumentRows::CaptureRow(const DocumentName& name, Author author) {
   return written.ok() || written.error().code() == ErrorCode::kBusy ? Status() : written;
 }
 
-/// False if there was nothing to edit. Sets `*shows` to whether the row shows the document now.
-Result<bool> DocumentRows::EditDocument(const DocumentName& name, Author author,
-                                        CachedDocument* entry, bool* shows) {
+Result<RowCapture::Outcome> DocumentRows::EditDocument(const DocumentName& name, Author author,
+                                                       CachedDocument* entry) {
   const TableState& table = *tables_[name.table];
-  MERROW_ASSIGN(Statement statement, database_.Prepare(table.read_sql));
-  statement.BindText(1, name.key);
-  MERROW_ASSIGN(const bool is_there, statement.Step());
-  if (!is_there && entry->id != 0) {
-    return InvalidArgument(
-        "another row replaced it, but it is a document, which cannot be deleted");
-  }
-  if (!is_there) {
-    return false;
-  }
-  std::vector<cells::ValueView> row;
-  for (size_t i = 0; i < table.table->columns.size(); ++i) {
-    row.push_back(ColumnValue(statement.handle(), static_cast<int>(i)));
-  }
   const bool is_new = entry->id == 0;
-  if (is_new && author == Author::kContent) {
-    MERROW_TRY(entry->document.SetPeer(ContentPeer(*table.table, row)));
-  }
-  MERROW_ASSIGN(bool edited, table.editor->Apply(row, entry->document));
-  if (is_new && !edited) {
-    MERROW_TRY(table.editor->MakeExist(name.key, entry->document));
-    edited = true;
-  }
-  entry->document.Commit();
-  if (is_new && author == Author::kContent) {
-    MERROW_TRY(entry->document.SetPeer(peer_));
-  }
-  *shows = table.editor->Shows(row, entry->document);
-  return edited;
+  const auto peer = [&](std::span<const cells::ValueView> row) {
+    return is_new && author == Author::kContent ? ContentPeer(*table.table, row) : peer_;
+  };
+  MERROW_ASSIGN(const RowCapture::Outcome outcome,
+                table.capture->Edit(name.key, is_new, peer, entry->document));
+  MERROW_TRY(entry->document.SetPeer(peer_));
+  return outcome;
 }
 
 Status DocumentRows::CaptureAll(size_t table) {

@@ -35,7 +35,7 @@
 #include "store/document_ops.h"
 #include "store/projection.h"
 #include "store/replica_documents.h"
-#include "store/row_edit.h"
+#include "store/row_capture.h"
 #include "store/schema.h"
 #include "store/sqlite.h"
 
@@ -61,8 +61,14 @@ class DocumentRows final : public ReplicaDocuments {
   ~DocumentRows() override;
 
   /// Takes note of what other programs did to tables and documents. Before anything else in a
-  /// transaction; cheap if they did nothing. True if the file changed.
-  Result<bool> Refresh();
+  /// transaction; cheap if they did nothing.
+  struct Refreshed {
+    bool data_changed = false;  // by somebody else
+    bool tables_read = false;
+  };
+  Result<Refreshed> Refresh();
+  /// The next Refresh() reads the tables anew.
+  void ForgetTables() { schema_version_ = -1; }
   /// After a rollback, also of a statement that failed while a row was written.
   void Forget();
 
@@ -150,8 +156,8 @@ class DocumentRows final : public ReplicaDocuments {
   Result<CachedDocument*> Load(const DocumentName& name, Absent absent);
   Status Hydrate(CachedDocument* entry);
   Status CaptureRow(const DocumentName& name, Author author);
-  Result<bool> EditDocument(const DocumentName& name, Author author, CachedDocument* entry,
-                            bool* shows);
+  Result<RowCapture::Outcome> EditDocument(const DocumentName& name, Author author,
+                                           CachedDocument* entry);
   Result<Result<Merged>> MergeOfAnySize(std::string_view table, std::string_view key,
                                         BytesView blob);
   Result<Result<Merged>> MergeInto(CachedDocument* entry, BytesView blob);

@@ -97,24 +97,11 @@ Status DocumentRows::LoadTable(const std::string& sql, TableState* table) {
   table->table = std::make_unique<const Table>(schema.tables()[0]);
   table->name = table->table->name;
   const std::string key = QuoteIdentifier(table->table->key().name);
-  const std::string from = " FROM main." + QuoteIdentifier(table->name) + " WHERE " + key;
-  std::vector<cells::Value> defaults;
-  std::string columns;
-  for (const Column& column : table->table->columns) {
-    columns += (columns.empty() ? "" : ", ") + QuoteIdentifier(column.name);
-    if (column.default_sql.empty()) {
-      defaults.emplace_back();
-      continue;
-    }
-    MERROW_ASSIGN(Statement value, database_.Prepare("SELECT " + column.default_sql));
-    MERROW_TRY(value.Step());
-    defaults.emplace_back(ColumnValue(value.handle(), 0));
-  }
-  table->read_sql = "SELECT " + columns + from + " = ?1";
-  table->page_sql =
-      "SELECT " + key + from + " > ?1 ORDER BY 1 LIMIT " + std::to_string(kDocumentKeysPerPage);
+  table->page_sql = "SELECT " + key + " FROM main." + QuoteIdentifier(table->name) + " WHERE " +
+                    key + " > ?1 ORDER BY 1 LIMIT " + std::to_string(kDocumentKeysPerPage);
   MERROW_ASSIGN(table->projection, Projection::Make(database_, *table->table));
-  table->editor.emplace(*table->table, std::move(defaults));
+  MERROW_ASSIGN(RowCapture capture, RowCapture::Make(database_, *table->table));
+  table->capture.emplace(std::move(capture));
   return {};
 }
 

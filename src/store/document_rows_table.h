@@ -25,8 +25,7 @@ struct DocumentRows::TableState {
   Status usable;
   std::unique_ptr<const Table> table;
   std::optional<Projection> projection;
-  std::optional<RowEditor> editor;
-  std::string read_sql;  // all columns of a row
+  std::optional<RowCapture> capture;
   std::string page_sql;  // keys after one, in order
 };
 

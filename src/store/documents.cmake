@@ -14,6 +14,7 @@ set(MERROW_DOCUMENT_SOURCES
     document_rows_table.cc
     file_lock.cc
     projection.cc
+    row_capture.cc
     row_edit.cc
     row_edit_container.cc
     row_edit_diff.cc

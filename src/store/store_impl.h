@@ -166,7 +166,6 @@ class Store::Impl {
   Status CaptureRows();
   Status CaptureRow(const DocumentName& name);
   /// True if there was something to edit. Sets `*shows` to whether the row shows the document now.
-  Result<bool> EditDocument(CachedDocument* entry, bool* shows);
 
   // --- Replication ---
   void CloseConnection();

@@ -11,18 +11,13 @@
 
 #include "merrow/ids.h"
 #include "store/document_capture_triggers.h"
-#include "store/row_edit.h"
+#include "store/row_capture.h"
 
 namespace merrow::store {
 
 class SqlDocuments final : public DocumentEvents {
  public:
   using Row = std::pair<int64_t, std::string>;  // table id and key
-
-  struct TableOfRows {
-    RowEditor editor;
-    std::string read_sql;
-  };
 
   /// Rows are written by SQL of somebody else until it goes; else by the store itself.
   class Capturing {
@@ -47,8 +42,8 @@ class SqlDocuments final : public DocumentEvents {
 
   std::set<Row> TakeRows() { return std::exchange(rows_, {}); }
 
-  loro::PeerId peer = 0;            // of the ops
-  std::vector<TableOfRows> tables;  // as the schema's
+  loro::PeerId peer = 0;           // of the ops
+  std::vector<RowCapture> tables;  // as the schema's
 
  private:
   bool is_capturing_ = false;

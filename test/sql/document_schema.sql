@@ -119,3 +119,39 @@ INSERT INTO row VALUES (3, 'here');
 SELECT pk, val FROM crsql_changes;
 --> x'010901'|'not tracked'
 --> x'010903'|'here'
+
+-- A schema that a reader saw in a transaction that was undone is not taken for the next one of its
+-- number.
+.site d
+CREATE TABLE note (id TEXT PRIMARY KEY NOT NULL, body CRDT_TEXT);
+SELECT merrow_track('note');
+--> 'OK'
+INSERT INTO note VALUES ('a', 'x');
+BEGIN;
+ALTER TABLE note ADD COLUMN undone TEXT;
+SELECT merrow_document_json('note', 'a');
+--> '{"body":"x"}'
+ROLLBACK;
+ALTER TABLE note ADD COLUMN title TEXT;
+UPDATE note SET title = 'T';
+SELECT merrow_document_json('note', 'a');
+--> '{"body":"x","row":{"title":"T"}}'
+SAVEPOINT s;
+CREATE TABLE plain (v);
+ALTER TABLE note ADD COLUMN undone TEXT;
+SELECT merrow_document_json('note', 'a');
+--> '{"body":"x","row":{"title":"T"}}'
+ROLLBACK TO s;
+CREATE TABLE plain (v);
+ALTER TABLE note ADD COLUMN size INTEGER;
+UPDATE note SET size = 5;
+RELEASE s;
+SELECT merrow_document_json('note', 'a');
+--> '{"body":"x","row":{"size":5,"title":"T"}}'
+BEGIN;
+SELECT merrow_untrack('note');
+--> 'OK'
+ROLLBACK;
+UPDATE note SET body = 'y';
+SELECT merrow_document_json('note', 'a');
+--> '{"body":"y","row":{"size":5,"title":"T"}}'
