@@ -184,6 +184,17 @@ SiteVersions Difference(const SiteVersions& have, const SiteVersions& lacking) {
   return difference;
 }
 
+SiteVersions Common(const SiteVersions& a, const SiteVersions& b) {
+  SiteVersions common;
+  for (const auto& [site, ranges] : a) {
+    const auto other = b.find(site);
+    if (other == b.end()) continue;
+    VersionRanges both = ranges.Intersection(other->second);
+    if (!both.empty()) common.emplace(site, std::move(both));
+  }
+  return common;
+}
+
 std::string ToText(const SiteVersions& versions) {
   std::string text;
   for (const auto& [site, ranges] : versions) {

@@ -67,6 +67,8 @@ using SiteVersions = std::map<cells::SiteId, VersionRanges>;
 
 /// What `have` has and `lacking` lacks.
 SiteVersions Difference(const SiteVersions& have, const SiteVersions& lacking);
+/// What both have.
+SiteVersions Common(const SiteVersions& a, const SiteVersions& b);
 
 std::string ToText(const SiteVersions& versions);
 /// Invalid argument names what is wrong and where. Limits: kVersionTextBytesMax.

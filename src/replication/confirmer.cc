@@ -20,13 +20,8 @@ bool Covers(const SiteVersions& all, const SiteVersions& some) {
   return changeset::Difference(some, all).empty();
 }
 
-std::shared_ptr<const SiteVersions> Common(const SiteVersions& a, const SiteVersions& b) {
-  auto common = std::make_shared<SiteVersions>();
-  for (const auto& [site, ranges] : a) {
-    VersionRanges both = ranges.Intersection(RangesOf(b, site));
-    if (!both.empty()) common->emplace(site, std::move(both));
-  }
-  return common;
+std::shared_ptr<const SiteVersions> SharedCommon(const SiteVersions& a, const SiteVersions& b) {
+  return std::make_shared<const SiteVersions>(changeset::Common(a, b));
 }
 
 }  // namespace
@@ -160,11 +155,11 @@ void Confirmer::OnLinkGone(const Link& link) {
 bool Confirmer::Offer(const cells::SiteId& site, Known& known, const SharedVersions& has) {
   if (known.confirmed != nullptr && !Covers(*has, *known.confirmed)) {
     core_.Log(LogLevel::kInfo, "site " + ShortName(site) + " has less than it said before");
-    known.confirmed = Common(*known.confirmed, *has);
+    known.confirmed = SharedCommon(*known.confirmed, *has);
     core_.replica.Confirm(site, *known.confirmed);
   }
   // What is waited for stays the same, or a site that always writes would never be confirmed.
-  known.pending = known.pending == nullptr ? has : Common(*known.pending, *has);
+  known.pending = known.pending == nullptr ? has : SharedCommon(*known.pending, *has);
   TryPending(site, known);
   if (known.pending == nullptr && *known.confirmed != *has) {
     known.pending = has;

@@ -12,6 +12,7 @@ set(MERROW_REPLICA_SOURCES
     replica_parked.cc
     replica_parts.cc
     replica_prune.cc
+    replica_tombstone_marks.cc
     replica_tombstones.cc
     replica_waiting.cc)
 list(TRANSFORM MERROW_REPLICA_SOURCES PREPEND ${CMAKE_CURRENT_LIST_DIR}/)

@@ -340,6 +340,7 @@ void ReplicaLog::Committed() {
 
 void ReplicaLog::RolledBack() {
   part_counts_.clear();
+  marks_.Forget();
   if (memory_before_.has_value()) {
     memory_ = *std::move(memory_before_);
   }

@@ -60,6 +60,7 @@
 #include "store/document_ops.h"
 #include "store/replica_documents.h"
 #include "store/replica_parked.h"
+#include "store/replica_tombstone_marks.h"
 #include "store/replica_types.h"
 
 namespace merrow::store {
@@ -74,6 +75,7 @@ struct ReplicaOptions {
 
 /// A walk over all tombstones, some at a time.
 struct TombstoneSweep {
+  bool has_begun = false;
   ClockPlace place;
   TombstoneReport report;  // so far
 };
@@ -165,11 +167,16 @@ class ReplicaLog {
   /// is left of none. True if there is more to do.
   Result<bool> Prune();
   /// In the caller's write transaction: drops the tombstones that every site which was ever heard
-  /// of has, as `peers` said, but for those that are gone (KnownSite), unless they are younger than
+  /// of has, as `peers` said, but for those that are gone (KnownSite), and has had for
   /// ReplicaLimits::tombstone_keep_ms. Nothing if no other site was ever heard of. One bounded step
   /// of a walk over every clock, which is over when sweep->place is at its end.
   Status CollectTombstones(const std::map<cells::SiteId, changeset::SiteVersions>& peers,
                            TombstoneSweep* sweep);
+  /// True if `site` has said before, to this process or an earlier one, that it has more. Cheap.
+  Result<bool> TakesBack(const cells::SiteId& site, const changeset::SiteVersions& has);
+  /// In the caller's write transaction: tombstones that the site lacks stay for the full time after
+  /// it got them again.
+  Status TakeBack(const changeset::SiteVersions& has);
 
   // --- Other sites. Those that write are in the caller's transaction.
 
@@ -268,6 +275,7 @@ class ReplicaLog {
   /// How many parts there are of some wholes.
   std::map<WholeName, int64_t> part_counts_;
   DocumentOpsById noted_;
+  TombstoneMarks marks_;
   /// Entries up to this local version were looked at by Prune().
   cells::DbVersion pruned_ = 0;
   PruneRounds prune_rounds_;

@@ -10,8 +10,9 @@
 //                                nobody remembers, so it is kept out then (_merrow_forgotten)
 //     former names of this one   TakeNewIdentity() took them away
 //
-// It also stays for a while after that (ReplicaLimits::tombstone_keep_ms), because a site that is
-// restored from a backup no longer has what it said it had.
+// It also stays for a while after the last of them has said so (ReplicaLimits::tombstone_keep_ms,
+// replica_tombstone_marks.h), because a site that is restored from a backup no longer has what it
+// said it had.
 #include <algorithm>
 #include <unordered_map>
 #include <utility>
@@ -32,12 +33,18 @@ constexpr size_t kKnownSitesMax = 65'536;
 /// Decides about tombstones, and counts.
 class TombstoneCount {
  public:
+  struct Times {
+    int64_t now_ms = 0;
+    int64_t keep_ms = 0;
+  };
   /// `goes_if_alone`: there were other sites, so what none of them holds back may go.
-  /// `before_ms`: no transaction that is younger may lose its tombstones.
-  TombstoneCount(CellStore& cells,
+  TombstoneCount(CellStore& cells, TombstoneMarks& marks,
                  const std::map<cells::SiteId, const changeset::SiteVersions*>& sites,
-                 bool goes_if_alone, int64_t before_ms)
-      : cells_(cells), goes_if_alone_(goes_if_alone || !sites.empty()), before_ms_(before_ms) {
+                 bool goes_if_alone, Times times)
+      : cells_(cells),
+        marks_(marks),
+        goes_if_alone_(goes_if_alone || !sites.empty()),
+        times_(times) {
     for (const auto& [site, has] : sites) {
       Holder& holder = holders_.emplace_back();
       holder.report.site = site;
@@ -57,21 +64,19 @@ class TombstoneCount {
       }
     }
     bool goes = transaction->is_known && transaction->lacking.empty() && goes_if_alone_;
-    if (goes && transaction->ms > before_ms_) {
+    if (goes && transaction->stays_until_ms > times_.now_ms) {
       goes = false;
       ++young_;
-      oldest_young_ms_ = std::min(oldest_young_ms_, transaction->ms);
+      young_until_ms_ = std::min(young_until_ms_, transaction->stays_until_ms);
     }
     left_ += goes ? 0 : 1;
     return goes;
   }
 
-  void AddTo(TombstoneReport* report, int64_t keep_ms) const {
+  void AddTo(TombstoneReport* report) const {
     report->left += left_;
     report->young += young_;
-    if (young_ > 0) {
-      report->young_until_ms = std::min(report->young_until_ms, oldest_young_ms_ + keep_ms);
-    }
+    report->young_until_ms = std::min(report->young_until_ms, young_until_ms_);
     for (const Holder& holder : holders_) {
       if (holder.report.tombstones == 0) {
         continue;
@@ -95,8 +100,8 @@ class TombstoneCount {
     bool is_known = false;  // false: it is the open one
     cells::SiteId publisher;
     cells::DbVersion version = 0;
-    int64_t ms = 0;  // 0: older than the replica log
     std::vector<size_t> lacking;
+    int64_t stays_until_ms = INT64_MIN;  // at least; if nobody lacks it
   };
 
   Result<const Transaction*> Find(cells::DbVersion local) {
@@ -106,7 +111,7 @@ class TombstoneCount {
       return &transaction;
     }
     MERROW_TRY(find_.Prepare(cells_.db(),
-                             "SELECT site, version, ms FROM main._merrow_source WHERE local >= ?1 "
+                             "SELECT site, version FROM main._merrow_source WHERE local >= ?1 "
                              "ORDER BY local LIMIT 1"));
     const ResetAtEnd reset(find_);
     find_.BindInt(1, local);
@@ -117,25 +122,39 @@ class TombstoneCount {
     MERROW_ASSIGN(transaction.publisher,
                   cells_.SiteOf(static_cast<cells::SiteOrdinal>(find_.Int(0))));
     transaction.version = find_.Int(1);
-    transaction.ms = find_.Int(2);
     for (size_t i = 0; i < holders_.size(); ++i) {
       const auto of_site = holders_[i].has->find(transaction.publisher);
       if (of_site == holders_[i].has->end() || !of_site->second.Contains(transaction.version)) {
         transaction.lacking.push_back(i);
       }
     }
+    if (transaction.lacking.empty() && times_.keep_ms > 0) {
+      MERROW_ASSIGN(transaction.stays_until_ms, StaysUntil(transaction));
+    }
     return &transaction;
   }
 
+  Result<int64_t> StaysUntil(const Transaction& transaction) {
+    MERROW_ASSIGN(const std::optional<int64_t> since_ms,
+                  marks_.SinceMs(cells_.db(), transaction.publisher, transaction.version));
+    if (since_ms.has_value()) {
+      return *since_ms + times_.keep_ms;
+    }
+    // When to look again, so that it gets a mark.
+    MERROW_ASSIGN(const int64_t next_ms, marks_.NextMs(cells_.db(), times_.keep_ms));
+    return std::max(next_ms, times_.now_ms + 1);
+  }
+
   CellStore& cells_;
+  TombstoneMarks& marks_;
   const bool goes_if_alone_;
-  const int64_t before_ms_;
+  const Times times_;
   CellStatement find_;
   std::vector<Holder> holders_;
   std::unordered_map<cells::DbVersion, Transaction> transactions_;
   int64_t left_ = 0;
   int64_t young_ = 0;
-  int64_t oldest_young_ms_ = INT64_MAX;
+  int64_t young_until_ms_ = INT64_MAX;
 };
 
 }  // namespace
@@ -158,14 +177,37 @@ Status ReplicaLog::CollectTombstones(const std::map<cells::SiteId, changeset::Si
     }
   }
   const ReplicaLimits& limits = options_.limits;
-  TombstoneCount count(cells_, sites, /*goes_if_alone=*/!known.empty(),
-                       NowMs() - limits.tombstone_keep_ms);
+  const int64_t now_ms = NowMs();
+  if (limits.tombstone_keep_ms > 0 && !known.empty() && !std::exchange(sweep->has_begun, true)) {
+    changeset::SiteVersions all_have = seen_;
+    for (const auto& [site, has] : sites) {
+      all_have = changeset::Common(all_have, *has);
+    }
+    MERROW_TRY(marks_.Note(cells_.db(), all_have, now_ms, limits.tombstone_keep_ms));
+  }
+  TombstoneCount count(cells_, marks_, sites, /*goes_if_alone=*/!known.empty(),
+                       {.now_ms = now_ms, .keep_ms = limits.tombstone_keep_ms});
   const auto may_go = [&](const cells::Stamp& sentinel) { return count.MayGo(sentinel); };
   MERROW_ASSIGN(const int64_t collected,
                 cells_.CollectTombstones(may_go, limits.tombstone_step, &sweep->place));
   sweep->report.collected += collected;
-  count.AddTo(&sweep->report, limits.tombstone_keep_ms);
+  count.AddTo(&sweep->report);
   return {};
+}
+
+Result<bool> ReplicaLog::TakesBack(const cells::SiteId& site, const changeset::SiteVersions& has) {
+  MERROW_ASSIGN(const bool would, marks_.WouldLower(cells_.db(), has));
+  if (!would) {
+    return false;
+  }
+  // What others repeat of a site that is gone means nothing.
+  MERROW_ASSIGN(const std::vector<KnownSite> known, KnownSites());
+  return std::any_of(known.begin(), known.end(),
+                     [&](const KnownSite& other) { return other.site == site && !other.is_gone; });
+}
+
+Status ReplicaLog::TakeBack(const changeset::SiteVersions& has) {
+  return marks_.Lower(cells_.db(), has);
 }
 
 // --- Sites.

@@ -99,13 +99,22 @@ TEST(Tombstones, AreLookedAtSomeAtATime) {
   a->CheckInvariants();
 }
 
+constexpr int64_t kDayMs = 24 * 3600 * 1000;
+
+/// A store that keeps tombstones for a day, with one deleted row.
+struct WithKeptTombstone : StoreReplica {
+  WithKeptTombstone() {
+    options.replica_limits.tombstone_keep_ms = kDayMs;
+    Reopen();
+    WriteAndDelete(*this);
+  }
+};
+
 TEST(Tombstones, TheyStayForAWhileForBackupsToBeRestored) {
-  constexpr int64_t kDayMs = 24 * 3600 * 1000;
-  StoreReplica a, b;
-  a.options.replica_limits.tombstone_keep_ms = kDayMs;
-  a.Reopen();
-  WriteAndDelete(a);
+  WithKeptTombstone a;
+  StoreReplica b;
   b.PullFrom(a);
+  Must(a->ConfirmPeer(b->own_site(), {}));
   Must(a->ConfirmPeer(b->own_site(), b->seen()));
   Upkeep(a);
   EXPECT_EQ(a->stats().tombstones, 1U);
@@ -116,6 +125,113 @@ TEST(Tombstones, TheyStayForAWhileForBackupsToBeRestored) {
   Upkeep(a);
   EXPECT_EQ(a->stats().tombstones, 0U);
   EXPECT_EQ(a->stats().tombstones_young, 0U);
+}
+
+TEST(Tombstones, TheTimeBeginsWhenTheLastSiteGotThem) {
+  WithKeptTombstone a;
+  StoreReplica b, late;
+  b.PullFrom(a);
+  const auto confirm = [&a](StoreReplica& site) {
+    Must(a->ConfirmPeer(site->own_site(), {}));
+    Must(a->ConfirmPeer(site->own_site(), site->seen()));
+  };
+  confirm(b);
+  confirm(late);
+  // It makes backups while it is away, and in none of them the row is deleted.
+  a.clock.AdvanceMs(10 * kDayMs);
+  Upkeep(a);
+  late.PullFrom(a);
+  confirm(late);
+  Upkeep(a);
+  EXPECT_EQ(a->stats().tombstones_young, 1U);
+  a.clock.AdvanceMs(kDayMs / 2);
+  a.Reopen();
+  confirm(b);
+  confirm(late);
+  Upkeep(a);
+  EXPECT_EQ(a->stats().tombstones_young, 1U);
+  a.clock.AdvanceMs(kDayMs / 2);
+  Upkeep(a);
+  EXPECT_EQ(a->stats().tombstones, 0U);
+}
+
+TEST(Tombstones, TheTimeBeginsAgainIfASiteWasRestored) {
+  for (const bool is_in_another_process : {false, true}) {
+    SCOPED_TRACE(is_in_another_process);
+    WithKeptTombstone a;
+    StoreReplica b;
+    const changeset::SiteVersions before = b->seen();
+    b.PullFrom(a);
+    Must(a->ConfirmPeer(b->own_site(), {}));
+    Must(a->ConfirmPeer(b->own_site(), b->seen()));
+    Upkeep(a);
+    a.clock.AdvanceMs(kDayMs / 2);
+    if (is_in_another_process) {
+      a.Reopen();
+      Must(a->ConfirmPeer(b->own_site(), {}));
+    }
+    Must(a->ConfirmPeer(b->own_site(), before));
+    Must(a->ConfirmPeer(b->own_site(), b->seen()));
+    Upkeep(a);
+    a.clock.AdvanceMs(kDayMs * 3 / 4);
+    Upkeep(a);
+    EXPECT_EQ(a->stats().tombstones_young, 1U);
+    a.clock.AdvanceMs(kDayMs / 4);
+    Upkeep(a);
+    EXPECT_EQ(a->stats().tombstones, 0U);
+  }
+}
+
+TEST(Tombstones, WhatIsRepeatedOfASiteThatIsGoneDoesNotBeginTheTimeAgain) {
+  WithKeptTombstone a;
+  StoreReplica b, lost;
+  b.PullFrom(a);
+  Must(a->ConfirmPeer(lost->own_site(), {}));
+  Must(a->ForgetSite(Id(lost)));
+  Must(a->ConfirmPeer(b->own_site(), b->seen()));
+  Upkeep(a);
+  a.clock.AdvanceMs(kDayMs / 2);
+  Must(a->ConfirmPeer(lost->own_site(), {}));
+  Upkeep(a);
+  a.clock.AdvanceMs(kDayMs / 2);
+  Upkeep(a);
+  EXPECT_EQ(a->stats().tombstones, 0U);
+}
+
+TEST(Tombstones, AClockThatWasAheadDoesNotKeepThem) {
+  WithKeptTombstone a;
+  StoreReplica b;
+  b.PullFrom(a);
+  Must(a->ConfirmPeer(b->own_site(), b->seen()));
+  a.clock.AdvanceMs(100 * kDayMs);
+  Upkeep(a);
+  EXPECT_EQ(a->stats().tombstones_young, 1U);
+  a.clock.AdvanceMs(-100 * kDayMs);
+  a.Reopen();
+  Must(a->ConfirmPeer(b->own_site(), b->seen()));
+  Upkeep(a);
+  EXPECT_EQ(a->stats().tombstones_young, 1U);
+  a.clock.AdvanceMs(kDayMs);
+  Upkeep(a);
+  EXPECT_EQ(a->stats().tombstones, 0U);
+}
+
+TEST(Tombstones, TheTimesTakeLittleSpace) {
+  WithKeptTombstone a;
+  StoreReplica b;
+  Must(a->ConfirmPeer(b->own_site(), {}));
+  for (int hour = 0; hour < 24 * 14; ++hour) {
+    a.clock.AdvanceMs(kDayMs / 24);
+    WriteAndDelete(a);
+    b.PullFrom(a);
+    Must(a->ConfirmPeer(b->own_site(), b->seen()));
+    while (Must(a->RunUpkeep()).more) {
+    }
+  }
+  EXPECT_EQ(a.Sql("SELECT count(*) BETWEEN 8 AND 10, max(length(versions)) < 100 FROM "
+                  "_merrow_tombstone_mark"),
+            "1|1");
+  EXPECT_EQ(a->stats().tombstones, 1U);
 }
 
 TEST(Tombstones, NothingGoesAsLongAsNobodyElseIsThere) {
@@ -144,6 +260,8 @@ TEST(Tombstones, AForgottenSiteHoldsNothingBackAndIsKeptOut) {
   Must(a->ConfirmPeer(lost->own_site(), {}));
   EXPECT_EQ(a->ForgetSite("1234567").error().code(), ErrorCode::kNotFound);
   EXPECT_EQ(a->ForgetSite("").error().code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(a->ForgetSite("ffff").error().code(), ErrorCode::kInvalidArgument) << "too short";
+  EXPECT_EQ(a->ForgetSite(Id(a)).error().code(), ErrorCode::kInvalidArgument) << "itself";
   EXPECT_EQ(a->RememberSite(Id(lost)).error().code(), ErrorCode::kNotFound);
   EXPECT_EQ(Must(a->ForgetSite(Id(lost).substr(0, 8))), lost->own_site());
   a.Reopen();

@@ -116,8 +116,8 @@ struct ReplicaLimits {
   /// The last so many local versions are kept apart from each other, so that a peer who lacks one
   /// gets one. Older ones are combined.
   size_t entries_kept = 1024;
-  /// A tombstone stays for so long after the delete even if every site has it, so that a backup
-  /// which is not older, when it is restored, hears of the delete rather than brings the row back.
+  /// A tombstone stays for so long after the last site got it, so that a backup which is not older,
+  /// when it is restored, hears of the delete rather than brings the row back.
   int64_t tombstone_keep_ms = int64_t{7} * 24 * 3600 * 1000;
   /// Clocks that one step of looking for tombstones reads: some milliseconds.
   size_t tombstone_step = 20'000;

@@ -370,6 +370,12 @@ Status Store::Impl::ConfirmPeer(const cells::SiteId& peer, const changeset::Site
       confirmed_.erase(confirmed);
       return met;
     }
+  } else {
+    // (The first time only says that the site exists.)
+    MERROW_ASSIGN(const bool takes_back, replica().TakesBack(peer, has));
+    if (takes_back) {
+      MERROW_TRY(Transact([&] { return replica().TakeBack(has); }));
+    }
   }
   look_for_tombstones_ = look_for_tombstones_ || !(confirmed->second == has);
   confirmed->second = has;
