@@ -60,7 +60,8 @@ Status DocumentCapture::Untrack(const std::string& table) {
 Status DocumentCapture::Refresh() {
   store_.WatchClose();
   MERROW_ASSIGN(const DocumentRows::Refreshed refreshed, rows_.Refresh());
-  if (refreshed.data_changed) {
+  // Another schema may be another database, which a backup was restored into.
+  if (refreshed.data_changed || (refreshed.tables_read && !log_was_used_)) {
     log_.reset();
   }
   const bool is_written = sqlite3_txn_state(store_.db(), "main") == SQLITE_TXN_WRITE;
@@ -122,6 +123,7 @@ Result<ReplicaLog*> DocumentCapture::Log() {
     options.documents = &rows_;
     MERROW_ASSIGN(log_, ReplicaLog::Open(store_, options));
   }
+  log_was_used_ = true;
   return log_.get();
 }
 
@@ -205,6 +207,7 @@ Status DocumentCapture::NoteOps(ReplicaLog& log) {
 void DocumentCapture::Committed() {
   pending_.clear();
   captured_.clear();
+  log_was_used_ = false;
   if (log_ != nullptr) {
     log_->Committed();
   }
@@ -220,6 +223,7 @@ void DocumentCapture::RolledBack() {
   captured_.clear();
   if (!store_.transaction().active()) {
     pending_.clear();
+    log_was_used_ = false;
   }
 }
 

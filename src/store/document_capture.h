@@ -140,6 +140,8 @@ class DocumentCapture final : public TransactionListener, public DocumentEvents 
   /// The log undoes parts of what it applies by itself; only of more it has to be read again.
   bool log_in_use_ = false;
   bool drop_log_later_ = false;
+  /// In this transaction, so that it may hold what is nowhere else.
+  bool log_was_used_ = false;
 };
 
 }  // namespace merrow::store

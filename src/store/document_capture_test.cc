@@ -9,7 +9,9 @@
 #include <cstdio>
 #include <string>
 
+#include "base/bytes.h"
 #include "base/clock.h"
+#include "changeset/version_set.h"
 
 namespace merrow::store {
 namespace {
@@ -140,6 +142,43 @@ TEST_F(Host, ASchemaThatCannotBeReadNowLosesNoWrite) {
   Must("COMMIT");
   EXPECT_EQ(Count("note"), 1);
   EXPECT_EQ(Count("_merrow_tx"), 1);
+}
+
+TEST_F(Host, ADatabaseThatIsRestoredIntoTheConnectionIsAnother) {
+  const std::string backup_path = path_ + "_backup";
+  sqlite3* backup = nullptr;
+  ASSERT_EQ(sqlite3_open(backup_path.c_str(), &backup), SQLITE_OK);
+  sqlite3_exec(backup, "CREATE TABLE note (id TEXT PRIMARY KEY NOT NULL, body)", nullptr, nullptr,
+               nullptr);
+  // Another site, with more versions.
+  DocumentCapture* const other = Attach(backup);
+  sqlite3_exec(backup, "BEGIN", nullptr, nullptr, nullptr);
+  ASSERT_TRUE(other->Track("note").ok());
+  sqlite3_exec(backup, "COMMIT; BEGIN", nullptr, nullptr, nullptr);
+  ASSERT_TRUE(other->Versions().ok());
+  sqlite3_exec(backup,
+               "COMMIT; INSERT INTO note VALUES ('a', 1); INSERT INTO note VALUES ('b', 1); "
+               "INSERT INTO note VALUES ('c', 1)",
+               nullptr, nullptr, nullptr);
+  const cells::SiteId site = other->store().OwnSite().value();
+
+  sqlite3_close(db_);
+  db_ = Open();
+  DocumentCapture* const capture = Attach(db_);
+  Must("BEGIN");
+  ASSERT_TRUE(capture->Versions().ok());
+  Must("COMMIT; INSERT INTO note VALUES ('x', 1)");
+  sqlite3_backup* const copy = sqlite3_backup_init(db_, "main", backup, "main");
+  ASSERT_EQ(sqlite3_backup_step(copy, -1), SQLITE_DONE);
+  sqlite3_backup_finish(copy);
+  sqlite3_close(backup);
+  std::remove(backup_path.c_str());
+
+  Must("INSERT INTO note VALUES ('d', 1); BEGIN");
+  const Result<changeset::SiteVersions> versions = capture->Versions();
+  ASSERT_TRUE(versions.ok()) << versions.error().message();
+  EXPECT_EQ(changeset::ToText(*versions), ToHex(site.view()) + ":1-4");
+  EXPECT_EQ(Count("_merrow_source WHERE previous <> version - 1"), 0);
 }
 
 }  // namespace
