@@ -321,16 +321,19 @@ Status DocumentCore::ApplyAdmitted(const std::vector<OpLog::Admitted>& admitted,
   }
   const bool is_linear = following == admitted.size();
   History history(log);
+  TextJoiner joiner;
   TreeMoves aside;
   for (size_t i = 0; i < following; ++i) {
     const OpLog::Admitted& item = admitted[i];
     const ChangeBlock& block = item.source->block;
-    MERROW_TRY(ForEachOpSlice(block, block.changes[item.change], item.from, item.to,
-                              log.graph().RunOf(item.lv).LamportAt(item.lv),
-                              [&](const OpSlice& slice) {
-                                return is_linear ? state.Apply(slice, history)
-                                                 : ApplyUnlessTree(slice, &state, history, &aside);
-                              }));
+    MERROW_TRY(ForEachOpSlice(
+        block, block.changes[item.change], item.from, item.to,
+        log.graph().RunOf(item.lv).LamportAt(item.lv),
+        [&](const OpSlice& slice) {
+          return is_linear ? state.Apply(slice, history)
+                           : ApplyUnlessTree(slice, &state, history, &aside);
+        },
+        &joiner));
   }
   if (is_linear) return {};
   return MergeInto(log, admitted[following].lv, &state,

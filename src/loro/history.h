@@ -17,9 +17,10 @@
 namespace merrow::loro {
 
 /// Calls visit(lv, run, slice) -> Status for the ops of `span` in order of arrival. Ops are cut at
-/// its ends. `reader` keeps the blocks alive that slices refer to.
+/// its ends. `reader` keeps the blocks alive that slices refer to. `joiner`: joins slices.
 template <typename Visit>
-Status ForEachSlice(const OpLog& log, OpLog::Reader& reader, LvSpan span, Visit&& visit) {
+Status ForEachSlice(const OpLog& log, OpLog::Reader& reader, LvSpan span, Visit&& visit,
+                    TextJoiner* joiner = nullptr) {
   if (span.start >= span.end) return {};
   const CausalGraph& graph = log.graph();
   const auto& runs = graph.runs();
@@ -30,11 +31,11 @@ Status ForEachSlice(const OpLog& log, OpLog::Reader& reader, LvSpan span, Visit&
       const Id id = run.IdAt(lv, graph);
       const ChangeBlock& block = reader.BlockAt(id);
       const Counter to = std::min(block.end(), id.counter + static_cast<Counter>(limit - lv));
-      MERROW_TRY(
-          ForEachOpSlice(block, id.counter, to, run.LamportAt(lv), [&](const OpSlice& slice) {
-            const auto skipped = slice.id().counter - id.counter;
-            return visit(lv + static_cast<Lv>(skipped), run, slice);
-          }));
+      const auto visit_slice = [&](const OpSlice& slice) {
+        const auto skipped = slice.id().counter - id.counter;
+        return visit(lv + static_cast<Lv>(skipped), run, slice);
+      };
+      MERROW_TRY(ForEachOpSlice(block, id.counter, to, run.LamportAt(lv), visit_slice, joiner));
       lv += static_cast<Lv>(to - id.counter);
     }
   }

@@ -160,7 +160,7 @@ class Merger {
     for (; span != atoms_.end() && span->start < range.end; ++span) {
       MERROW_TRY(ForEachSlice(log_, reader_,
                               {std::max(span->start, range.start), std::min(span->end, range.end)},
-                              visit));
+                              visit, &joiner_));
     }
     return {};
   }
@@ -306,6 +306,7 @@ class Merger {
   const CausalGraph& graph_;
   const std::vector<LvSpan> atoms_;
   OpLog::Reader reader_;
+  TextJoiner joiner_;
   History history_;
   State* const state_;
 
