@@ -74,6 +74,7 @@ void Confirmer::Send(Link& link) {
 Confirmer::Known* Confirmer::Meet(const cells::SiteId& site) {
   const auto at = known_.find(site);
   if (at != known_.end()) return &at->second;
+  if (forgotten_.contains(site)) return nullptr;
   if (known_.size() >= core_.options.statement_sites_max) return nullptr;
   // From now on nothing goes that it has not confirmed.
   core_.replica.Confirm(site, {});
@@ -106,6 +107,7 @@ void Confirmer::OnStatements(Link& link, const StatementsMessage& message) {
       restates_ = true;
       continue;
     }
+    if (forgotten_.contains(statement.site)) continue;
     Known* const met = Meet(statement.site);
     if (met == nullptr) {
       ++core_.counters.statements_dropped;
@@ -139,6 +141,18 @@ void Confirmer::OnNewIdentity() {
   // What was stated under the old name, others may still say of it. It means nothing for the new.
   own_ = {};
   restates_ = true;
+}
+
+void Confirmer::OnForgotten(const cells::SiteId& site, bool is_forgotten) {
+  if (!is_forgotten) {
+    forgotten_.erase(site);
+    return;
+  }
+  forgotten_.insert(site);
+  const auto at = known_.find(site);
+  if (at == known_.end()) return;
+  if (at->second.statement.has != nullptr) ranges_ -= RangesIn(*at->second.statement.has);
+  known_.erase(at);
 }
 
 void Confirmer::OnLinkGone(const Link& link) {
@@ -213,6 +227,7 @@ void Confirmer::CheckInvariants() const {
   for (const auto& [site, known] : known_) {
     if (known.statement.has != nullptr) ranges += RangesIn(*known.statement.has);
     MERROW_CHECK(site != core_.site || known.statement.has == nullptr);
+    MERROW_CHECK(!forgotten_.contains(site));
   }
   MERROW_CHECK(ranges == ranges_);
   MERROW_CHECK(known_.size() <= core_.options.statement_sites_max);

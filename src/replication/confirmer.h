@@ -21,6 +21,9 @@
 
 #pragma once
 
+#include <map>
+#include <set>
+
 #include "replication/core.h"
 
 namespace merrow::replication {
@@ -32,6 +35,9 @@ class Confirmer {
   void OnOpen(Link& link);
   void OnStatements(Link& link, const StatementsMessage& message);
   void OnNewIdentity();
+  /// Of a forgotten site nothing is heard and nothing passed on: who never knew of it need not
+  /// learn of it now, and wait for it.
+  void OnForgotten(const cells::SiteId& site, bool is_forgotten);
   void OnLinkGone(const Link& link);
   void OnTick();
   int64_t NextDue() const;
@@ -63,6 +69,7 @@ class Confirmer {
   Statement own_;
   bool restates_ = true;  // although nothing is new
   std::map<cells::SiteId, Known> known_;
+  std::set<cells::SiteId> forgotten_;
   size_t ranges_ = 0;    // of all statements in known_, and 1 for each
   int64_t tell_ms_ = 0;  // when the database may be told again
   int64_t send_ms_ = 0;  // when peers may

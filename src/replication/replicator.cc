@@ -296,6 +296,12 @@ int64_t Replicator::next_tick_ms() const {
                    impl_->confirmer.NextDue()});
 }
 
+void Replicator::OnForgotten(const cells::SiteId& site, bool is_forgotten) {
+  impl_->core.Enter();
+  impl_->confirmer.OnForgotten(site, is_forgotten);
+  impl_->core.Settle();
+}
+
 void Replicator::OnSchemaChanged(uint64_t schema_hash) {
   impl_->core.Enter();
   impl_->core.options.schema_hash = schema_hash;

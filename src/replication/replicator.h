@@ -87,6 +87,9 @@ class Replicator {
 
   /// Tables or columns came: what was refused may be asked for again.
   void OnSchemaChanged(uint64_t schema_hash);
+  /// Somebody said that the site is lost for good, or took that back. To be told of each one that
+  /// was forgotten before, too, before links come up.
+  void OnForgotten(const cells::SiteId& site, bool is_forgotten);
   /// Asks for a comparison of digests on every link now.
   void CompareDigests();
   /// Says Bye on every link, as on shutdown. No more links may come up.

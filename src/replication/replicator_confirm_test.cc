@@ -56,6 +56,42 @@ TEST_F(ReplicatorTest, StatesWhatItHasAndPassesOnWhatOthersState) {
   EXPECT_TRUE(one.heard.empty());
 }
 
+TEST_F(ReplicatorTest, NothingIsHeardOfAForgottenSiteAndNothingPassedOn) {
+  Options options;
+  options.confirm_interval_ms = 1000;
+  Make(options);
+  HandPeer one(*replicator, SiteOf(1));
+  HandPeer two(*replicator, SiteOf(2));
+  Open(one);
+  Open(two);
+  const auto says = [&](uint64_t stamp) {
+    one.Say(StatementsMessage{{{SiteOf(7), stamp, Has({})}}});
+    Run(1100);
+  };
+  const auto is_named = [](const HandPeer& peer) {
+    for (const StatementsMessage& message : peer.Heard<StatementsMessage>()) {
+      for (const Statement& statement : message.statements) {
+        if (statement.site == SiteOf(7)) return true;
+      }
+    }
+    return false;
+  };
+  says(5);
+  EXPECT_TRUE(is_named(two));
+  replicator->OnForgotten(SiteOf(7), true);
+  two.heard.clear();
+  says(6);
+  EXPECT_FALSE(is_named(two));
+  HandPeer newcomer(*replicator, SiteOf(3));
+  Open(newcomer);
+  EXPECT_FALSE(is_named(newcomer)) << "it would wait for a site that is gone";
+  replicator->CheckInvariants();
+
+  replicator->OnForgotten(SiteOf(7), false);
+  says(7);
+  EXPECT_TRUE(is_named(two));
+}
+
 TEST_F(ReplicatorTest, TheDatabaseHearsWhatASiteHasWhenThisSiteHasSeenItToo) {
   Options options;
   options.confirm_interval_ms = 1000;

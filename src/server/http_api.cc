@@ -286,17 +286,19 @@ void HttpApi::PostSite(const HttpRequest& request, ResponseWriter response) {
                   NotFound(parts_.replication == nullptr ? "this server does not replicate"
                                                          : "nothing at " + request.target));
   }
-  if (forgets && IsConnected(site)) {
+  // What is shorter the store refuses, whoever it names.
+  if (forgets && site.size() >= store::kSiteDigitsMin && IsConnected(site)) {
     return Refuse(request, response, Conflict("site " + site + " is connected, so it is not lost"));
   }
-  parts_.store.Run([site, forgets, response,
+  parts_.store.Run([this, site, forgets, response,
                     target = request.target](store::Store& store) -> std::function<void()> {
-    return [response, target, forgets,
+    return [this, response, target, forgets,
             found = forgets ? store.ForgetSite(site) : store.RememberSite(site)]() mutable {
       if (!found.ok()) {
         spdlog::warn("POST {} refused: {}", target, found.error().ToString());
         return response.Send(ErrorResponse(found.error()));
       }
+      parts_.replication->OnForgotten(*found, forgets);
       const std::string id = ToHex(found->view());
       spdlog::warn("site {} is {}", id, forgets ? "forgotten" : "remembered again");
       response.Send(HttpResponse::Json(200, "{\"site\":\"" + id + "\"}\n"));

@@ -44,7 +44,7 @@ class HttpApi final : public net::HttpHandler, public net::WebSocketHandler {
     sync::Hub& hub;
     QueryPool& queries;
     const StaticFiles& files;
-    const Replication* replication;  // null: none
+    Replication* replication;  // null: none
     net::EventLoop& loop;
     const Clock& clock;
   };

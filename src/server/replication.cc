@@ -66,9 +66,14 @@ uint64_t HashSchema(const store::Schema& schema) {
 
 }  // namespace
 
-ReplicationStart PrepareReplication(store::Store& store) {
+Result<ReplicationStart> PrepareReplication(store::Store& store) {
   store.KeepPublished(true);
-  return {store.own_site(), store.seen(), HashSchema(store.schema())};
+  ReplicationStart start{store.own_site(), store.seen(), HashSchema(store.schema()), {}};
+  MERROW_ASSIGN(const std::vector<store::KnownSite> sites, store.KnownSites());
+  for (const store::KnownSite& site : sites) {
+    if (site.forgotten_ms > 0) start.forgotten.push_back(site.site);
+  }
+  return start;
 }
 
 Replication::Replication(const ReplicationOptions& options, const std::string& database_path,
@@ -83,6 +88,7 @@ Replication::Replication(const ReplicationOptions& options, const std::string& d
   limits.schema_hash = start.schema_hash;
   replicator_ = std::make_unique<replication::Replicator>(limits, start.site, start.seen, *replica_,
                                                           time_, random_, Log);
+  for (const cells::SiteId& site : start.forgotten) replicator_->OnForgotten(site, true);
   parts_.store.ObserveCommits([this](store::Store& store) -> std::function<void()> {
     std::vector<store::SharedChangeset> published = store.TakePublished();
     changeset::VersionRanges unread = store.TakeUnread();

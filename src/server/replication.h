@@ -30,10 +30,11 @@ struct ReplicationStart {
   cells::SiteId site;
   changeset::SiteVersions seen;
   uint64_t schema_hash = 0;
+  std::vector<cells::SiteId> forgotten;
 };
 
 /// Also makes the store keep what it commits. REQUIRES: it was opened with `replicate`.
-ReplicationStart PrepareReplication(store::Store& store);
+Result<ReplicationStart> PrepareReplication(store::Store& store);
 
 class Replication {
  public:
@@ -59,6 +60,10 @@ class Replication {
   void Begin();
   /// Says Bye to all peers; `on_done` comes once, on the loop.
   void Shutdown(std::chrono::milliseconds deadline, std::function<void()> on_done);
+
+  void OnForgotten(const cells::SiteId& site, bool is_forgotten) {
+    replicator_->OnForgotten(site, is_forgotten);
+  }
 
   /// Where other sites connect to; empty: nowhere.
   const std::string& url() const { return url_; }

@@ -81,7 +81,9 @@ class Server::Impl {
     store_options.replica_limits = options.replication.store_limits;
     MERROW_ASSIGN(std::unique_ptr<store::Store> store, store::Store::Open(store_options));
     std::optional<ReplicationStart> start;
-    if (options.replication.enabled) start = PrepareReplication(*store);
+    if (options.replication.enabled) {
+      MERROW_ASSIGN(start, PrepareReplication(*store));
+    }
     store_ = std::make_unique<StoreThread>(std::move(store), loop_, StoreThreadLimits());
     rows_ = std::make_unique<StoreRowSource>(*store_, store_options.limits.key_bytes_max);
 

@@ -320,6 +320,7 @@ TEST_F(SitesTest, ALostSiteIsForgottenAndKeptOut) {
   EXPECT_EQ(a.Post(path + "/forget", "").status, 409) << "it is connected";
   EXPECT_EQ(a.Post(path + "/misplace", "").status, 404);
   EXPECT_EQ(a.Post("/v1/sites/000000/forget", "").status, 404);
+  EXPECT_EQ(a.Post("/v1/sites//forget", "").status, 400);
   b.reset();
   EXPECT_TRUE(Eventually([&] { return OpenLinks(a) == 0; }));
   a.Execute(R"j([["DELETE FROM service"]])j");

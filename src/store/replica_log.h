@@ -181,7 +181,8 @@ class ReplicaLog {
   // --- Other sites. Those that write are in the caller's transaction.
 
   Result<std::vector<KnownSite>> KnownSites();
-  /// The one whose id begins so. Not found, or invalid argument if there are several.
+  /// The one whose id begins so; of all its digits, whether it was ever heard of or not. Not found,
+  /// or invalid argument if there are several, or it is this one.
   Result<cells::SiteId> FindSite(std::string_view hex);
   /// From now on it is known, and holds tombstones back, even if it never writes anything.
   Status Meet(const cells::SiteId& site);

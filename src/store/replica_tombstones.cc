@@ -269,7 +269,6 @@ Result<std::vector<KnownSite>> ReplicaLog::KnownSites() {
 }
 
 Result<cells::SiteId> ReplicaLog::FindSite(std::string_view hex) {
-  constexpr size_t kDigitsMin = 6;
   MERROW_ASSIGN(const std::vector<KnownSite> known, KnownSites());
   std::string wanted(hex);
   std::transform(wanted.begin(), wanted.end(), wanted.begin(), [](char c) {
@@ -281,13 +280,26 @@ Result<cells::SiteId> ReplicaLog::FindSite(std::string_view hex) {
       found.push_back(site.site);
     }
   }
-  if (wanted.size() < kDigitsMin || found.size() > 1) {
+  if (wanted.size() < kSiteDigitsMin) {
+    return InvalidArgument("'" + wanted + "' is too short: give at least " +
+                           std::to_string(kSiteDigitsMin) + " digits of the site's id");
+  }
+  if (found.size() > 1) {
     return InvalidArgument("'" + wanted + "' may be several sites: give more of its id");
   }
-  if (found.empty()) {
-    return NotFound("no site '" + wanted + "' was ever heard of here");
+  if (!found.empty()) {
+    return found[0];
   }
-  return found[0];
+  if (ToHex(own_site().view()).find(wanted) == 0) {
+    return InvalidArgument("'" + wanted + "' is this site itself");
+  }
+  if (wanted.size() == 2 * cells::kSiteIdBytes) {
+    // Others may tell of it later.
+    MERROW_ASSIGN(const Bytes bytes, FromHex(wanted));
+    return cells::SiteId::FromBytes(bytes);
+  }
+  return NotFound("no site '" + wanted +
+                  "' was ever heard of here. All digits of its id are taken all the same");
 }
 
 Status ReplicaLog::ForgetSite(const cells::SiteId& site) {

@@ -281,6 +281,17 @@ TEST(Tombstones, AForgottenSiteHoldsNothingBackAndIsKeptOut) {
   EXPECT_EQ(a->stats().tombstones, 1U);
 }
 
+TEST(Tombstones, ASiteMayBeForgottenBeforeItIsHeardOf) {
+  StoreReplica a, reader, lost;
+  EXPECT_EQ(a->ForgetSite(Id(lost).substr(0, 8)).error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(Must(a->ForgetSite(Id(lost))), lost->own_site());
+  WriteAndDelete(a);
+  Must(a->ConfirmPeer(reader->own_site(), a->seen()));
+  Must(a->ConfirmPeer(lost->own_site(), {}));
+  Upkeep(a);
+  EXPECT_EQ(a->stats().tombstones, 0U);
+}
+
 TEST(Tombstones, ANewIdentityKeepsWhatIsKnownOfOthers) {
   StoreReplica a, lost, reader;
   WriteAndDelete(a);

@@ -101,6 +101,9 @@ struct TombstoneReport {
   std::map<cells::SiteId, TombstoneHolder> holders;
 };
 
+/// So many digits of a site's id are asked for at least, where somebody names it.
+inline constexpr size_t kSiteDigitsMin = 6;
+
 /// A site that was ever heard of, but for this one.
 struct KnownSite {
   cells::SiteId site;

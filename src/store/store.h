@@ -259,7 +259,8 @@ class Store {
   /// All sites that were ever heard of, but for this one.
   Result<std::vector<KnownSite>> KnownSites();
   /// A site that is lost holds tombstones back no longer; if it comes back nevertheless, ReadProofs
-  /// refuses it (conflict). Named by the first digits of its id: not found, or invalid argument.
+  /// refuses it (conflict). Named by the first digits of its id, or by all of them if it was never
+  /// heard of here: not found, or invalid argument.
   Result<cells::SiteId> ForgetSite(std::string_view site_hex);
   /// Takes that back. Not found if it was not forgotten.
   Result<cells::SiteId> RememberSite(std::string_view site_hex);
