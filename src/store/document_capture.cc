@@ -200,6 +200,7 @@ Status DocumentCapture::NoteOps(ReplicaLog& log) {
   MERROW_ASSIGN(const DocumentOpsById ops, rows_.TakeOps());
   for (const auto& [id, document_ops] : ops) {
     log.NoteDocument(document_ops);
+    AddOps(document_ops, &noted_);
   }
   return {};
 }
@@ -207,6 +208,7 @@ Status DocumentCapture::NoteOps(ReplicaLog& log) {
 void DocumentCapture::Committed() {
   pending_.clear();
   captured_.clear();
+  noted_.clear();
   log_was_used_ = false;
   if (log_ != nullptr) {
     log_->Committed();
@@ -215,15 +217,23 @@ void DocumentCapture::Committed() {
 
 void DocumentCapture::RolledBack() {
   rows_.Forget();
-  drop_log_later_ = log_in_use_ && !store_.transaction().active();
+  const bool is_over = !store_.transaction().active();
+  drop_log_later_ = log_in_use_ && is_over;
+  if (is_over) {
+    noted_.clear();
+    log_was_used_ = false;
+  }
   if (!log_in_use_) {
     log_.reset();
+    // Those that were undone are left out when they are taken again.
+    for (const auto& [id, ops] : std::exchange(noted_, {})) {
+      rows_.NoteOps(ops);
+    }
   }
   pending_.merge(captured_);
   captured_.clear();
-  if (!store_.transaction().active()) {
+  if (is_over) {
     pending_.clear();
-    log_was_used_ = false;
   }
 }
 

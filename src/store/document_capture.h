@@ -137,6 +137,8 @@ class DocumentCapture final : public TransactionListener, public DocumentEvents 
   /// rolled back makes it pending again.
   std::set<Row> captured_;
   std::unique_ptr<ReplicaLog> log_;
+  /// What the log was told of in this transaction: it forgets that when a savepoint is rolled back.
+  DocumentOpsById noted_;
   /// The log undoes parts of what it applies by itself; only of more it has to be read again.
   bool log_in_use_ = false;
   bool drop_log_later_ = false;

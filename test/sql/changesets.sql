@@ -145,3 +145,38 @@ SELECT merrow_apply(merrow_changeset(merrow_versions()));
 -- So is what one wrote oneself.
 SELECT merrow_apply(merrow_changeset());
 --> 0
+
+-- What was written before a table is tracked is passed on, whatever of the transaction is undone
+-- after that: by a savepoint, or by a statement that fails.
+.site kept
+CREATE TABLE page (id TEXT PRIMARY KEY NOT NULL, body CRDT_TEXT);
+CREATE TABLE service (name TEXT PRIMARY KEY NOT NULL, state, port);
+SELECT merrow_track('page'), merrow_versions();
+--> 'OK'|''
+INSERT INTO page VALUES ('p', 'one');
+BEGIN;
+UPDATE page SET body = 'two';
+SELECT merrow_track('service');
+--> 'OK'
+INSERT INTO page VALUES ('q', 'x'), ('p', 'twice');
+--! UNIQUE constraint failed: page.id
+COMMIT;
+BEGIN;
+UPDATE page SET body = body || ' three';
+SELECT merrow_document_json('page', 'p');
+--> '{"body":"two three"}'
+SAVEPOINT s;
+UPDATE page SET body = body || ' undone';
+SELECT merrow_track('service');
+--> 'OK'
+ROLLBACK TO s;
+COMMIT;
+.site got
+CREATE TABLE page (id TEXT PRIMARY KEY NOT NULL, body CRDT_TEXT);
+CREATE TABLE service (name TEXT PRIMARY KEY NOT NULL, state, port);
+SELECT merrow_track('page'), merrow_track('service');
+--> 'OK'|'OK'
+.mail kept got
+--> 1
+SELECT merrow_document_json('page', 'p');
+--> '{"body":"two three"}'
