@@ -246,8 +246,12 @@ void AddReplication(const ReplicationStatus& status, Page* page) {
   AddSites(report, page);
   AddLinks(status, page);
   for (const DialReport& dial : status.links.dials) {
-    page->GaugeWith("merrow_replication_peer_connected", "1 if a link to the URL stands",
-                    {{"url", dial.url}}, dial.state == DialState::kConnected ? 1 : 0);
+    // Nothing is missing if the other site dialed first, or if all sites share one list of URLs.
+    const bool is_well = dial.state == DialState::kConnected || dial.state == DialState::kStandby ||
+                         dial.state == DialState::kSelf;
+    page->GaugeWith("merrow_replication_peer_connected",
+                    "1 if a link to the site at the URL stands, or it is this site",
+                    {{"url", dial.url}}, is_well ? 1 : 0);
   }
   page->Counter("merrow_replication_connections_total", "Connections of other sites accepted",
                 status.listened.connections_total);

@@ -36,6 +36,22 @@ TEST(MetricsPage, HasTheCountersOfEveryLayer) {
   EXPECT_THAT(page, HasSubstr("\nprocess_resident_memory_bytes "));
 }
 
+TEST(MetricsPage, APeerIsConnectedWhoeverDialed) {
+  ServerStatus status;
+  ReplicationStatus& replication = status.replication.emplace();
+  for (const DialState state : {DialState::kConnected, DialState::kStandby, DialState::kSelf,
+                                DialState::kWaiting, DialState::kDialing}) {
+    DialReport& dial = replication.links.dials.emplace_back();
+    dial.url = "ws://" + std::to_string(replication.links.dials.size());
+    dial.state = state;
+  }
+  const std::string page = MetricsPage({}, {}, status);
+  const std::string name = "\nmerrow_replication_peer_connected{url=\"ws://";
+  for (const char* const line : {"1\"} 1\n", "2\"} 1\n", "3\"} 1\n", "4\"} 0\n", "5\"} 0\n"}) {
+    EXPECT_THAT(page, HasSubstr(name + line));
+  }
+}
+
 TEST(MetricsPage, NamesEachFamilyOnceAndCountersEndInTotal) {
   sync::Metrics sync;
   sync.errors["a"] = 1;
@@ -47,6 +63,7 @@ TEST(MetricsPage, NamesEachFamilyOnceAndCountersEndInTotal) {
   replication.report.links.resize(2);
   replication.report.sites.resize(2);
   replication.links.dials.resize(2);
+  replication.secrets.emplace().certificate_unix_s = 1'800'000'000;
   std::istringstream page(MetricsPage({}, sync, status));
   std::set<std::string> names;
   std::string line;
