@@ -2,9 +2,11 @@
 #include "cells/clock_block.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <string>
 
+#include "cells/uleb.h"
 #include "merrow/check.h"
 
 namespace merrow::cells {
@@ -19,18 +21,6 @@ constexpr uint64_t kColumnsMax = 32768;
 
 Error Damaged(std::string_view what) { return Corruption("clock block: " + std::string(what)); }
 
-bool ReadUleb(const char*& at, const char* end, uint64_t& value) {
-  value = 0;
-  for (unsigned shift = 0; at != end && shift < 64; shift += 7) {
-    const auto byte = static_cast<unsigned char>(*at++);
-    value |= static_cast<uint64_t>(byte & 0x7F) << shift;
-    if (byte < 0x80) {
-      return shift < 63 || byte <= 1;
-    }
-  }
-  return false;
-}
-
 bool ReadBytes(const char*& at, const char* end, BytesView& bytes) {
   uint64_t length = 0;
   if (!ReadUleb(at, end, length) || length > static_cast<uint64_t>(end - at)) {
@@ -39,14 +29,6 @@ bool ReadBytes(const char*& at, const char* end, BytesView& bytes) {
   bytes = {at, static_cast<size_t>(length)};
   at += length;
   return true;
-}
-
-void AppendUleb(uint64_t value, Bytes& out) {
-  while (value >= 0x80) {
-    out.push_back(static_cast<char>(static_cast<uint8_t>(value | 0x80)));
-    value >>= 7;
-  }
-  out.push_back(static_cast<char>(static_cast<uint8_t>(value)));
 }
 
 uint64_t Zigzag(int64_t value) {
@@ -188,34 +170,78 @@ Status ClockBlockReader::ReadNumberEntry() {
   return {};
 }
 
-Status ClockBlockReader::ReadStoredEntry() {
-  uint64_t shared = 0;
+const char* ClockBlockReader::ReadStoredKey(size_t& shared) {
+  uint64_t length = 0;
   BytesView suffix;
-  if (!ReadUleb(at_, end_, shared) || shared > key_.size() || !ReadBytes(at_, end_, suffix)) {
-    return Damaged("an entry");
+  if (!ReadUleb(at_, end_, length) || length > key_.size() || !ReadBytes(at_, end_, suffix)) {
+    return "an entry";
+  }
+  shared = static_cast<size_t>(length);
+  const BytesView replaced = BytesView(key_).substr(shared);
+  if (any_ ? suffix <= replaced : suffix < replaced) {
+    return "keys do not rise";
+  }
+  if (suffix.size() == replaced.size()) {
+    std::memcpy(key_.data() + shared, suffix.data(), suffix.size());
+  } else {
+    key_.resize(shared);
+    key_.append(suffix);
   }
   clock_at_ = at_;
-  if (!ReadBytes(at_, end_, run_.clock)) {
-    return Damaged("a clock");
-  }
-  const BytesView replaced = BytesView(key_).substr(static_cast<size_t>(shared));
-  if (any_ ? suffix <= replaced : suffix < replaced) {
-    return Damaged("keys do not rise");
-  }
-  key_.resize(static_cast<size_t>(shared));
-  key_.append(suffix);
+  any_ = true;
+  return ReadBytes(at_, end_, run_.clock) ? nullptr : "a clock";
+}
+
+void ClockBlockReader::FinishStoredEntry() {
   run_.key.stored = key_;
   run_.count = 1;
   run_.fresh = RowClock::ParseFresh(run_.clock);
+}
+
+Status ClockBlockReader::ReadStoredEntry() {
+  size_t shared = 0;
+  const char* const damage = ReadStoredKey(shared);
+  if (damage != nullptr) {
+    return Damaged(damage);
+  }
+  FinishStoredEntry();
+  return {};
+}
+
+/// Looks at the clocks of the rows in between no more than it must.
+Status ClockBlockReader::SkipToStored(BytesView key) {
+  if (done_ || !(run_.key.stored < key)) {
+    return {};
+  }
+  // So many bytes of the key at hand, which is below `key`, are those of `key`.
+  size_t common = SharedBytes(key_, key);
+  while (at_ != end_) {
+    size_t shared = 0;
+    const char* const damage = ReadStoredKey(shared);
+    if (damage != nullptr) {
+      done_ = true;
+      return Damaged(damage);
+    }
+    ++rows_;
+    if (shared > common) {
+      continue;  // it differs from `key` where the one before did
+    }
+    common = shared + SharedBytes(BytesView(key_).substr(shared), key.substr(shared));
+    const bool is_below = common < key.size() &&
+                          (common == key_.size() || static_cast<unsigned char>(key_[common]) <
+                                                        static_cast<unsigned char>(key[common]));
+    if (!is_below) {
+      FinishStoredEntry();
+      return {};
+    }
+  }
+  done_ = true;
   return {};
 }
 
 Status ClockBlockReader::SkipTo(const ClockKey& key) {
   if (stored_keys_) {
-    while (!done_ && run_.key.stored < key.stored) {
-      MERROW_TRY(Next());
-    }
-    return {};
+    return SkipToStored(key.stored);
   }
   while (!done_ && run_.last_number() < key.number) {
     MERROW_TRY(Next());

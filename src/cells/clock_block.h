@@ -100,6 +100,11 @@ class ClockBlockReader {
  private:
   Status ReadNumberEntry();
   Status ReadStoredEntry();
+  /// Reads an entry, whose key begins with `shared` bytes of the key before, into key_ and
+  /// run_.clock. What is damaged, or null. FinishStoredEntry() makes run_ of it.
+  const char* ReadStoredKey(size_t& shared);
+  void FinishStoredEntry();
+  Status SkipToStored(BytesView key);
 
   bool stored_keys_ = false;
   bool done_ = true;

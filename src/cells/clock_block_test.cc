@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <vector>
@@ -166,6 +168,61 @@ TEST(ClockBlock, RandomBlocksReadAsTheyWereWritten) {
       damaged[random.Below(damaged.size())] ^= static_cast<char>(1 << random.Below(8));
       Rows(runs[0].key, stored_keys, damaged);
       Rows(runs[0].key, stored_keys, BytesView(block).substr(0, random.Below(block.size())));
+    }
+  }
+}
+
+/// Skipping reads keys only as far as it must. It has to end where a look at each key would, also
+/// in blocks that share fewer bytes than they could.
+TEST(ClockBlock, SkippingEndsWhereReadingKeyByKeyDoes) {
+  for (uint64_t seed = 1; seed <= 2000; ++seed) {
+    SeededRandom random(seed);
+    const auto random_key = [&random] {
+      Bytes key;
+      for (uint64_t i = random.Below(6); i > 0; --i) {
+        key += "\x00\x01\x7F\x80\xFF"[random.Below(5)];
+      }
+      return key;
+    };
+    std::map<Bytes, Bytes> model;  // to the clock's bytes
+    for (uint64_t rows = 1 + random.Below(12); rows > 0; --rows) {
+      Bytes& clock = model[random_key()];
+      RowClock::AppendFresh({3, 0, 5, static_cast<Seq>(random.Below(1000))}, clock);
+    }
+    const Bytes first = model.begin()->first;
+    Bytes block;
+    Bytes before = first;
+    for (const auto& [key, clock] : model) {
+      const auto common = static_cast<size_t>(
+          std::mismatch(before.begin(), before.end(), key.begin(), key.end()).first -
+          before.begin());
+      const size_t shared = common - random.Below(std::min<size_t>(common, 2) + 1);
+      ByteWriter entry;
+      entry.Uleb(shared);
+      entry.LengthPrefixed(BytesView(key).substr(shared));
+      block += entry.bytes();
+      AppendBlockClock(clock, block);
+      before = key;
+    }
+    ClockBlockReader reader;
+    ASSERT_TRUE(reader.Reset({0, first}, true, block).ok());
+    Bytes at = first;
+    for (int i = 0; i < 4; ++i) {
+      const Bytes key = random_key();
+      ASSERT_TRUE(reader.SkipTo({0, key}).ok()) << "seed " << seed;
+      at = std::max(at, key);  // never back
+      const auto expected = model.lower_bound(at);
+      ASSERT_EQ(reader.done(), expected == model.end()) << "seed " << seed;
+      if (reader.done()) {
+        EXPECT_EQ(reader.rows(), model.size());
+        EXPECT_EQ(reader.last_key().stored, model.rbegin()->first);
+        break;
+      }
+      at = expected->first;
+      EXPECT_EQ(reader.run().key.stored, expected->first) << "seed " << seed;
+      EXPECT_EQ(reader.run().clock, expected->second);
+      EXPECT_EQ(reader.run().fresh, RowClock::ParseFresh(expected->second));
+      EXPECT_EQ(reader.rows(), static_cast<uint64_t>(std::distance(model.begin(), expected)) + 1);
     }
   }
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "cells/uleb.h"
 #include "merrow/check.h"
 
 namespace merrow::cells {
@@ -18,14 +19,6 @@ constexpr uint64_t kForeign = 2;
 
 /// A fresh row of a table has as many columns as the table; more cannot come out of a few bytes.
 constexpr uint64_t kGroupColumnsMax = 32768;
-
-void AppendUleb(uint64_t value, Bytes& out) {
-  while (value >= 0x80) {
-    out.push_back(static_cast<char>(static_cast<uint8_t>(value | 0x80)));
-    value >>= 7;
-  }
-  out.push_back(static_cast<char>(static_cast<uint8_t>(value)));
-}
 
 void AppendNumber(int64_t value, Bytes& out) {
   MERROW_CHECK(value >= 0);
@@ -273,24 +266,25 @@ void RowClock::AppendFresh(const FreshClock& fresh, Bytes& out) {
 }
 
 FreshClock RowClock::ParseFresh(BytesView packed) {
-  ByteReader reader(packed);
-  const Result<uint8_t> flags = reader.U8();
-  if (!flags.ok() || *flags != (kHasGroup | kPlainGroup)) {
+  if (packed.empty() || packed[0] != static_cast<char>(kHasGroup | kPlainGroup)) {
     return {};
   }
-  const Result<uint64_t> version = reader.Uleb64();
-  const Result<uint64_t> columns = reader.Uleb64();
-  const Result<uint64_t> ago = reader.Uleb64();
-  const Result<uint64_t> seq = reader.Uleb64();
-  const bool is_fresh = version.ok() && columns.ok() && ago.ok() && seq.ok() && reader.empty() &&
-                        *ago == 0 && *columns <= kGroupColumnsMax &&
-                        *version <= static_cast<uint64_t>(kDbVersionMax) && *columns > 0 &&
-                        *seq <= static_cast<uint64_t>(kCounterMax) - (*columns - 1);
+  const char* at = packed.data() + 1;
+  const char* const end = packed.data() + packed.size();
+  uint64_t version = 0;
+  uint64_t columns = 0;
+  uint64_t ago = 0;
+  uint64_t seq = 0;
+  const bool is_fresh = ReadUleb(at, end, version) && ReadUleb(at, end, columns) &&
+                        ReadUleb(at, end, ago) && ReadUleb(at, end, seq) && at == end && ago == 0 &&
+                        columns <= kGroupColumnsMax &&
+                        version <= static_cast<uint64_t>(kDbVersionMax) && columns > 0 &&
+                        seq <= static_cast<uint64_t>(kCounterMax) - (columns - 1);
   if (!is_fresh) {
     return {};
   }
-  return {static_cast<uint32_t>(*columns), 0, static_cast<DbVersion>(*version),
-          static_cast<Seq>(*seq)};
+  return {static_cast<uint32_t>(columns), 0, static_cast<DbVersion>(version),
+          static_cast<Seq>(seq)};
 }
 
 FreshClock RowClock::AsFresh() const {
