@@ -130,7 +130,7 @@ Status ReadDeps(Cursor& cursor, const std::vector<PeerId>& peers, std::vector<Ch
     if (!on_self.Next(&value) || (value && change.counter == 0)) {
       return Bad("malformed dependency on self");
     }
-    if (value) change.deps.push_back({peers[0], change.counter - 1});
+    change.first_op = value ? 1 : 0;  // kept there until the ids are read
   }
   if (!on_self.AtBoundary()) return Bad("more dependencies on self than changes");
 
@@ -141,7 +141,6 @@ Status ReadDeps(Cursor& cursor, const std::vector<PeerId>& peers, std::vector<Ch
     if (!counts.Next(&count)) return Bad("malformed dependency counts");
     // A version has one head per peer at most.
     if (count > peers.size()) return Bad("more dependencies than peers");
-    // Kept there until the ids are read.
     change.op_count = static_cast<uint32_t>(count);
     total += count;
   }
@@ -159,7 +158,8 @@ Status ReadDeps(Cursor& cursor, const std::vector<PeerId>& peers, std::vector<Ch
   DeltaOfDeltaDecoder dep_counters;
   if (!dep_counters.Start(skipped.cursor(), total)) return Bad("malformed dependency counters");
   for (Change& change : *changes) {
-    change.deps.reserve(change.deps.size() + change.op_count);
+    change.deps.reserve(change.first_op + change.op_count);
+    if (change.first_op == 1) change.deps.push_back({peers[0], change.counter - 1});
     for (uint32_t i = 0; i < change.op_count; ++i) {
       uint64_t index = 0;
       int64_t counter = 0;
@@ -171,7 +171,7 @@ Status ReadDeps(Cursor& cursor, const std::vector<PeerId>& peers, std::vector<Ch
       if (peer == peers[0]) return Bad("dependency on self among the others");
       change.deps.push_back({peer, static_cast<Counter>(counter)});
     }
-    change.op_count = 0;
+    change.first_op = change.op_count = 0;
     std::sort(change.deps.begin(), change.deps.end());
     for (size_t i = 1; i < change.deps.size(); ++i) {
       if (change.deps[i].peer == change.deps[i - 1].peer) return Bad("two dependencies on a peer");
@@ -339,7 +339,7 @@ Status ReadPositions(BytesView bytes, std::vector<Bytes>* positions) {
 /// Walks the op columns, the deletes and the payloads together.
 class OpsReader {
  public:
-  explicit OpsReader(ChangeBlock* block) : block_(*block) {}
+  explicit OpsReader(ChangeBlock* block) : block_(*block) { block_.may_have_marks = false; }
 
   Status Run(const Sections& s) {
     BytesView columns[kOpColumns];
@@ -430,6 +430,7 @@ class OpsReader {
       case OpTag::kString:
         op.kind = OpKind::kTextInsert;
         if (!payloads_.LengthPrefixed(&op.payload)) return Fail("truncated text");
+        if (op.payload.size() == 1 && op.length == 1 && op.payload[0] >= 0) return true;
         if (!IsUtf8(op.payload)) return Fail("text is not UTF-8");
         if (CountScalars(op.payload) != op.length) return Fail("wrong length of text");
         return true;
@@ -437,6 +438,7 @@ class OpsReader {
         return ReadDelete(op);
       case OpTag::kMarkStart:
         op.kind = OpKind::kTextMarkStart;
+        block_.may_have_marks = true;
         if (!payloads_.Byte(&op.mark_info) || !payloads_.Uleb(&op.mark_length) ||
             !payloads_.Uleb(&op.mark_key) || op.mark_key >= block_.keys.size()) {
           return Fail("malformed mark");
@@ -447,6 +449,7 @@ class OpsReader {
         return TakeValue(op) && IsSingle(op);
       case OpTag::kNull:
         op.kind = OpKind::kTextMarkEnd;
+        block_.may_have_marks = true;
         return IsSingle(op);
       default:
         return Fail("text op of an unknown kind");
@@ -513,7 +516,9 @@ class OpsReader {
     }
     if (op.target == kDeletedTreeRoot) return Fail("move of the deleted root");
     if (is_parent_null == 0) {
-      if (!ReadId(&op.parent)) return Fail("malformed parent");
+      Id parent;
+      if (!ReadId(&parent)) return Fail("malformed parent");
+      op.parent = parent;
       op.parent_kind = op.parent == kDeletedTreeRoot ? TreeParent::kDeleted : TreeParent::kNode;
       // No Loro writes it, and loro-crdt stops when it merges it with concurrent ops.
       if (op.parent == op.target) return Fail("a tree node below itself");
@@ -627,11 +632,11 @@ class OpsReader {
 
   bool ReadElement(Op& op) {
     uint64_t peer = 0;
-    if (!payloads_.Uleb(&peer) || peer >= block_.peers.size() ||
-        !payloads_.Uleb(&op.element.lamport)) {
+    Lamport lamport = 0;
+    if (!payloads_.Uleb(&peer) || peer >= block_.peers.size() || !payloads_.Uleb(&lamport)) {
       return Fail("malformed element");
     }
-    op.element.peer = block_.peers[static_cast<size_t>(peer)];
+    op.element = {lamport, block_.peers[static_cast<size_t>(peer)]};
     return true;
   }
 

@@ -44,40 +44,42 @@ enum class OpKind : uint8_t {
 /// Where a tree op puts its node.
 enum class TreeParent : uint8_t { kRoot, kNode, kDeleted };
 
+/// Documents of a million ops are decoded as a whole, so an op is small: what ops of different
+/// kinds have shares its place.
 struct Op {
   uint32_t container = 0;  // index into ChangeBlock::containers
   Counter counter = 0;     // of the first atom
   uint32_t length = 1;     // atoms
   OpKind kind = OpKind::kUnknown;
-  uint8_t raw_tag = 0;  // the payload tag as it stood on the wire
-  int32_t prop = 0;     // as listed at OpKind
+  uint8_t raw_tag = 0;    // the payload tag as it stood on the wire
+  uint8_t mark_info = 0;  // kTextMarkStart: 0x80 alive, 0x02 expands before, 0x04 expands after
+  TreeParent parent_kind = TreeParent::kRoot;  // kTreeMove
+  int32_t prop = 0;                            // as listed at OpKind
 
-  // Payload, as listed at OpKind; a view into the block's bytes (or the builder's arena).
-  BytesView payload;
+  union {
+    uint32_t mark_length;   // kTextMarkStart: in entities (unicode scalars and anchors)
+    int32_t signed_length;  // kDelete: negative when deleted backwards (format.md, delete spans)
+    uint32_t from;          // kMove: the source index
+    uint32_t position;      // kTreeMove: index into ChangeBlock::positions, unless a delete
+  };
+  uint32_t mark_key = 0;  // kTextMarkStart: index into ChangeBlock::keys
 
-  // kDelete: id of the leftmost (smallest counter) deleted atom, and the length, negative when
-  // deleted backwards (see loro.md, delete spans). kTreeMove: target is the node.
-  Id target;
-  int32_t signed_length = 0;
+  union {
+    // Payload, as listed at OpKind; a view into the block's bytes (or the builder's arena).
+    BytesView payload;
+    Id parent;  // kTreeMove, which has no payload: the parent if it is a node
+  };
+  union {
+    Id target;     // kDelete: the leftmost (smallest counter) deleted atom. kTreeMove: the node
+    IdLp element;  // kMove, kSet
+    double delta;  // kCounterAdd
+  };
 
-  // kTextMarkStart
-  uint8_t mark_info = 0;     // 0x80 alive, 0x02 expands before, 0x04 expands after
-  uint32_t mark_length = 0;  // in entities (unicode scalars and anchors)
-  uint32_t mark_key = 0;     // index into ChangeBlock::keys
-
-  // kMove, kSet: the element; kMove: the source index.
-  IdLp element;
-  uint32_t from = 0;
-
-  // kTreeMove
-  TreeParent parent_kind = TreeParent::kRoot;
-  Id parent;              // if kNode
-  uint32_t position = 0;  // index into ChangeBlock::positions; not used by deletes
-
-  double delta = 0;  // kCounterAdd
+  Op() : mark_length(0), payload(), target() {}
 
   Counter end() const { return counter + static_cast<Counter>(length); }
 };
+static_assert(sizeof(Op) == 64);
 
 /// One change: a run of ops of one peer that were committed together (or merged later).
 struct Change {
@@ -101,6 +103,7 @@ struct ChangeBlock {
   std::vector<Bytes> positions;  // tree: fractional index bytes, in any order
   std::vector<Change> changes;   // consecutive counters
   std::vector<Op> ops;
+  bool may_have_marks = true;  // false: no op starts or ends one
 
   Counter counter() const { return changes.front().counter; }
   Counter end() const { return changes.back().end(); }

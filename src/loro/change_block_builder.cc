@@ -212,7 +212,7 @@ struct ChangeBlockBuilder::Impl : ChangeBlockParts {
     op.container = InternContainer(block.containers[source.container]);
     op.counter = source.counter + static_cast<Counter>(from);
     op.length = to - from;
-    op.payload = {};
+    if (op.kind != OpKind::kTreeMove) op.payload = {};
     const size_t payload_at = arena.size();
     switch (source.kind) {
       case OpKind::kTextInsert:
@@ -516,7 +516,7 @@ ChangeBlock ChangeBlockBuilder::View() const {
   block.ops.reserve(impl_->ops.size());
   for (const Impl::BuiltOp& built : impl_->ops) {
     block.ops.push_back(built.op);
-    block.ops.back().payload = impl_->Payload(built);
+    if (built.op.kind != OpKind::kTreeMove) block.ops.back().payload = impl_->Payload(built);
   }
   return block;
 }

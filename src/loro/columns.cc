@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loro/columns.h"
 
+#include <bit>
+#include <iterator>
+
 namespace merrow::loro {
 namespace {
 
@@ -108,6 +111,28 @@ bool DeltaOfDeltaDecoder::Bits(unsigned count, uint64_t* bits) {
 }
 
 bool DeltaOfDeltaDecoder::DeltaOfDelta(int64_t* value) {
+  // All widths but the last lie in eight bytes.
+  const size_t byte = bit_ / 8;
+  if (byte + sizeof(uint64_t) > stream_.size()) return DeltaOfDeltaSlow(value);
+  uint64_t word = 0;
+  for (size_t i = 0; i < sizeof(word); ++i) {
+    word = word << 8 | static_cast<uint8_t>(stream_[byte + i]);
+  }
+  word <<= bit_ % 8;
+  const auto ones = static_cast<unsigned>(std::countl_one(word));
+  if (ones == 0) {
+    ++bit_;
+    *value = 0;
+    return true;
+  }
+  if (ones > std::size(kWidths)) return DeltaOfDeltaSlow(value);
+  const Width& width = kWidths[ones - 1];
+  *value = static_cast<int64_t>(word << width.prefix_bits >> (64 - width.bits)) - width.bias;
+  bit_ += width.prefix_bits + width.bits;
+  return true;
+}
+
+bool DeltaOfDeltaDecoder::DeltaOfDeltaSlow(int64_t* value) {
   uint64_t bits = 0;
   if (!Bits(1, &bits)) return false;
   if (bits == 0) {

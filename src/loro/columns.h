@@ -144,8 +144,9 @@ void WritePostcard(ByteWriter& writer, T value) {
 
 }  // namespace columns_internal
 
-/// Rows of T, one at a time. T: uint8_t, uint32_t, uint64_t, int32_t, int64_t, Int128.
-template <typename T>
+/// Rows of T, one at a time. T: uint8_t, uint32_t, uint64_t, int32_t, int64_t, Int128. Wire: as
+/// what they stand there.
+template <typename T, typename Wire = T>
 class AnyRleDecoder {
  public:
   AnyRleDecoder() = default;
@@ -161,7 +162,7 @@ class AnyRleDecoder {
       return true;
     }
     --literals_;
-    return columns_internal::ReadPostcard(cursor_, value);
+    return ReadValue(value);
   }
 
   /// No run goes on after the row that was read last.
@@ -177,10 +178,17 @@ class AnyRleDecoder {
     if (!cursor_.Zigzag(&count) || count == 0) return false;
     if (count > 0) {
       repeats_ = static_cast<uint64_t>(count);
-      return columns_internal::ReadPostcard(cursor_, &value_);
+      return ReadValue(&value_);
     }
     literals_ = ~static_cast<uint64_t>(count) + 1;
     return true;
+  }
+
+  bool ReadValue(T* value) {
+    Wire wire = 0;
+    if (!columns_internal::ReadPostcard(cursor_, &wire)) return false;
+    *value = static_cast<T>(wire);
+    return std::is_same_v<T, Wire> || static_cast<Wire>(*value) == wire;
   }
 
   Cursor cursor_;
@@ -199,11 +207,11 @@ class DeltaRleDecoder {
 
   /// False if there is no further row, or it is malformed or out of T's range.
   bool Next(T* value) {
-    Int128 delta = 0;
+    Wide delta = 0;
     if (!deltas_.Next(&delta)) return false;
     if (__builtin_add_overflow(previous_, delta, &previous_)) return false;
-    if (previous_ < static_cast<Int128>(std::numeric_limits<T>::min()) ||
-        previous_ > static_cast<Int128>(std::numeric_limits<T>::max())) {
+    if (previous_ < static_cast<Wide>(std::numeric_limits<T>::min()) ||
+        previous_ > static_cast<Wide>(std::numeric_limits<T>::max())) {
       return false;
     }
     *value = static_cast<T>(previous_);
@@ -215,8 +223,11 @@ class DeltaRleDecoder {
   Cursor cursor() const { return deltas_.cursor(); }
 
  private:
-  AnyRleDecoder<Int128> deltas_;
-  Int128 previous_ = 0;
+  // What does not fit takes a small T out of its range.
+  using Wide = std::conditional_t<sizeof(T) == sizeof(int32_t), int64_t, Int128>;
+
+  AnyRleDecoder<Wide, Int128> deltas_;
+  Wide previous_ = 0;
 };
 
 class BoolRleDecoder {
@@ -259,6 +270,7 @@ class DeltaOfDeltaDecoder {
  private:
   bool Bits(unsigned count, uint64_t* bits);
   bool DeltaOfDelta(int64_t* value);
+  bool DeltaOfDeltaSlow(int64_t* value);
 
   BytesView stream_;
   size_t bit_ = 0;  // position in stream_

@@ -148,6 +148,7 @@ class ChangeReader {
     block_.containers.assign(containers_.values().begin(), containers_.values().end());
     block_.positions.assign(positions_.values().begin(), positions_.values().end());
     for (size_t i = 0; i < block_.ops.size(); ++i) {
+      if (block_.ops[i].kind == OpKind::kTreeMove) continue;
       block_.ops[i].payload =
           BytesView(arena_.bytes()).substr(payloads_[i].first, payloads_[i].second);
     }

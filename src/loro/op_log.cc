@@ -71,11 +71,6 @@ size_t TableBytes(const ChangeBlock& block) {
 }
 
 OpLog::Plan OpLog::PlanAdmission(std::vector<Pending> candidates) const {
-  // Lamport order is causal for honest writers; what is out of order waits for its dependency.
-  const auto is_earlier = [](const Pending& a, const Pending& b) {
-    return std::tuple(ChangeOf(a).lamport, PeerOf(a), ChangeOf(a).counter) <
-           std::tuple(ChangeOf(b).lamport, PeerOf(b), ChangeOf(b).counter);
-  };
   Plan plan;
   // Mostly a change arrives by itself, and after those that it depends on.
   if (candidates.size() == 1) {
@@ -93,7 +88,6 @@ OpLog::Plan OpLog::PlanAdmission(std::vector<Pending> candidates) const {
     }
     return plan;
   }
-  std::stable_sort(candidates.begin(), candidates.end(), is_earlier);
   VersionVector version = graph_.version();
   struct Candidate {
     Pending change;
@@ -101,7 +95,25 @@ OpLog::Plan OpLog::PlanAdmission(std::vector<Pending> candidates) const {
   };
   std::map<PeerId, std::multimap<Counter, Candidate>> waiting;  // by the id that is missing
   std::deque<Candidate> queue;
-  for (Pending& candidate : candidates) queue.push_back({std::move(candidate)});
+  // Lamport order is causal for honest writers; what is out of order waits for its dependency.
+  struct Key {
+    Lamport lamport;
+    Counter counter;
+    PeerId peer;
+    size_t at;
+  };
+  std::vector<Key> order;
+  order.reserve(candidates.size());
+  for (const Pending& candidate : candidates) {
+    const Change& change = ChangeOf(candidate);
+    order.push_back({change.lamport, change.counter, PeerOf(candidate), order.size()});
+  }
+  std::sort(order.begin(), order.end(), [](const Key& a, const Key& b) {
+    if (a.lamport != b.lamport) return a.lamport < b.lamport;
+    return std::tuple(a.peer, a.counter, a.at) < std::tuple(b.peer, b.counter, b.at);
+  });
+  plan.admitted.reserve(candidates.size());
+  for (const Key& key : order) queue.push_back({std::move(candidates[key.at])});
   while (!queue.empty()) {
     Candidate item = std::move(queue.front());
     queue.pop_front();
@@ -360,6 +372,7 @@ Status OpLog::CheckMarks(const Pending& item, Counter from) {
   const ChangeBlock& block = item.source->block;
   const Change& change = ChangeOf(item);
   const auto open = open_marks_.find(block.peer);
+  if (!block.may_have_marks && open == open_marks_.end()) return {};
   const ContainerId* mark = open == open_marks_.end() ? nullptr : &open->second;
   const auto ops = std::span(block.ops).subspan(change.first_op, change.op_count);
   for (const Op& op : ops) {

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 namespace merrow::loro {
@@ -16,7 +17,15 @@ inline bool IsScalarStart(char byte) { return (static_cast<uint8_t>(byte) & 0xC0
 /// Scalars in `text`. REQUIRES: well-formed UTF-8, here and below.
 inline uint32_t CountScalars(std::string_view text) {
   uint32_t count = 0;
-  for (const char byte : text) count += IsScalarStart(byte) ? 1 : 0;
+  size_t at = 0;
+  for (; at + sizeof(uint64_t) <= text.size(); at += sizeof(uint64_t)) {
+    uint64_t word = 0;
+    std::memcpy(&word, text.data() + at, sizeof(word));
+    // A one for each byte that is not 10xxxxxx, and these added up in the highest byte.
+    constexpr uint64_t kOnes = 0x0101010101010101;
+    count += static_cast<uint32_t>(((~word >> 7 | word >> 6) & kOnes) * kOnes >> 56);
+  }
+  for (; at < text.size(); ++at) count += IsScalarStart(text[at]) ? 1 : 0;
   return count;
 }
 
