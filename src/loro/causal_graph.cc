@@ -8,6 +8,42 @@
 #include "merrow/check.h"
 
 namespace merrow::loro {
+namespace {
+
+// What a walk back through the graph is still to visit, latest first. Mostly that is little.
+template <typename Entry>
+class WalkQueue {
+ public:
+  bool empty() const { return count_ == 0 && many_.empty(); }
+  const Entry& top() const { return many_.empty() ? few_[count_ - 1] : many_.top(); }
+  void pop() {
+    if (many_.empty()) {
+      --count_;
+    } else {
+      many_.pop();
+    }
+  }
+  void push(const Entry& entry) {
+    if (!many_.empty() || count_ == kFew) return PushToMany(entry);
+    size_t at = count_++;
+    for (; at > 0 && entry < few_[at - 1]; --at) few_[at] = few_[at - 1];
+    few_[at] = entry;
+  }
+
+ private:
+  static constexpr size_t kFew = 16;
+
+  void PushToMany(const Entry& entry) {
+    for (; count_ > 0; --count_) many_.push(few_[count_ - 1]);
+    many_.push(entry);
+  }
+
+  Entry few_[kFew];  // ascending; none if there are many
+  size_t count_ = 0;
+  std::priority_queue<Entry> many_;
+};
+
+}  // namespace
 
 uint32_t CausalGraph::InternPeer(PeerId peer) {
   const auto it =
@@ -64,16 +100,47 @@ Frontiers CausalGraph::frontiers() const {
 
 size_t CausalGraph::RunIndexOf(Lv lv) const {
   MERROW_DCHECK(lv < size());
-  if (lv >= runs_.back().start) return runs_.size() - 1;
-  const auto it = std::upper_bound(runs_.begin(), runs_.end(), lv,
+  // Mostly it is among the last.
+  constexpr size_t kLast = 4;
+  size_t end = runs_.size();
+  for (size_t i = 0; i < kLast && end > 0; ++i) {
+    if (lv >= runs_[--end].start) return end;
+  }
+  const auto it = std::upper_bound(runs_.begin(), runs_.begin() + static_cast<ptrdiff_t>(end), lv,
                                    [](Lv key, const Run& run) { return key < run.start; });
   return static_cast<size_t>(it - runs_.begin()) - 1;
+}
+
+size_t CausalGraph::RunIndexNear(Lv lv, size_t near) const {
+  MERROW_DCHECK(lv < size());
+  // Steps away from there, each twice the one before, until it is in [low, high).
+  size_t low = near;
+  size_t high = near;
+  if (lv >= runs_[near].start) {
+    for (size_t step = 1; high < runs_.size() && lv >= runs_[high].start; step *= 2) {
+      low = high;
+      high = std::min(high + step, runs_.size());
+    }
+  } else {
+    for (size_t step = 1; lv < runs_[low].start; step *= 2) {
+      high = low;
+      low -= std::min(step, low);
+    }
+  }
+  while (high - low > 1) {
+    const size_t middle = low + (high - low) / 2;
+    (lv >= runs_[middle].start ? low : high) = middle;
+  }
+  return low;
 }
 
 std::optional<Lv> CausalGraph::LvOf(Id id) const {
   if (id.counter < 0 || !version_.Includes(id)) return std::nullopt;
   if (IsTrimmed(id)) return std::nullopt;
   const std::vector<PeerRun>& runs = *RunsOfPeer(id.peer);
+  if (id.counter >= runs.back().counter) {
+    return runs.back().lv + static_cast<Lv>(id.counter - runs.back().counter);
+  }
   const auto it =
       std::upper_bound(runs.begin(), runs.end(), id.counter,
                        [](Counter key, const PeerRun& run) { return key < run.counter; });
@@ -150,12 +217,18 @@ Lv CausalGraph::Append(Id id, uint32_t length, Lamport lamport, std::span<const 
   const Lv end = start + length;
   const uint32_t peer = InternPeer(id.peer);
 
+  for (const Lv parent : parents) {
+    const auto head = std::lower_bound(heads_.begin(), heads_.end(), parent);
+    if (head != heads_.end() && *head == parent) heads_.erase(head);
+  }
+  heads_.push_back(end - 1);
+
   const bool continues = !runs_.empty() && parents.size() == 1 && parents[0] + 1 == start &&
                          runs_.back().peer == peer && runs_.back().LamportAt(start) == lamport;
   if (continues) {
     runs_.back().end = end;
   } else {
-    runs_.push_back({start, end, peer, id.counter, lamport, parents});
+    runs_.push_back({start, end, peer, id.counter, lamport, std::move(parents)});
   }
 
   std::vector<PeerRun>& peer_runs = peer_runs_[peer];
@@ -163,12 +236,6 @@ Lv CausalGraph::Append(Id id, uint32_t length, Lamport lamport, std::span<const 
       !peer_runs.empty() &&
       peer_runs.back().lv + static_cast<Lv>(id.counter - peer_runs.back().counter) == start;
   if (!peer_continues) peer_runs.push_back({id.counter, start});
-
-  for (const Lv parent : parents) {
-    const auto head = std::lower_bound(heads_.begin(), heads_.end(), parent);
-    if (head != heads_.end() && *head == parent) heads_.erase(head);
-  }
-  heads_.push_back(end - 1);
   version_.Set(id.peer, id.counter + static_cast<Counter>(length));
   return start;
 }
@@ -216,16 +283,18 @@ bool CausalGraph::Precedes(Id id, std::span<const Id> deps) const {
   return Diff({&*lv, 1}, heads).only_a.empty();
 }
 
-CausalGraph::Difference CausalGraph::Diff(std::span<const Lv> a, std::span<const Lv> b) const {
-  Difference difference;
-  if (std::equal(a.begin(), a.end(), b.begin(), b.end())) return difference;
+void CausalGraph::Diff(std::span<const Lv> a, std::span<const Lv> b, size_t near,
+                       Difference* difference) const {
+  difference->only_a.clear();
+  difference->only_b.clear();
+  if (std::equal(a.begin(), a.end(), b.begin(), b.end())) return;
   // The common steps between neighbours on one run need no queue.
   if (a.size() == 1 && b.size() == 1) {
-    const Run& run = RunOf(std::max(a[0], b[0]));
-    if (std::min(a[0], b[0]) >= run.start) {
-      if (a[0] > b[0]) difference.only_a.push_back({b[0] + 1, a[0] + 1});
-      if (b[0] > a[0]) difference.only_b.push_back({a[0] + 1, b[0] + 1});
-      return difference;
+    near = RunIndexNear(std::max(a[0], b[0]), near);
+    if (std::min(a[0], b[0]) >= runs_[near].start) {
+      if (a[0] > b[0]) difference->only_a.push_back({b[0] + 1, a[0] + 1});
+      if (b[0] > a[0]) difference->only_b.push_back({a[0] + 1, b[0] + 1});
+      return;
     }
   }
 
@@ -235,15 +304,15 @@ CausalGraph::Difference CausalGraph::Diff(std::span<const Lv> a, std::span<const
     uint8_t sides;
     bool operator<(const Entry& other) const { return lv < other.lv; }
   };
-  std::priority_queue<Entry> queue;
+  WalkQueue<Entry> queue;
   for (const Lv lv : a) queue.push({lv, kA});
   for (const Lv lv : b) queue.push({lv, kB});
   // Entries in the queue that only one side reached; when none is left the rest is common.
   size_t one_sided = a.size() + b.size();
 
-  const auto emit = [&difference](uint8_t sides, Lv start, Lv end) {
+  const auto emit = [difference](uint8_t sides, Lv start, Lv end) {
     if (start == end || sides == kBoth) return;
-    std::vector<LvSpan>& spans = sides == kA ? difference.only_a : difference.only_b;
+    std::vector<LvSpan>& spans = sides == kA ? difference->only_a : difference->only_b;
     if (!spans.empty() && spans.back().start == end) {
       spans.back().start = start;
     } else {
@@ -254,7 +323,8 @@ CausalGraph::Difference CausalGraph::Diff(std::span<const Lv> a, std::span<const
     Entry entry = queue.top();
     queue.pop();
     if (entry.sides != kBoth) --one_sided;
-    const Run& run = RunOf(entry.lv);
+    near = RunIndexNear(entry.lv, near);
+    const Run& run = runs_[near];
     // Everything in the queue that lies on this run is an ancestor of `entry`.
     Lv end = entry.lv + 1;
     while (!queue.empty() && queue.top().lv >= run.start) {
@@ -273,7 +343,6 @@ CausalGraph::Difference CausalGraph::Diff(std::span<const Lv> a, std::span<const
       if (entry.sides != kBoth) ++one_sided;
     }
   }
-  return difference;
 }
 
 std::optional<std::vector<Lv>> CausalGraph::HeadsOf(std::span<const Id> ids) const {

@@ -115,13 +115,24 @@ class CausalGraph {
   Lamport LamportOf(Lv lv) const { return RunOf(lv).LamportAt(lv); }
   const Run& RunOf(Lv lv) const { return runs_[RunIndexOf(lv)]; }
   size_t RunIndexOf(Lv lv) const;
+  /// The same. Cost: O(log d) if it is d runs from the `near`-th.
+  size_t RunIndexNear(Lv lv, size_t near) const;
+  size_t IndexOf(const Run& run) const { return static_cast<size_t>(&run - runs_.data()); }
 
   /// The atoms that only one of two versions has, each a list of spans in descending order.
   struct Difference {
     std::vector<LvSpan> only_a;
     std::vector<LvSpan> only_b;
   };
-  Difference Diff(std::span<const Lv> a, std::span<const Lv> b) const;
+  Difference Diff(std::span<const Lv> a, std::span<const Lv> b) const {
+    Difference difference;
+    Diff(a, b, runs_.size() - 1, &difference);
+    return difference;
+  }
+  /// The same, for many of them: `difference` is overwritten, and the latest atom is about at the
+  /// `near`-th run.
+  void Diff(std::span<const Lv> a, std::span<const Lv> b, size_t near,
+            Difference* difference) const;
 
   /// The heads, ascending, of the version that consists of `ids` and all before them; nothing if
   /// one is unknown, or the version is before the start.

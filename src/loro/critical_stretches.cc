@@ -64,7 +64,8 @@ class Walk {
   // Visits the last unvisited atom, and of its run what follows all other unvisited ones. Returns
   // the first atom visited.
   Lv Visit() {
-    const CausalGraph::Run& run = graph_.RunOf(unvisited_.back());
+    run_ = graph_.RunIndexNear(unvisited_.back(), run_);
+    const CausalGraph::Run& run = graph_.runs()[run_];
     unvisited_.pop_back();
     Lv first = std::max(run.start, graph_.start_size());
     if (!unvisited_.empty()) first = std::max(first, unvisited_.back() + 1);
@@ -88,7 +89,8 @@ class Walk {
   }
 
   const CausalGraph& graph_;
-  std::vector<Lv> unvisited_;  // ascending
+  size_t run_ = graph_.runs().size() - 1;  // visited last
+  std::vector<Lv> unvisited_;              // ascending
   std::vector<Open> open_;
   Lv end_;                                  // of the stretch that is being walked
   std::vector<CriticalStretch> stretches_;  // descending

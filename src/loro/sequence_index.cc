@@ -11,6 +11,23 @@ SequenceIndex::SequenceIndex() {
   base_leaves_.emplace(0, 0);
 }
 
+void SequenceIndex::Clear() {
+  // Peers keep their numbers, which mean nothing.
+  constexpr size_t kPeersKept = 8;
+  if (peers_.size() > kPeersKept) {
+    *this = SequenceIndex();
+    return;
+  }
+  for (Peer& peer : peers_) {
+    peer.entries.clear();
+    peer.pages.clear();
+    peer.last_entry = 0;
+  }
+  blocks_.clear();
+  base_leaves_.erase(std::next(base_leaves_.begin()), base_leaves_.end());
+  base_leaves_.begin()->second = 0;  // its key is 0, always
+}
+
 PeerIndex SequenceIndex::Intern(PeerId peer) {
   const PeerIndex found = Find(peer);
   if (found != kNoPeerIndex) {

@@ -53,6 +53,8 @@ class SequenceIndex {
  public:
   /// All elements of the base are in leaf 0.
   SequenceIndex();
+  /// Forgets everything, but keeps the memory of a small index.
+  void Clear();
 
   PeerIndex Intern(PeerId peer);
   /// kNoPeerIndex if no op of this peer was recorded.

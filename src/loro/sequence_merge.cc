@@ -39,6 +39,22 @@ using Replays = std::unordered_map<ContainerId, Replay, ContainerIdHash>;
 }  // namespace
 
 struct MergeWindow::Impl {
+  // As if it were new, for the concurrent ops that follow `new_base` and arrived from `new_start`
+  // on.
+  void Restart(Lv new_start, std::vector<Lv> new_base) {
+    start = fed_end = new_start;
+    base = std::move(new_base);
+    size_to_look = kWindowSizeFirst;
+    // Mostly people write in the same few places as before.
+    constexpr size_t kReplaysKept = 4;
+    if (replays.size() > kReplaysKept) replays.clear();
+    for (auto& [container, replay] : replays) {
+      replay.tracker.Restart(base_length());
+      replay.version = base;
+    }
+  }
+  uint32_t base_length() const { return base.empty() ? 0 : kUnknownBaseLength; }
+
   Lv start = 0;
   std::vector<Lv> base;  // heads of the critical version of the atoms before `start`
   Lv fed_end = 0;        // the replays know the ops in [start, fed_end)
@@ -113,19 +129,20 @@ class Merger {
       *window = std::move(kept);
       return {};
     }
+    std::unique_ptr<Window> spare;
     for (CriticalStretch& stretch : FindCriticalStretches(graph_, heads, first_new)) {
       const LvSpan span{std::max(stretch.span.start, first_new), stretch.span.end};
       if (stretch.is_following) {
-        kept.reset();
+        if (kept != nullptr) spare = std::move(kept);
         MERROW_TRY(ApplyFollowing(span));
         continue;
       }
-      if (kept == nullptr || stretch.span.start > kept->start) {
-        kept = std::make_unique<Window>();
-        kept->start = kept->fed_end = stretch.span.start;
-        kept->base = std::move(stretch.base);
-      } else {
+      if (kept != nullptr && stretch.span.start <= kept->start) {
         kept->size_to_look = 2 * size;
+      } else {
+        if (kept == nullptr) kept = std::move(spare);
+        if (kept == nullptr) kept = std::make_unique<Window>();
+        kept->Restart(stretch.span.start, std::move(stretch.base));
       }
       MERROW_TRY(MergeConcurrent(kept.get(), span));
     }
@@ -176,6 +193,14 @@ class Merger {
   Status MergeConcurrent(Window* window, LvSpan range) {
     window_start_ = window->start;
     first_new_ = range.start;
+    if (range.start > window->start) MERROW_TRY(CatchUp(window, range));
+    MERROW_TRY(Feed(&window->replays, range, window));
+    window->fed_end = range.end;
+    return {};
+  }
+
+  // Replays what the ops of `range` are about, up to there.
+  Status CatchUp(Window* window, LvSpan range) {
     last_block_ = nullptr;
     Replays added;
     MERROW_TRY(ForEachSliceIn(range, [&](Lv, const CausalGraph::Run&, const OpSlice& slice) {
@@ -184,8 +209,7 @@ class Merger {
       last_container_ = slice.op->container;
       if (is_next || !IsSequence(slice.container().kind())) return Status();
       if (!window->replays.contains(slice.container())) {
-        const uint32_t base_length = window->base.empty() ? 0 : kUnknownBaseLength;
-        added.try_emplace(slice.container(), Replay{SequenceTracker(base_length), window->base});
+        added.try_emplace(slice.container(), NewReplay(*window));
       }
       return Status();
     }));
@@ -195,18 +219,24 @@ class Merger {
     if (!window->replays.empty()) {
       MERROW_TRY(Feed(&window->replays, {window->fed_end, range.start}));
     }
-    MERROW_TRY(Feed(&window->replays, range));
-    window->fed_end = range.end;
     return {};
   }
 
-  // Feeds the ops of `range` to those of `replays` that they concern.
-  Status Feed(Replays* replays, LvSpan range) {
+  static Replay NewReplay(const Window& window) {
+    return {SequenceTracker(window.base_length()), window.base};
+  }
+
+  // Feeds the ops of `range` to those of `replays` that they concern. Adds to these if they are all
+  // of `window`, which has no op of the other sequences in front of `range`.
+  Status Feed(Replays* replays, LvSpan range, const Window* window = nullptr) {
     last_block_ = nullptr;
     return ForEachSliceIn(range, [&](Lv lv, const CausalGraph::Run& run, const OpSlice& slice) {
       // Neighbouring ops are mostly about one container.
       if (slice.block != last_block_ || slice.op->container != last_container_) {
-        const auto found = replays->find(slice.container());
+        auto found = replays->find(slice.container());
+        if (found == replays->end() && window != nullptr && IsSequence(slice.container().kind())) {
+          found = replays->try_emplace(slice.container(), NewReplay(*window)).first;
+        }
         last_replay_ = found == replays->end() ? nullptr : &found->second;
         last_block_ = slice.block;
         last_container_ = slice.op->container;
@@ -225,18 +255,19 @@ class Merger {
                    replay->version.end())) {
       return;
     }
-    const CausalGraph::Difference difference = graph_.Diff(replay->version, parents);
-    for (const LvSpan& span : difference.only_a) {
-      ForEachIdSpan(span, [replay](IdSpan ids) { replay->tracker.Retreat(ids); });
+    const size_t near = graph_.IndexOf(run);
+    graph_.Diff(replay->version, parents, near, &difference_);
+    for (const LvSpan& span : difference_.only_a) {
+      ForEachIdSpan(span, near, [replay](IdSpan ids) { replay->tracker.Retreat(ids); });
     }
-    for (const LvSpan& span : difference.only_b) {
-      ForEachIdSpan(span, [replay](IdSpan ids) { replay->tracker.Advance(ids); });
+    for (const LvSpan& span : difference_.only_b) {
+      ForEachIdSpan(span, near, [replay](IdSpan ids) { replay->tracker.Advance(ids); });
     }
   }
 
   template <typename Visit>
-  void ForEachIdSpan(LvSpan span, Visit&& visit) {
-    for (size_t i = graph_.RunIndexOf(span.start);
+  void ForEachIdSpan(LvSpan span, size_t near, Visit&& visit) {
+    for (size_t i = graph_.RunIndexNear(span.start, near);
          i < graph_.runs().size() && graph_.runs()[i].start < span.end; ++i) {
       const CausalGraph::Run& run = graph_.runs()[i];
       const Lv start = std::max(span.start, run.start);
@@ -315,6 +346,7 @@ class Merger {
   // Of one stretch of concurrent ops:
   Lv window_start_ = 0;
   Lv first_new_ = 0;
+  CausalGraph::Difference difference_;
   std::vector<SequenceTracker::Deleted> deleted_;
   // What the op before was about.
   const ChangeBlock* last_block_ = nullptr;

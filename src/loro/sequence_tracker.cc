@@ -102,8 +102,28 @@ struct Place {
 class SequenceTracker::Impl {
  public:
   explicit Impl(uint32_t base_length) {
+    AddLeaf(nullptr, std::make_unique<Leaf>());
+    AddBase(base_length);
+  }
+
+  /// Whether there is no more to forget than a new tracker would have to make.
+  bool is_small() const { return leaves_.size() == 1; }
+
+  /// REQUIRES: is_small()
+  void Restart(uint32_t base_length) {
+    Leaf* leaf = tree_.first();
+    const TrackerSum before = leaf->sum();
+    leaf->count = 0;
+    tree_.Update(leaf, before);
+    index_.Clear();
+    elements_ = 0;
+    AddBase(base_length);
+  }
+
+  /// REQUIRES: there is nothing yet
+  void AddBase(uint32_t base_length) {
     MERROW_CHECK(base_length <= kTrackerElementsMax);
-    Leaf* leaf = AddLeaf(nullptr, std::make_unique<Leaf>());
+    Leaf* leaf = tree_.first();
     if (base_length > 0) {
       leaf->runs[leaf->count++] = {{kBasePeer, 0}, base_length, 0, {}, {}};
       tree_.Add(leaf, SumOf(leaf->runs[0]));
@@ -659,6 +679,13 @@ class SequenceTracker::Impl {
 SequenceTracker::SequenceTracker(uint32_t base_length)
     : impl_(std::make_unique<Impl>(base_length)) {}
 SequenceTracker::~SequenceTracker() = default;
+void SequenceTracker::Restart(uint32_t base_length) {
+  if (impl_->is_small()) {
+    impl_->Restart(base_length);
+  } else {
+    impl_ = std::make_unique<Impl>(base_length);
+  }
+}
 SequenceTracker::SequenceTracker(SequenceTracker&&) noexcept = default;
 SequenceTracker& SequenceTracker::operator=(SequenceTracker&&) noexcept = default;
 

@@ -57,6 +57,8 @@ class SequenceTracker {
   /// REQUIRES: at most kTrackerElementsMax
   explicit SequenceTracker(uint32_t base_length);
   ~SequenceTracker();
+  /// Becomes what the constructor makes, and keeps its memory if that is little.
+  void Restart(uint32_t base_length);
   SequenceTracker(SequenceTracker&&) noexcept;
   SequenceTracker& operator=(SequenceTracker&&) noexcept;
 

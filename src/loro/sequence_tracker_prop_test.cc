@@ -15,12 +15,37 @@
 namespace merrow::loro {
 namespace {
 
+/// A new tracker, or one that has been used for something else.
+SequenceTracker TrackerFor(uint64_t seed, uint32_t base_length) {
+  if (seed % 2 == 0) return SequenceTracker(base_length);
+  std::mt19937_64 random(seed);
+  SequenceTracker tracker(3);
+  std::vector<SequenceTracker::Deleted> deleted;
+  const Counter ops = seed % 4 == 1 ? 5 : 200;  // one leaf, or many
+  const PeerId last = seed % 8 < 4 ? 4 : 20;
+  for (Counter i = 0; i < ops; ++i) {
+    for (PeerId peer = 3; peer <= last; ++peer) {
+      const uint32_t position = static_cast<uint32_t>(random() % tracker.current_length());
+      if (random() % 3 == 0) {
+        EXPECT_TRUE(tracker.Delete({peer, 3 * i}, position, 1, &deleted).ok());
+        EXPECT_TRUE(tracker.Insert({peer, 3 * i + 1}, 2, position).ok());
+      } else {
+        EXPECT_TRUE(tracker.Insert({peer, 3 * i}, 3, position).ok());
+      }
+    }
+  }
+  tracker.Retreat({3, ops, 3 * ops});
+  tracker.Restart(base_length);
+  tracker.CheckInvariants();
+  return tracker;
+}
+
 /// Feeds ops to a tracker as a document does, and applies the reports to a plain document.
 class Replica {
  public:
   Replica(uint64_t seed, std::vector<Id> base, ModelVersion base_version)
       : random_(seed),
-        tracker_(static_cast<uint32_t>(base.size())),
+        tracker_(TrackerFor(seed, static_cast<uint32_t>(base.size()))),
         document_(std::move(base)),
         current_(base_version),
         fed_(std::move(base_version)) {}
