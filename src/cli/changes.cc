@@ -13,13 +13,19 @@
 #include "store/database_file.h"
 #include "store/document_capture.h"
 #include "store/file_lock.h"
+#include "store/replica_snapshot.h"
 
 namespace merrow::cli {
 namespace {
 
 constexpr int kBusyTimeoutMs = 5000;
 
-/// A database that is opened for one command, locked against servers.
+Error NothingIsTracked() {
+  return InvalidArgument(
+      "no table of this database is tracked; SELECT merrow_track('t') in the extension does that");
+}
+
+/// A database that is opened for one command that writes it, locked against servers.
 class ChangesDatabase {
  public:
   static Result<std::unique_ptr<ChangesDatabase>> Open(const std::string& path) {
@@ -57,9 +63,7 @@ class ChangesDatabase {
     MERROW_TRY(cells_->tables().Refresh());
     MERROW_TRY(capture_->Settle());
     if (cells_->tables().tables().empty() && !capture_->rows().HasTables()) {
-      return InvalidArgument(
-          "no table of this database is tracked; SELECT merrow_track('t') in "
-          "the extension does that");
+      return NothingIsTracked();
     }
     return {};
   }
@@ -102,6 +106,37 @@ Result<changeset::SiteVersions> ParseSince(const std::string& since, DocIo& io) 
   return versions;
 }
 
+/// In a database that never exchanged anything: notes what is in it as versions of its site.
+Status MakeLog(const std::string& database) {
+  MERROW_ASSIGN(const auto opened, ChangesDatabase::Open(database));
+  MERROW_ASSIGN(auto transaction, store::Transaction::Begin(opened->database()));
+  MERROW_TRY(opened->capture().Versions());
+  return transaction.Commit();
+}
+
+/// Of a database whose log is whole. Makes it so if need be.
+Result<std::unique_ptr<store::ReplicaSnapshot>> OpenSnapshot(const std::string& database,
+                                                             const Clock& clock) {
+  MERROW_ASSIGN(auto snapshot, store::ReplicaSnapshot::Open(database, clock, kBusyTimeoutMs));
+  if (!snapshot->has_tables()) {
+    return NothingIsTracked();
+  }
+  if (snapshot->has_whole_log()) {
+    return snapshot;
+  }
+  snapshot.reset();
+  const Status made = MakeLog(database);
+  if (!made.ok()) {
+    return made.error().Within(
+        "what others may know of it was never written down, and has to be before the first export "
+        "(a server with --replicate does so, too)");
+  }
+  MERROW_ASSIGN(snapshot, store::ReplicaSnapshot::Open(database, clock, kBusyTimeoutMs));
+  return snapshot->has_whole_log() ? std::move(snapshot)
+                                   : Result<std::unique_ptr<store::ReplicaSnapshot>>(Busy(
+                                         "somebody writes it who keeps no replica log; try again"));
+}
+
 struct Flags {
   std::string database;
   std::string since;
@@ -119,14 +154,10 @@ Status ChangesExport(const std::string& database, const std::string& since, int 
   MERROW_ASSIGN(const changeset::SiteVersions have, ParseSince(since, io));
   OutputFile output(out_file, io);
   const auto run = [&]() -> Result<size_t> {
-    MERROW_ASSIGN(const auto opened, ChangesDatabase::Open(database));
-    MERROW_ASSIGN(auto transaction, store::Transaction::Begin(opened->database()));
-    MERROW_ASSIGN(const size_t count,
-                  opened->capture().ExportChanges(have, zstd_level, [&output](BytesView bytes) {
-                    return output.Write(bytes);
-                  }));
-    MERROW_TRY(transaction.Commit());
-    return count;
+    const SystemClock clock;
+    MERROW_ASSIGN(const auto snapshot, OpenSnapshot(database, clock));
+    return snapshot->ExportChanges(have, zstd_level,
+                                   [&output](BytesView bytes) { return output.Write(bytes); });
   };
   const auto count = run();
   MERROW_TRY(output.status());
@@ -180,9 +211,10 @@ void AddChanges(CLI::App& app, DocIo& io, int& exit_code) {
     return command;
   };
 
-  CLI::App* exports = add("export", "Write what a database has to a file", [flags, &io] {
-    return ChangesExport(flags->database, flags->since, flags->zstd_level, flags->out, io);
-  });
+  CLI::App* exports = add(
+      "export", "Write what a database has to a file, also while a server uses it", [flags, &io] {
+        return ChangesExport(flags->database, flags->since, flags->zstd_level, flags->out, io);
+      });
   exports->add_option("--db", flags->database, "the database")->required();
   exports->add_option("--since", flags->since,
                       "leave out what is there already: versions as text, or @FILE, an export of "
@@ -192,7 +224,7 @@ void AddChanges(CLI::App& app, DocIo& io, int& exit_code) {
       ->capture_default_str();
   exports->add_option("-o,--out", flags->out, "file to write; - is standard output")->required();
 
-  CLI::App* apply = add("apply", "Merge such files into a database",
+  CLI::App* apply = add("apply", "Merge such files into a database that no server has",
                         [flags, &io] { return ChangesApply(flags->database, flags->files, io); });
   apply->add_option("--db", flags->database, "the database")->required();
   apply->add_option("FILE", flags->files, "changeset files; - is standard input")->required();

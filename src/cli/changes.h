@@ -2,7 +2,7 @@
 //
 // `merrow changes export`, `apply` and `inspect`: databases that merge by files, sent by mail, on a
 // stick or through an object store (docs/extension.md). They work on the files of merrow.so and of
-// `merrow serve`, while no server has them.
+// `merrow serve`: `export` at any time, `apply` while no server has them.
 
 #pragma once
 
@@ -20,7 +20,8 @@ namespace merrow::cli {
 
 /// Writes what `database` has and `since` has not. `since`: versions as text, or @FILE, the
 /// changeset file that has been exported elsewhere; empty: nothing is there. `zstd_level`: 0, no
-/// compression, to 19. Busy if a server has the database.
+/// compression, to 19. Reads one state of it and writes nothing there, but for the replica log of a
+/// database that has none yet: busy if that has to be made and a server has the database.
 Status ChangesExport(const std::string& database, const std::string& since, int zstd_level,
                      const std::string& out_file, DocIo& io);
 

@@ -198,18 +198,24 @@ Result<std::unique_ptr<Database>> OpenExistingDatabase(const std::string& path,
                                                        int busy_timeout_ms) {
   MERROW_ASSIGN(auto database, Database::Open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX));
   sqlite3_busy_timeout(database->handle(), busy_timeout_ms);
-  const Result<int64_t> application = database->QueryInt("PRAGMA application_id");
-  if (!application.ok()) {
-    return Explain(application.error(), path);
-  }
-  if (*application == kApplicationId) {
-    const Result<bool> is_new = CheckOwner(*database, path);
-    if (!is_new.ok()) {
-      return Explain(is_new.error(), path);
-    }
+  MERROW_TRY(CheckExistingDatabase(*database, path));
+  MERROW_ASSIGN(const int64_t application, database->QueryInt("PRAGMA application_id"));
+  if (application == kApplicationId) {
     MERROW_TRY(database->Execute("PRAGMA foreign_keys = ON"));  // as the server has it
   }
   return database;
+}
+
+Status CheckExistingDatabase(Database& database, const std::string& path) {
+  const Result<int64_t> application = database.QueryInt("PRAGMA application_id");
+  if (!application.ok()) {
+    return Explain(application.error(), path);
+  }
+  if (*application != kApplicationId) {
+    return {};
+  }
+  const Result<bool> is_new = CheckOwner(database, path);
+  return is_new.ok() ? Status() : Explain(is_new.error(), path);
 }
 
 Status InitializeFormat(Database& database) {

@@ -51,6 +51,8 @@ Result<std::unique_ptr<Database>> OpenDatabaseFile(const std::string& path, int 
 /// settings as they are. Invalid argument if it is none, unsupported if a newer Merrow made it.
 Result<std::unique_ptr<Database>> OpenExistingDatabase(const std::string& path,
                                                        int busy_timeout_ms);
+/// The errors of that, for a connection of the caller's.
+Status CheckExistingDatabase(Database& database, const std::string& path);
 
 /// In the caller's transaction: marks a new file as Merrow's and creates Merrow's tables in it.
 Status InitializeFormat(Database& database);

@@ -531,8 +531,8 @@ Result<DocumentName> DocumentRows::NameOf(int64_t document_id) {
   if (found == names_.end()) {
     return NotFound("there is no document " + std::to_string(document_id));
   }
-  MERROW_TRY(tables_[found->second.table]->usable);
-  return found->second;
+  const TableState& table = *tables_[found->second.table];
+  return table.is_there ? Result<DocumentName>(found->second) : table.usable.error();
 }
 
 Result<bool> DocumentRows::IsReadable(int64_t document_id) {

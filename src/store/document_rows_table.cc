@@ -82,9 +82,10 @@ Status DocumentRows::LoadTables() {
   }
   for (size_t i = 0; i < tables_.size(); ++i) {
     TableState& table = *tables_[i];
-    table.usable = definitions[i].empty()
-                       ? Status(NotFound("document table " + table.name + " is not there"))
-                       : LoadTable(definitions[i], &table);
+    table.is_there = !definitions[i].empty();
+    table.usable = table.is_there
+                       ? LoadTable(definitions[i], &table)
+                       : Status(NotFound("document table " + table.name + " is not there"));
   }
   return {};
 }

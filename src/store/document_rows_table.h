@@ -21,7 +21,9 @@ struct DocumentRows::TableState {
   int64_t id = 0;  // in _merrow_table
   std::string name;
   bool is_renamed = false;  // since _merrow_table was told
-  /// Why nothing can be done with the table, if so; then there is no more than the above.
+  bool is_there = false;
+  /// Why nothing can be done with its rows, if so; then there is no more than the above. Documents
+  /// can be read nevertheless: writing may need functions that this connection has not, in triggers.
   Status usable;
   std::unique_ptr<const Table> table;
   std::optional<Projection> projection;

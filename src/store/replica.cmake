@@ -5,6 +5,7 @@ set(MERROW_REPLICA_SOURCES
     document_ops.cc
     replica_applier.cc
     replica_builder.cc
+    replica_export.cc
     replica_identity.cc
     replica_log.cc
     replica_new_identity.cc

@@ -71,6 +71,24 @@ Result<std::unique_ptr<ReplicaLog>> ReplicaLog::Open(CellStore& cells,
   return log;
 }
 
+Result<std::unique_ptr<ReplicaLog>> ReplicaLog::OpenToRead(CellStore& cells,
+                                                           const ReplicaOptions& options) {
+  MERROW_CHECK(options.clock != nullptr);
+  MERROW_TRY(cells.tables().Refresh());
+  if (!cells.tables().initialized() || !cells.tables().has_replica_log()) {
+    return std::unique_ptr<ReplicaLog>();
+  }
+  std::unique_ptr<ReplicaLog> log(new ReplicaLog(cells, options));
+  MERROW_ASSIGN(log->memory_.own_site, cells.OwnSite());
+  MERROW_TRY(log->Load());
+  CellStatement unowned;
+  MERROW_TRY(
+      unowned.Prepare(cells.db(), "SELECT EXISTS (SELECT 1 FROM main._merrow_tx WHERE id >= ?1)"));
+  unowned.BindInt(1, (log->last_local() + 1) << kTxPartBits);
+  MERROW_ASSIGN([[maybe_unused]] const bool row, unowned.Step());
+  return unowned.Int(0) != 0 ? nullptr : std::move(log);
+}
+
 ReplicaLog::~ReplicaLog() = default;
 
 /// True if the tables were made now.

@@ -86,6 +86,11 @@ class ReplicaLog {
   /// while nobody kept a log as transactions of this site, and applies what waited for tables and
   /// columns that are there now. Call Committed() after the commit.
   static Result<std::unique_ptr<ReplicaLog>> Open(CellStore& cells, const ReplicaOptions& options);
+  /// In the caller's read transaction, and for what only reads: seen(), Read(). Null if Open()
+  /// would have to write first, because there are no tables or transactions that nobody kept a log
+  /// of. What waits for tables that are there now goes on waiting, and is read like anything else.
+  static Result<std::unique_ptr<ReplicaLog>> OpenToRead(CellStore& cells,
+                                                        const ReplicaOptions& options);
   ~ReplicaLog();
   ReplicaLog(const ReplicaLog&) = delete;
   ReplicaLog& operator=(const ReplicaLog&) = delete;
