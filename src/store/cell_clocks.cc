@@ -99,11 +99,11 @@ Status CellClocks::Load(const cells::ClockKey& key) {
 
 namespace {
 
-cells::ClockRun RunOf(const PendingClocks::Table::value_type& entry) {
+cells::ClockRun RunOf(const PendingTable::Entry& entry) {
   cells::ClockRun run;
-  run.key = entry.first.view();
-  run.fresh = entry.second.fresh;
-  run.clock = entry.second.clock;
+  run.key = entry.key;
+  run.fresh = entry.fresh;
+  run.clock = entry.clock;
   return run;
 }
 
@@ -112,13 +112,11 @@ cells::ClockRun RunOf(const PendingClocks::Table::value_type& entry) {
 Result<const cells::ClockRun*> CellClocks::Find(const cells::ClockKey& key) {
   if (pending_ != nullptr) {
     MERROW_TRY(pending_->Ensure());
-    const PendingClocks::Table* const table = pending_->Find(table_id_);
-    if (table != nullptr) {
-      const auto entry = table->find(key);
-      if (entry != table->end()) {
-        found_ = RunOf(*entry);
-        return &found_;
-      }
+    const PendingTable* const table = pending_->Find(table_id_);
+    const PendingTable::Entry* const entry = table == nullptr ? nullptr : table->Find(key);
+    if (entry != nullptr) {
+      found_ = RunOf(*entry);
+      return &found_;
     }
   }
   return FindInBlocks(key);
@@ -153,27 +151,28 @@ Result<const cells::ClockRun*> CellClocks::FindInBlocks(const cells::ClockKey& k
 
 Status CellClocks::ForEach(const cells::ClockKey* from, const cells::ClockKey* until,
                            const Each& each) {
-  const PendingClocks::Table* table = nullptr;
+  const PendingTable* pending = nullptr;
   if (pending_ != nullptr) {
     MERROW_TRY(pending_->Ensure());
-    table = pending_->Find(table_id_);
+    pending = pending_->Find(table_id_);
   }
-  if (table == nullptr) {
+  if (pending == nullptr) {
     MERROW_TRY(ForEachInBlocks(from, until, each));
     return {};
   }
-  auto next = from == nullptr ? table->begin() : table->lower_bound(*from);
+  const PendingTable::InOrder& in_order = pending->in_order();
+  auto next = from == nullptr ? in_order.begin() : in_order.lower_bound(*from);
   const auto each_in_blocks = [&](const cells::ClockRun& run) -> Result<bool> {
     cells::ClockRun rest = run;
-    while (next != table->end()) {
-      const cells::ClockKey key = next->first.view();
+    while (next != in_order.end()) {
+      const cells::ClockKey key = next->first;
       const cells::ClockKey last =
           stored_keys_ ? rest.key : cells::ClockKey{rest.last_number(), {}};
       if (last < key) {
         break;
       }
       if (key < rest.key) {
-        MERROW_ASSIGN(const bool more, each(RunOf(*next++)));
+        MERROW_ASSIGN(const bool more, each(RunOf(*(next++)->second)));
         if (!more) {
           return false;
         }
@@ -189,7 +188,7 @@ Status CellClocks::ForEach(const cells::ClockKey* from, const cells::ClockKey* u
           return false;
         }
       }
-      MERROW_ASSIGN(const bool more, each(RunOf(*next++)));
+      MERROW_ASSIGN(const bool more, each(RunOf(*(next++)->second)));
       if (!more || before + 1 == rest.count) {
         return more;
       }
@@ -198,9 +197,8 @@ Status CellClocks::ForEach(const cells::ClockKey* from, const cells::ClockKey* u
     return each(rest);
   };
   MERROW_ASSIGN(bool more, ForEachInBlocks(from, until, each_in_blocks));
-  for (; more && next != table->end() && (until == nullptr || !(*until < next->first.view()));
-       ++next) {
-    MERROW_ASSIGN(more, each(RunOf(*next)));
+  for (; more && next != in_order.end() && (until == nullptr || !(*until < next->first)); ++next) {
+    MERROW_ASSIGN(more, each(RunOf(*next->second)));
   }
   return {};
 }

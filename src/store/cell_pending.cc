@@ -2,11 +2,50 @@
 #include "store/cell_pending.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "store/cell_tx_rows.h"
 
 namespace merrow::store {
+
+const PendingTable::Entry* PendingTable::Find(const cells::ClockKey& key) const {
+  const uint32_t found =
+      index_.Find(HashOf(0, key), [&](uint32_t at) { return entries_[at].key == key; });
+  return found == CellIndex::kNone ? nullptr : &entries_[found];
+}
+
+void PendingTable::Put(const cells::ClockKey& key, const cells::FreshClock& fresh, BytesView clock,
+                       bool replace) {
+  const uint64_t hash = HashOf(0, key);
+  const uint32_t found = index_.Find(hash, [&](uint32_t at) { return entries_[at].key == key; });
+  if (found == CellIndex::kNone) {
+    const cells::ClockKey kept = {key.number,
+                                  key.stored.empty() ? key.stored : keys_.Add(key.stored)};
+    entries_.push_back({kept, fresh, Bytes(clock)});
+    index_.Add(hash, static_cast<uint32_t>(entries_.size() - 1));
+  } else if (replace) {
+    entries_[found].fresh = fresh;
+    entries_[found].clock.assign(clock);
+  }
+}
+
+const PendingTable::InOrder& PendingTable::in_order() const {
+  std::vector<const Entry*> added;
+  added.reserve(entries_.size() - ordered_);
+  for (size_t at = ordered_; at < entries_.size(); ++at) {
+    added.push_back(&entries_[at]);
+  }
+  std::sort(added.begin(), added.end(),
+            [](const Entry* a, const Entry* b) { return a->key < b->key; });
+  auto behind = in_order_.begin();
+  for (const Entry* const entry : added) {
+    // Where the one before went, which is right as long as they are the only ones.
+    behind = std::next(in_order_.emplace_hint(behind, entry->key, entry));
+  }
+  ordered_ = entries_.size();
+  return in_order_;
+}
 
 void PendingClocks::FinalizeStatements() {
   for (CellStatement* statement : {&read_all_, &read_new_, &read_one_, &fold_}) {
@@ -20,7 +59,7 @@ void PendingClocks::Clear() {
   rows_ = 0;
 }
 
-const PendingClocks::Table* PendingClocks::Find(int64_t table_id) const {
+const PendingTable* PendingClocks::Find(int64_t table_id) const {
   const auto table = tables_.find(table_id);
   return table == tables_.end() ? nullptr : &table->second;
 }
@@ -32,18 +71,9 @@ Status PendingClocks::AddClocks(BytesView rows, bool replace) {
     if (rows_ > kRowsMax) {
       return Corruption("_merrow_tx: more than " + std::to_string(kRowsMax) + " pending clocks");
     }
-    Table& table = tables_[one.table_id];
+    PendingTable& table = tables_[one.table_id];
     while (true) {
-      Clock clock;
-      clock.fresh = run.fresh;
-      if (!run.is_fresh()) {
-        clock.clock = Bytes(run.clock);
-      }
-      const auto [at, is_new] =
-          table.try_emplace(Key{run.key.number, Bytes(run.key.stored)}, clock);
-      if (!is_new && replace) {
-        at->second = std::move(clock);
-      }
+      table.Put(run.key, run.fresh, run.is_fresh() ? BytesView() : run.clock, replace);
       if (run.count == 1) {
         return {};
       }
@@ -104,7 +134,8 @@ Status PendingClocks::Refresh() {
     if (!HasTxClocks(rows)) {
       return Load();
     }
-    MERROW_TRY(Add(read_new_.Int(0), rows));
+    AddLogRow(read_new_.Int(0));
+    MERROW_TRY(AddClocks(rows, true));
   }
 }
 
@@ -121,13 +152,19 @@ Status PendingClocks::FoldLogRows() {
   return {};
 }
 
-Status PendingClocks::Add(int64_t id, BytesView rows) {
-  const bool loaded = std::exchange(loaded_, false);  // not if it fails in the middle
+void PendingClocks::AddLogRow(int64_t id) {
   last_id_ = std::max(last_id_, id);
   log_rows_.push_back(id);
-  MERROW_TRY(AddClocks(rows, true));
+}
+
+void PendingClocks::Add(int64_t id, std::span<const Added> clocks) {
+  const bool loaded = std::exchange(loaded_, false);  // not if memory ends in the middle
+  AddLogRow(id);
+  rows_ += clocks.size();
+  for (const Added& one : clocks) {
+    tables_[one.table_id].Put(one.key, one.fresh, one.clock, true);
+  }
   loaded_ = loaded;
-  return {};
 }
 
 }  // namespace merrow::store

@@ -19,36 +19,47 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
+#include <span>
 #include <vector>
 
 #include "cells/clock_block.h"
+#include "store/cell_arena.h"
+#include "store/cell_index.h"
 #include "store/cell_statement.h"
 
 namespace merrow::store {
 
-class PendingClocks {
+/// The pending clocks of one table. Every local write asks for the clock of its row, so they are
+/// found by hash; who walks through them has them put in order first.
+class PendingTable {
  public:
-  struct Key {
-    int64_t number = 0;
-    Bytes stored;
-    cells::ClockKey view() const { return {number, stored}; }
-  };
-  struct Less {
-    using is_transparent = void;
-    static cells::ClockKey View(const Key& key) { return key.view(); }
-    static cells::ClockKey View(const cells::ClockKey& key) { return key; }
-    template <typename A, typename B>
-    bool operator()(const A& a, const B& b) const {
-      return View(a) < View(b);
-    }
-  };
-  struct Clock {
+  struct Entry {
+    cells::ClockKey key;
     cells::FreshClock fresh;  // columns is 0 if there is `clock` instead
     Bytes clock;
   };
-  using Table = std::map<Key, Clock, Less>;
+  using InOrder = std::map<cells::ClockKey, const Entry*>;
 
+  /// Null if there is none. Valid as long as the table.
+  const Entry* Find(const cells::ClockKey& key) const;
+  /// Adds the clock, or puts it in place of another if `replace`. `clock` is as in Entry.
+  void Put(const cells::ClockKey& key, const cells::FreshClock& fresh, BytesView clock,
+           bool replace);
+  /// Those that are put later are not in it until the next call. Iterators stay valid.
+  const InOrder& in_order() const;
+
+ private:
+  std::deque<Entry> entries_;
+  CellArena keys_;
+  CellIndex index_;
+  mutable InOrder in_order_;
+  mutable size_t ordered_ = 0;  // so many entries are in in_order_
+};
+
+class PendingClocks {
+ public:
   explicit PendingClocks(sqlite3* db) : db_(db) {}
 
   /// As the database is now.
@@ -58,13 +69,19 @@ class PendingClocks {
   void Invalidate() { loaded_ = false; }
 
   /// Null if there are none. REQUIRES: Ensure() or Refresh() succeeded. Here and below.
-  const Table* Find(int64_t table_id) const;
-  const std::map<int64_t, Table>& tables() const { return tables_; }
+  const PendingTable* Find(int64_t table_id) const;
+  const std::map<int64_t, PendingTable>& tables() const { return tables_; }
   /// Of the log rows with clocks, rising.
   const std::vector<int64_t>& log_rows() const { return log_rows_; }
 
-  /// A log row with clocks that was just written.
-  Status Add(int64_t id, BytesView rows);
+  /// A log row with clocks that was just written: these.
+  struct Added {
+    int64_t table_id;
+    cells::ClockKey key;
+    cells::FreshClock fresh;
+    BytesView clock;  // as in PendingTable::Entry
+  };
+  void Add(int64_t id, std::span<const Added> clocks);
   /// The clocks are in their blocks now: leaves the keys alone in the log rows. Uses the function
   /// merrow_cell_keys(), by which that is one statement.
   Status FoldLogRows();
@@ -74,6 +91,7 @@ class PendingClocks {
  private:
   void Clear();
   Status Load();
+  void AddLogRow(int64_t id);
   Status AddClocks(BytesView rows, bool replace);
 
   /// Far more than transactions leave; a damaged file must not take all memory, and rows of a run
@@ -85,7 +103,7 @@ class PendingClocks {
   uint64_t rows_ = 0;    // of all log rows with clocks
   int64_t last_id_ = 0;  // newer log rows were not seen
   std::vector<int64_t> log_rows_;
-  std::map<int64_t, Table> tables_;
+  std::map<int64_t, PendingTable> tables_;
   CellStatement read_all_, read_new_, read_one_, fold_;
 };
 

@@ -48,6 +48,9 @@ Status RunSql(sqlite3* db, const std::string& sql) {
   return {};
 }
 
+// Of a text, the number of bytes is asked for first: that makes it UTF-8, and then its bytes can be
+// had as those of a blob. To give them as text, SQLite would copy most of them to put a 0 behind.
+
 cells::ValueView ColumnValue(sqlite3_stmt* statement, int column) {
   switch (sqlite3_column_type(statement, column)) {
     case SQLITE_INTEGER:
@@ -55,8 +58,8 @@ cells::ValueView ColumnValue(sqlite3_stmt* statement, int column) {
     case SQLITE_FLOAT:
       return cells::ValueView::Real(sqlite3_column_double(statement, column));
     case SQLITE_TEXT: {
-      const void* data = sqlite3_column_text(statement, column);
-      return cells::ValueView::Text(Bytes(data, sqlite3_column_bytes(statement, column)));
+      const int count = sqlite3_column_bytes(statement, column);
+      return cells::ValueView::Text(Bytes(sqlite3_column_blob(statement, column), count));
     }
     case SQLITE_BLOB: {
       const void* data = sqlite3_column_blob(statement, column);
@@ -74,8 +77,8 @@ cells::ValueView ArgumentValue(sqlite3_value* value) {
     case SQLITE_FLOAT:
       return cells::ValueView::Real(sqlite3_value_double(value));
     case SQLITE_TEXT: {
-      const void* data = sqlite3_value_text(value);
-      return cells::ValueView::Text(Bytes(data, sqlite3_value_bytes(value)));
+      const int count = sqlite3_value_bytes(value);
+      return cells::ValueView::Text(Bytes(sqlite3_value_blob(value), count));
     }
     case SQLITE_BLOB: {
       const void* data = sqlite3_value_blob(value);
@@ -87,16 +90,18 @@ cells::ValueView ArgumentValue(sqlite3_value* value) {
 }
 
 CellStatement::CellStatement(CellStatement&& other) noexcept
-    : handle_(std::exchange(other.handle_, nullptr)) {}
+    : handle_(std::exchange(other.handle_, nullptr)),
+      on_row_(std::exchange(other.on_row_, false)) {}
 
 CellStatement& CellStatement::operator=(CellStatement&& other) noexcept {
   std::swap(handle_, other.handle_);
+  std::swap(on_row_, other.on_row_);
   return *this;
 }
 
 Status CellStatement::Prepare(sqlite3* db, std::string_view sql) {
   if (handle_ != nullptr) {
-    sqlite3_reset(handle_);
+    Reset();
     return {};
   }
   const int code = sqlite3_prepare_v3(db, sql.data(), static_cast<int>(sql.size()),
@@ -110,6 +115,7 @@ Status CellStatement::Prepare(sqlite3* db, std::string_view sql) {
 void CellStatement::Finalize() {
   sqlite3_finalize(handle_);
   handle_ = nullptr;
+  on_row_ = false;
 }
 
 void CellStatement::Bind(int index, const cells::ValueView& value) {
@@ -135,7 +141,8 @@ void CellStatement::Bind(int index, const cells::ValueView& value) {
 
 Result<bool> CellStatement::Step() {
   const int code = sqlite3_step(handle_);
-  if (code == SQLITE_ROW) {
+  on_row_ = code == SQLITE_ROW;
+  if (on_row_) {
     return true;
   }
   if (code == SQLITE_DONE) {

@@ -50,7 +50,12 @@ class CellStatement {
   Result<bool> Step();
   /// Steps to the end.
   Status Run();
-  void Reset() { sqlite3_reset(handle_); }
+  void Reset() {
+    if (on_row_) {
+      sqlite3_reset(handle_);
+      on_row_ = false;
+    }
+  }
 
   int64_t Int(int column) const { return sqlite3_column_int64(handle_, column); }
   bool IsNull(int column) const { return sqlite3_column_type(handle_, column) == SQLITE_NULL; }
@@ -60,13 +65,18 @@ class CellStatement {
 
  private:
   sqlite3_stmt* handle_ = nullptr;
+  bool on_row_ = false;  // else it was reset, or never run
 };
 
 /// Keeps last_insert_rowid() as it is for the host, whatever is written in its scope.
 class KeepLastInsertRowId {
  public:
   explicit KeepLastInsertRowId(sqlite3* db) : db_(db), id_(sqlite3_last_insert_rowid(db)) {}
-  ~KeepLastInsertRowId() { sqlite3_set_last_insert_rowid(db_, id_); }
+  ~KeepLastInsertRowId() {
+    if (sqlite3_last_insert_rowid(db_) != id_) {
+      sqlite3_set_last_insert_rowid(db_, id_);
+    }
+  }
   KeepLastInsertRowId(const KeepLastInsertRowId&) = delete;
   KeepLastInsertRowId& operator=(const KeepLastInsertRowId&) = delete;
 

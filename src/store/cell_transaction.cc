@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/cell_transaction.h"
 
-#include <array>
-#include <functional>
-#include <string_view>
 #include <utility>
 
 #include "merrow/check.h"
@@ -12,25 +9,11 @@
 namespace merrow::store {
 namespace {
 
-constexpr size_t kIndexSizeMin = 64;
-/// A larger index costs more to clear than to build again.
-constexpr size_t kIndexSizeKept = 1024;
-
 /// So many events at once make it worth to fold first, and look at blocks alone.
 constexpr size_t kFoldBeforeEvents = 1000;
 
 /// So many events before it is worked off, what one needs is fetched into the processor's cache.
 constexpr size_t kPrefetch = 16;
-
-uint64_t HashOf(const StoredRowKey& key) {
-  uint64_t hash =
-      static_cast<uint64_t>(key.key.number) ^ (static_cast<uint64_t>(key.table_id) << 48);
-  if (!key.key.stored.empty()) {
-    hash ^= std::hash<std::string_view>()(key.key.stored);
-  }
-  hash *= 0x9E3779B97F4A7C15U;
-  return hash ^ (hash >> 29);
-}
 
 void Materialize(CellTransaction::Row& row) {
   if (row.fresh.columns > 0) {
@@ -86,15 +69,10 @@ void CellTransaction::ForgetBlocks() {
 }
 
 void CellTransaction::ForgetRows() {
+  ++epoch_;
   rows_.clear();
   rows_rise_ = true;
-  if (indexed_ > 0) {
-    if (index_.size() > kIndexSizeKept) {
-      index_ = {};
-    }
-    std::fill(index_.begin(), index_.end(), uint64_t{0});
-    indexed_ = 0;
-  }
+  index_.Clear();
   dirty_.clear();
   doubtful_.clear();
 }
@@ -116,6 +94,7 @@ void CellTransaction::Release(int number) {
 }
 
 void CellTransaction::RollbackTo(int number) {
+  ++epoch_;
   while (!savepoints_.empty() && savepoints_.back().number > number) {
     savepoints_.pop_back();
   }
@@ -178,10 +157,12 @@ cells::ClockKey CellTransaction::KeepStored(const cells::ClockKey& key) {
 }
 
 void CellTransaction::AddEvent(Kind kind, const RowKey& key) {
+  ++epoch_;
   events_.push_back({{key.table_id, Keep(key)}, version_, 0, 0, kNoRow, kind});
 }
 
 void CellTransaction::AddUpdate(const RowKey& key, std::span<const cells::ColumnId> changed) {
+  ++epoch_;
   events_.push_back({{key.table_id, Keep(key)},
                      version_,
                      changed_.size(),
@@ -197,40 +178,6 @@ void CellTransaction::AddMove(const RowKey& from, const RowKey& to) {
 }
 
 // --- The rows of this transaction.
-
-uint64_t* CellTransaction::Slot(const StoredRowKey& key, uint64_t hash) {
-  const size_t mask = index_.size() - 1;
-  for (size_t slot = static_cast<size_t>(hash) & mask;; slot = (slot + 1) & mask) {
-    const uint64_t entry = index_[slot];
-    if (entry == 0) {
-      return &index_[slot];
-    }
-    // The upper half tells nearly all other rows apart, so their keys need not be looked at.
-    if ((entry ^ hash) >> 32 == 0) {
-      const StoredRowKey& other = rows_[static_cast<uint32_t>(entry) - 1].key;
-      if (other.table_id == key.table_id && other.key == key.key) {
-        return &index_[slot];
-      }
-    }
-  }
-}
-
-/// Brings all rows into the index, with room for one more.
-void CellTransaction::IndexRows() {
-  size_t size = std::max(kIndexSizeMin, index_.size());
-  while (size < (rows_.size() + 1) * 2) {
-    size *= 2;
-  }
-  if (size > index_.size()) {
-    index_.assign(size, uint64_t{0});
-    indexed_ = 0;
-  }
-  for (; indexed_ < rows_.size(); ++indexed_) {
-    const Row& row = rows_[indexed_];
-    const uint64_t hash = HashOf(row.key);
-    *Slot(row.key, hash) = (hash >> 32 << 32) | (row.index + 1);
-  }
-}
 
 /// REQUIRES: there is no such row
 Result<CellTransaction::Row*> CellTransaction::AddRow(CellTable& table, const StoredRowKey& key) {
@@ -258,15 +205,20 @@ Result<CellTransaction::Row*> CellTransaction::AddRow(CellTable& table, const St
 }
 
 Result<CellTransaction::Row*> CellTransaction::Load(CellTable& table, const StoredRowKey& key) {
-  IndexRows();
-  const uint64_t hash = HashOf(key);
-  uint64_t* const slot = Slot(key, hash);
-  if (*slot != 0) {
-    return &rows_[static_cast<uint32_t>(*slot) - 1];
+  while (index_.size() < rows_.size()) {
+    const Row& row = rows_[index_.size()];
+    index_.Add(HashOf(row.key.table_id, row.key.key), row.index);
+  }
+  const uint64_t hash = HashOf(key.table_id, key.key);
+  const uint32_t found = index_.Find(hash, [&](uint32_t at) {
+    const StoredRowKey& other = rows_[at].key;
+    return other.table_id == key.table_id && other.key == key.key;
+  });
+  if (found != CellIndex::kNone) {
+    return &rows_[found];
   }
   MERROW_ASSIGN(Row* const row, AddRow(table, {key.table_id, KeepStored(key.key)}));
-  *slot = (hash >> 32 << 32) | (row->index + 1);
-  ++indexed_;
+  index_.Add(hash, row->index);
   return row;
 }
 

@@ -37,6 +37,7 @@
 #include "cells/row_clock.h"
 #include "cells/stored_key.h"
 #include "store/cell_arena.h"
+#include "store/cell_index.h"
 #include "store/cell_table.h"
 #include "store/cell_tx_rows.h"
 
@@ -105,6 +106,9 @@ class CellTransaction {
   /// The row with its clock in `clock`, all events so far worked in. Valid until Flush() or End().
   Result<Row*> Find(CellTable& table, const RowKey& key);
   Result<Row*> FindStored(CellTable& table, const cells::ClockKey& key);
+  /// Steps whenever a row that was found may have become another, or have been written to by others
+  /// than merges: as long as it stays, so do the row and its clock.
+  uint64_t epoch() const { return epoch_; }
   /// Works off what triggers reported.
   Status Process();
   /// Rows of the table that the transaction touched since the last flush.
@@ -183,9 +187,6 @@ class CellTransaction {
   Result<Row*> Load(CellTable& table, const StoredRowKey& key);
   Result<Row*> AddRow(CellTable& table, const StoredRowKey& key);
 
-  uint64_t* Slot(const StoredRowKey& key, uint64_t hash);
-  void IndexRows();
-
   /// Brings `rows` into order_, by key. If one is there twice, others may come with them.
   void OrderRows(const std::vector<uint32_t>& rows);
   Status WriteClocks();
@@ -197,7 +198,8 @@ class CellTransaction {
   bool CanPend() const;
   /// Instead of WriteClocks() and WriteTxRows(): log rows with clocks.
   Status WritePending();
-  void AppendPendingGroup(std::span<const Order> rows, Bytes& out);
+  void CollectPending();
+  void AppendPendingGroup(std::span<const PendingClocks::Added> rows, Bytes& out);
   std::vector<Touched> UnflushedByVersion() const;
   void Clear();
   void ForgetRows();
@@ -219,11 +221,10 @@ class CellTransaction {
   CellArena arena_;  // stored keys
   Bytes stored_;
   std::deque<Row> rows_;
+  uint64_t epoch_ = 0;
   bool rows_rise_ = true;  // rows_ is in key order
-  /// Open addressing over rows_: 0 is free, else the row's index + 1, below the hash's upper half.
-  /// Made when a row is first looked up; the first indexed_ rows are in it.
-  std::vector<uint64_t> index_;
-  size_t indexed_ = 0;
+  /// Of rows_. Made when a row is first looked up, and then of the first index_.size() rows.
+  CellIndex index_;
   std::vector<uint32_t> dirty_;  // rows to write
   /// Rows that were reported as there and as gone: if a trigger of the user's fires before Merrow's
   /// and writes to the row, events come in the wrong order, so the row itself has to say which.
@@ -239,6 +240,9 @@ class CellTransaction {
   std::vector<Order> order_;
   std::vector<ClockChange> changes_;
   Bytes clocks_;
+  std::vector<PendingClocks::Added> pending_;
+  std::vector<size_t> pending_ends_;  // of their clocks, in clocks_
+  std::vector<cells::ClockRun> runs_;
   /// Neighbouring clocks of a table with stored keys that were written together.
   struct Range {
     int64_t table_id;

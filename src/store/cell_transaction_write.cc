@@ -99,28 +99,46 @@ std::vector<CellTransaction::Touched> CellTransaction::UnflushedByVersion() cons
   return touched;
 }
 
-/// `rows`: of one table, by key.
-void CellTransaction::AppendPendingGroup(std::span<const Order> rows, Bytes& out) {
-  const CellTable* const table = tables_.FindId(rows[0].table_id);
-  if (table == nullptr) {
-    return;
-  }
-  std::vector<cells::ClockRun> runs;
-  std::deque<Bytes> clocks;
-  for (const Order& one : rows) {
+/// Brings the clocks of the rows in order_ into pending_, but those of tables that are gone.
+void CellTransaction::CollectPending() {
+  pending_.clear();
+  clocks_.clear();
+  pending_ends_.clear();
+  const CellTable* table = nullptr;
+  for (const Order& one : order_) {
     const Row& row = rows_[one.index];
-    cells::ClockRun run;
-    run.key = row.key.key;
-    run.fresh = row.fresh.columns > 0 ? row.fresh : row.clock.AsFresh();
-    if (!run.is_fresh()) {
-      row.clock.AppendTo(clocks.emplace_back());
-      run.clock = clocks.back();
+    if (table == nullptr || table->id != row.key.table_id) {
+      table = tables_.FindId(row.key.table_id);
     }
-    if (!table->int_key || runs.empty() || !cells::Extend(runs.back(), run)) {
-      runs.push_back(run);
+    if (table == nullptr) {
+      continue;
+    }
+    pending_.push_back({table->id, row.key.key,
+                        row.fresh.columns > 0 ? row.fresh : row.clock.AsFresh(), BytesView()});
+    if (pending_.back().fresh.columns == 0) {
+      row.clock.AppendTo(clocks_);
+    }
+    pending_ends_.push_back(clocks_.size());
+  }
+  for (size_t i = 0, begin = 0; i < pending_.size(); begin = pending_ends_[i++]) {
+    pending_[i].clock = BytesView(clocks_).substr(begin, pending_ends_[i] - begin);
+  }
+}
+
+/// `rows`: of one table, by key.
+void CellTransaction::AppendPendingGroup(std::span<const PendingClocks::Added> rows, Bytes& out) {
+  const bool int_key = tables_.FindId(rows[0].table_id)->int_key;
+  runs_.clear();
+  for (const PendingClocks::Added& one : rows) {
+    cells::ClockRun run;
+    run.key = one.key;
+    run.fresh = one.fresh;
+    run.clock = one.clock;
+    if (!int_key || runs_.empty() || !cells::Extend(runs_.back(), run)) {
+      runs_.push_back(run);
     }
   }
-  AppendTxClocks(table->id, !table->int_key, runs, out);
+  AppendTxClocks(rows[0].table_id, !int_key, runs_, out);
 }
 
 Status CellTransaction::WritePending() {
@@ -143,16 +161,17 @@ Status CellTransaction::WritePending() {
     SortByKey(order_, [this](uint32_t index) { return rows_[index].key.key; });
     const auto same = [](const Order& a, const Order& b) { return a.index == b.index; };
     order_.erase(std::unique(order_.begin(), order_.end(), same), order_.end());
-    bytes.clear();
-    MERROW_TRY(ForEachTable(order_, [&](std::span<const Order> rows_of_table) -> Status {
-      AppendPendingGroup(rows_of_table, bytes);
-      return {};
-    }));
-    if (bytes.empty()) {
+    CollectPending();
+    if (pending_.empty()) {
       continue;  // of tables that are gone
     }
+    bytes.clear();
+    MERROW_TRY(ForEachTable(pending_, [&](std::span<const PendingClocks::Added> rows) -> Status {
+      AppendPendingGroup(rows, bytes);
+      return {};
+    }));
     MERROW_TRY(WriteTxRow(version, bytes));
-    MERROW_TRY(tables_.pending().Add(version << kTxPartBits | (next_part_ - 1), bytes));
+    tables_.pending().Add(version << kTxPartBits | (next_part_ - 1), pending_);
   }
   for (const uint32_t index : dirty_) {
     rows_[index].dirty = false;
@@ -173,8 +192,8 @@ Status CellTransaction::Fold() {
   std::vector<ClockChange> changes;
   for (const auto& [table_id, clocks] : pending.tables()) {
     changes.clear();
-    for (const auto& [key, clock] : clocks) {
-      changes.push_back({key.view(), clock.fresh, clock.clock});
+    for (const auto& [key, entry] : clocks.in_order()) {
+      changes.push_back({key, entry->fresh, entry->clock});
     }
     CellTable* const table = tables_.FindId(table_id);
     const auto absent = tables_.absent().find(table_id);
