@@ -72,7 +72,7 @@ Subscription& Fanout::Open(Session& session, const RowKey& key, SharedVersion cl
     row.subscriptions.push_back(slot.get());
     ++core_.metrics.subscriptions;
   } else {
-    Detach(*slot);
+    Abandon(*slot);
   }
   Subscription& subscription = *slot;
   subscription.wants_snapshot = claimed == nullptr;
@@ -90,7 +90,7 @@ Subscription& Fanout::Open(Session& session, const RowKey& key, SharedVersion cl
 
 void Fanout::Close(Subscription& subscription) {
   WatchedRow& row = *subscription.row;
-  Detach(subscription);
+  Abandon(subscription);
   SetState(subscription, State::kLive);
   Subscription* const last = row.subscriptions.back();
   last->row_index = subscription.row_index;
@@ -106,10 +106,20 @@ void Fanout::CloseAll(Session& session) {
 }
 
 void Fanout::NoteSent(Subscription& subscription, const loro::VersionVector& end) {
-  if (subscription.known->Includes(end)) return;
-  auto known = std::make_shared<loro::VersionVector>(*subscription.known);
-  known->Merge(end);
-  subscription.known = std::move(known);
+  const SharedVersion& version = subscription.row->version;
+  const size_t entries_max = (version == nullptr ? 0 : version->entries().size()) +
+                             end.entries().size() + core_.limits.foreign_peers_max;
+  std::shared_ptr<loro::VersionVector> known;
+  for (const auto& entry : end.entries()) {
+    const loro::VersionVector& so_far = known != nullptr ? *known : *subscription.known;
+    const loro::Counter known_end = so_far.End(entry.peer);
+    // Of too many peers nothing is remembered: their ops may never be in the row.
+    const bool fits = known_end > 0 || so_far.entries().size() < entries_max;
+    if (entry.end <= known_end || !fits) continue;
+    if (known == nullptr) known = std::make_shared<loro::VersionVector>(*subscription.known);
+    known->Set(entry.peer, entry.end);
+  }
+  if (known != nullptr) subscription.known = std::move(known);
 }
 
 WatchedRow& Fanout::RowFor(const RowKey& key) {
@@ -137,6 +147,16 @@ void Fanout::Detach(Subscription& subscription) {
     queue.erase(std::find(queue.begin(), queue.end(), &subscription));
     subscription.is_queued = false;
   }
+}
+
+// The same, before it was answered. The source cannot be told: a client that asks and turns away
+// again and again is slowed down by the questions that are still open.
+void Fanout::Abandon(Subscription& subscription) {
+  if (subscription.read != nullptr) {
+    subscription.read->abandoned_by.push_back(subscription.session->id());
+    subscription.session->AddInFlight(0);
+  }
+  Detach(subscription);
 }
 
 // Keeps the counts that follow from states.
@@ -357,6 +377,9 @@ void Fanout::OnReadDone(const RowKey& key, uint64_t read_id, Result<RowData> res
   }
   row.is_pinned = false;
   DropRowIfUnused(row);
+  for (const SessionId id : read->abandoned_by) {
+    if (Session* const session = handle_->find(id)) session->RemoveInFlight(0);
+  }
 }
 
 // Sends one waiter what the read found, and decides what comes next for it.

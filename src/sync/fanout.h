@@ -37,6 +37,8 @@ struct Read {
   uint64_t id = 0;
   SharedVersion from;  // null: a snapshot
   std::vector<Subscription*> waiters;
+  /// For whom it was asked in vain: it counts as a request of theirs until it is done.
+  std::vector<SessionId> abandoned_by;
 };
 
 struct WatchedRow {
@@ -113,7 +115,8 @@ class Fanout {
   /// Completions of reads find the fan-out through this, or nothing when it is gone.
   struct Handle {
     Fanout* fanout;
-    std::function<void()> after;  // run after each completion
+    std::function<Session*(SessionId)> find;  // null if it is gone
+    std::function<void()> after;              // run after each completion
   };
   void SetHandle(std::shared_ptr<Handle> handle) { handle_ = std::move(handle); }
 
@@ -121,6 +124,7 @@ class Fanout {
   WatchedRow& RowFor(const RowKey& key);
   void DropRowIfUnused(WatchedRow& row);
   void Detach(Subscription& subscription);
+  void Abandon(Subscription& subscription);
   void SetState(Subscription& subscription, Subscription::State state);
   void Enqueue(Subscription& subscription);
   void FallBehind(Subscription& subscription);

@@ -179,5 +179,51 @@ TEST_F(FanoutTest, ForeignPeersAreForgottenBeyondALimit) {
   EXPECT_LT(hub.MemoryBytes(), 4'000U);
 }
 
+// What an update says it has is believed, but of peers that are nowhere in the row only so many.
+TEST_F(FanoutTest, PeersOfRefusedUpdatesAreForgottenBeyondALimit) {
+  Limits limits;
+  limits.foreign_peers_max = 4;
+  Hub hub = MakeHub(limits);
+  Wire wire(hub, Dialect::kRowFrames);
+  wire.SendText(Subscribe());
+  source.RunAll();
+  const size_t before = hub.MemoryBytes();
+  for (loro::PeerId peer = 1; peer <= 1000; ++peer) {
+    ModelDocument document;
+    document.Edit(peer, 1);
+    wire.Send(Push(1, document.Edit(peer, 1)));  // without the first
+    source.RunAll();
+    wire.Received();
+  }
+  EXPECT_LT(hub.MemoryBytes() - before, 1'000U);
+}
+
+// A source cannot be told that nobody waits for an answer any more.
+TEST_F(FanoutTest, QuestionsThatAreAbandonedCountUntilTheyAreAnswered) {
+  Limits limits;
+  limits.in_flight_requests_max = 10;
+  for (const Dialect dialect : {Dialect::kLoroProtocol, Dialect::kRowFrames}) {
+    Hub hub = MakeHub(limits);
+    Wire wire(hub, dialect);
+    const auto ask = [&](loro::PeerId peer) {
+      loro::VersionVector claimed;
+      claimed.Set(peer, 1);
+      if (dialect == Dialect::kRowFrames) {
+        wire.SendText(Subscribe("n1", ToBase64(claimed.Encode())));
+        return;
+      }
+      wire.Join(claimed.Encode());
+      wire.SendBody(Leave{});
+    };
+    for (loro::PeerId peer = 1; peer < 10; ++peer) ask(peer);
+    EXPECT_TRUE(wire.sink.is_reading);
+    ask(10);
+    EXPECT_FALSE(wire.sink.is_reading) << "ten questions wait for the store";
+    source.RunAll();
+    EXPECT_TRUE(wire.sink.is_reading);
+    hub.CheckInvariants();
+  }
+}
+
 }  // namespace
 }  // namespace merrow::sync

@@ -18,10 +18,11 @@ struct Hub::Impl {
     core.fanout = &fanout;
     core.presence = &presence;
     const auto after = [this] { Settle(); };
-    session_handle = std::make_shared<Session::Handle>(Session::Handle{
-        .core = &core, .find = [this](SessionId id) { return Find(id); }, .after = after});
-    fanout.SetHandle(
-        std::make_shared<Fanout::Handle>(Fanout::Handle{.fanout = &fanout, .after = after}));
+    const auto find = [this](SessionId id) { return Find(id); };
+    session_handle = std::make_shared<Session::Handle>(
+        Session::Handle{.core = &core, .find = find, .after = after});
+    fanout.SetHandle(std::make_shared<Fanout::Handle>(
+        Fanout::Handle{.fanout = &fanout, .find = find, .after = after}));
   }
 
   ~Impl() {

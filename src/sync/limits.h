@@ -52,8 +52,9 @@ struct Limits {
   size_t fragment_bytes = 240 * 1024;
 
   /// Updates of one room that arrived before the ops they depend on, while the client is known to
-  /// be about to send those: their bytes and their age.
+  /// be about to send those: their bytes and their age. And their bytes in all rooms of a session.
   size_t parked_bytes_max = 1024 * 1024;
+  size_t parked_session_bytes_max = 32 * 1024 * 1024;
   size_t parked_updates_max = 1024;
   int64_t parked_timeout_ms = 10'000;
   /// How often in a row a client is asked to rejoin a room without anything of it being accepted in

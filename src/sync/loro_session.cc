@@ -471,13 +471,15 @@ bool LoroSession::Park(const SharedBatch& batch, const SharedBytes& update,
   Awaited& awaited = awaited_[batch->row];
   if (awaited.version != nullptr && server_version.Includes(*awaited.version)) return false;
   if (awaited.parked.size() >= limits().parked_updates_max ||
-      awaited.bytes + update->size() > limits().parked_bytes_max) {
+      awaited.bytes + update->size() > limits().parked_bytes_max ||
+      parked_bytes_ + update->size() > limits().parked_session_bytes_max) {
     return false;
   }
   if (awaited.parked.empty()) awaited.since_ms = core().now_ms;
   awaited.bytes += update->size();
   awaited.parked.push_back({update, batch});
   ++parked_updates_;
+  parked_bytes_ += update->size();
   return true;
 }
 
@@ -490,6 +492,7 @@ std::deque<LoroSession::Parked> LoroSession::TakeParked(const RowKey& row) {
   const auto node = awaited_.extract(row);
   if (node.empty()) return {};
   parked_updates_ -= node.mapped().parked.size();
+  parked_bytes_ -= node.mapped().bytes;
   return std::move(node.mapped().parked);
 }
 

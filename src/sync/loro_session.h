@@ -117,6 +117,7 @@ class LoroSession final : public Session {
   std::set<std::string, std::less<>> presence_rooms_;
   std::map<RowKey, Awaited> awaited_;
   size_t parked_updates_ = 0;
+  size_t parked_bytes_ = 0;
   // Rejoins suggested since the room's last accepted update.
   struct Rejoins {
     int count = 0;

@@ -328,6 +328,38 @@ TEST_F(LoroSessionTest, ParkedUpdatesAreBoundedInTimeAndBytes) {
                                            "ack 4 invalid_update", "room_error 1"));
 }
 
+TEST_F(LoroSessionTest, ParkedUpdatesOfAllRoomsAreBoundedTogether) {
+  Limits limits;
+  ModelDocument document;
+  document.Edit(9, 5);
+  const Bytes version = document.version().Encode();
+  const Bytes typed = document.Edit(9, 1);
+  limits.parked_session_bytes_max = 2 * typed.size();
+  Hub hub = MakeHub(limits);
+  Wire wire(hub, Dialect::kLoroProtocol);
+  for (BatchId batch = 1; batch <= 3; ++batch) {
+    const std::string room = "note/n" + std::to_string(batch);
+    wire.Send(Encode(RoomKind::kLoro, room, JoinRequest{.auth = {}, .version = version}));
+    source.RunAll();
+    wire.Received();
+    wire.Send(Encode(RoomKind::kLoro, room, DocUpdate{.updates = {typed}, .batch = batch}));
+    source.RunAll();
+    if (batch < 3) {
+      EXPECT_THAT(wire.Received(), ElementsAre());
+    } else {
+      EXPECT_THAT(wire.Received(), ElementsAre("ack 3 invalid_update", "room_error 1"));
+    }
+  }
+  // What is let go of makes room.
+  wire.Send(Encode(RoomKind::kLoro, "note/n1", Leave{}));
+  wire.Send(Encode(RoomKind::kLoro, "note/n3", JoinRequest{.auth = {}, .version = version}));
+  source.RunAll();
+  wire.Received();
+  wire.Send(Encode(RoomKind::kLoro, "note/n3", DocUpdate{.updates = {typed}, .batch = 4}));
+  source.RunAll();
+  EXPECT_THAT(wire.Received(), ElementsAre());
+}
+
 TEST_F(LoroSessionTest, AClientThatCouldNotApplyAnUpdateIsAskedToRejoin) {
   Hub hub = MakeHub();
   Wire wire(hub, Dialect::kLoroProtocol);
