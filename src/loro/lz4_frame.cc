@@ -14,6 +14,7 @@ namespace {
 constexpr uint32_t kFrameMagic = 0x184D2204;
 // The first guess at what a frame expands to; more is allocated when it turns out to be more.
 constexpr size_t kFirstCapacity = 8 * 1024;
+constexpr size_t kFirstFactor = 3;
 constexpr size_t kSmallBlockBytes = 64 * 1024;
 constexpr size_t kMiddleBlockBytes = 256 * 1024;
 
@@ -51,7 +52,8 @@ Result<Bytes> DecodeLz4Frame(BytesView frame, size_t content_bytes_max) {
         return LimitReached("lz4 frame expands to more than " + std::to_string(content_bytes_max) +
                             " bytes");
       }
-      const size_t wanted = std::max(kFirstCapacity, content.size() * 2);
+      const size_t wanted =
+          std::max({kFirstCapacity, kFirstFactor * frame.size(), content.size() * 2});
       content.resize(std::min(wanted, content_bytes_max + 1));
     }
     size_t room = content.size() - produced;

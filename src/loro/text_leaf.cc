@@ -289,6 +289,14 @@ void TextLeaf::TakeAll(const TextLeaf& right) {
   }
 }
 
+void TextLeaf::Fill(std::span<const TextSpan> spans, std::string_view utf8, const TextSum& sum) {
+  text_.Reserve(static_cast<uint32_t>(utf8.size()));
+  text_.Insert(0, utf8.data(), static_cast<uint32_t>(utf8.size()));
+  spans_.Reserve(static_cast<uint32_t>(spans.size()));
+  spans_.Insert(0, spans.data(), static_cast<uint32_t>(spans.size()));
+  sum_ = sum;
+}
+
 void TextLeaf::Append(TextSpan span, std::string_view utf8, const TextSum& sum, uint32_t room) {
   text_.Reserve(room);
   text_.Insert(text_.size(), utf8.data(), static_cast<uint32_t>(utf8.size()));

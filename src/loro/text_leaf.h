@@ -145,6 +145,9 @@ class TextLeaf : public LeafHook<TextLeaf, TextSum> {
   void SplitTo(uint32_t entity, TextLeaf* right);
   /// Appends the content of `right`.
   void TakeAll(const TextLeaf& right);
+  /// Becomes what is given, without room to grow. REQUIRES: the leaf is empty; neighbouring spans
+  /// do not continue each other; `sum` is theirs.
+  void Fill(std::span<const TextSpan> spans, std::string_view utf8, const TextSum& sum);
   /// Appends, with room for exactly `room` bytes in all.
   void Append(TextSpan span, std::string_view utf8, const TextSum& sum, uint32_t room);
 

@@ -116,11 +116,32 @@ struct TextState::Impl {
             .value = value};
   }
 
+  TextSpan NewStyleStart(Id id, Lamport lamport, std::string_view key, Value value, uint8_t info) {
+    if (styles == nullptr) {
+      styles = std::make_unique<TextStyles>();
+    }
+    const uint32_t style =
+        styles->AddStart({id, lamport, std::string(key), std::move(value), info});
+    return MakeSpan(TextSpan::kStart, id, lamport, style);
+  }
+
+  TextSpan NewStyleEnd(Id id, Lamport lamport) {
+    if (styles == nullptr) {
+      styles = std::make_unique<TextStyles>();
+    }
+    return MakeSpan(TextSpan::kEnd, id, lamport, styles->AddEnd(id.Plus(-1)));
+  }
+
   Status CheckInsert(uint32_t entity, size_t bytes) const {
     if (entity > total().entities) {
       return OutOfRange("entity index", entity, total().entities);
     }
-    const uint64_t most = std::max(total().bytes, total().entities);
+    return CheckRoom(total(), bytes);
+  }
+
+  /// Whether a text with that sum may have so many bytes more.
+  static Status CheckRoom(const TextSum& sum, size_t bytes) {
+    const uint64_t most = std::max(sum.bytes, sum.entities);
     if (most + std::max<uint64_t>(bytes, 1) > kTextLengthMax) {
       return LimitReached("a text is longer than " + std::to_string(kTextLengthMax));
     }
@@ -327,22 +348,13 @@ Status TextState::InsertText(uint32_t entity_index, Id id, Lamport lamport, std:
 Status TextState::InsertStyleStart(uint32_t entity_index, Id id, Lamport lamport,
                                    std::string_view key, Value value, uint8_t info) {
   MERROW_TRY(impl_->CheckInsert(entity_index, 0));
-  if (impl_->styles == nullptr) {
-    impl_->styles = std::make_unique<TextStyles>();
-  }
-  const uint32_t style =
-      impl_->styles->AddStart({id, lamport, std::string(key), std::move(value), info});
-  impl_->InsertAnchor(entity_index, impl_->MakeSpan(TextSpan::kStart, id, lamport, style));
+  impl_->InsertAnchor(entity_index, impl_->NewStyleStart(id, lamport, key, std::move(value), info));
   return {};
 }
 
 Status TextState::InsertStyleEnd(uint32_t entity_index, Id id, Lamport lamport) {
   MERROW_TRY(impl_->CheckInsert(entity_index, 0));
-  if (impl_->styles == nullptr) {
-    impl_->styles = std::make_unique<TextStyles>();
-  }
-  const uint32_t style = impl_->styles->AddEnd(id.Plus(-1));
-  impl_->InsertAnchor(entity_index, impl_->MakeSpan(TextSpan::kEnd, id, lamport, style));
+  impl_->InsertAnchor(entity_index, impl_->NewStyleEnd(id, lamport));
   return {};
 }
 
@@ -628,10 +640,69 @@ void TextState::CheckInvariants() const {
   }
 }
 
+// Collects what one leaf will hold, so that each is made once, with the memory that it needs.
 struct TextState::Loader::Impl {
-  std::string_view rest;
-  bool is_ascii = false;
-  TextState text;
+  std::string_view rest;  // behind the collected text
+  std::string_view text;  // collected
+  bool is_ascii = false;  // all of the text
+  TextSum sum;            // of what was collected
+  std::vector<TextSpan> spans;
+  TextState state;
+
+  TextState::Impl& target() { return *state.impl_; }
+
+  Status CheckInsert(size_t bytes) {
+    TextSum all = target().total();
+    all += sum;
+    return TextState::Impl::CheckRoom(all, bytes);
+  }
+
+  void AddSpan(const TextSpan& span) {
+    if (!spans.empty() && spans.back().Continues(span)) {
+      spans.back().value += span.value;
+    } else {
+      spans.push_back(span);
+    }
+  }
+
+  void AddAnchor(const TextSpan& anchor) {
+    if (spans.size() == TextLeaf::kSpansMax) Flush();
+    AddSpan(anchor);
+    sum += {1, 0, 0, 0};
+  }
+
+  /// `utf8` is what the rest starts with.
+  void AddText(TextSpan span, std::string_view utf8) {
+    while (!utf8.empty()) {
+      const std::string_view piece = spans.size() < TextLeaf::kSpansMax
+                                         ? WholeScalars(utf8, TextLeaf::kBytesMax - text.size())
+                                         : std::string_view();
+      if (piece.empty()) {
+        Flush();
+        continue;
+      }
+      const TextSum piece_sum = is_ascii ? SumOfAscii(piece) : SumOfText(piece);
+      TextSpan first = span;
+      first.value = piece_sum.unicode;
+      AddSpan(first);
+      sum += piece_sum;
+      text = {text.empty() ? piece.data() : text.data(), text.size() + piece.size()};
+      utf8.remove_prefix(piece.size());
+      rest.remove_prefix(piece.size());
+      span = span.From(piece_sum.unicode);
+    }
+  }
+
+  void Flush() {
+    if (spans.empty()) return;
+    auto leaf = std::make_unique<TextLeaf>();
+    leaf->Fill(spans, text, sum);
+    TextState::Impl::Tree& tree = target().tree;
+    tree.InsertAfter(tree.last(), std::move(leaf));
+    spans.clear();
+    text = {};
+    sum = {};
+  }
 };
 
 TextState::Loader::Loader(std::string_view full_text) : impl_(std::make_unique<Impl>()) {
@@ -641,7 +712,6 @@ TextState::Loader::Loader(std::string_view full_text) : impl_(std::make_unique<I
 TextState::Loader::~Loader() = default;
 
 Status TextState::Loader::AddText(Id id, Lamport lamport, uint32_t unicode_length) {
-  TextState::Impl& text = *impl_->text.impl_;
   const std::string_view utf8 = impl_->rest.substr(
       0, impl_->is_ascii ? unicode_length : Utf8Prefix(impl_->rest, unicode_length));
   const uint32_t scalars =
@@ -650,28 +720,26 @@ Status TextState::Loader::AddText(Id id, Lamport lamport, uint32_t unicode_lengt
     return Corruption("a text run of " + std::to_string(unicode_length) + " scalars where " +
                       std::to_string(scalars) + " are left");
   }
-  MERROW_TRY(text.CheckInsert(text.total().entities, utf8.size()));
-  if (text.tree.empty()) {
-    text.tree.InsertAfter(nullptr, std::make_unique<TextLeaf>());
-  }
-  text.AppendLeaves(text.tree.last(), text.MakeSpan(TextSpan::kText, id, lamport, unicode_length),
-                    utf8);
-  impl_->rest.remove_prefix(utf8.size());
+  MERROW_TRY(impl_->CheckInsert(utf8.size()));
+  impl_->AddText(impl_->target().MakeSpan(TextSpan::kText, id, lamport, unicode_length), utf8);
   return {};
 }
 
 Status TextState::Loader::AddStyleStart(Id id, Lamport lamport, std::string_view key, Value value,
                                         uint8_t info) {
-  return impl_->text.InsertStyleStart(impl_->text.entity_length(), id, lamport, key,
-                                      std::move(value), info);
+  MERROW_TRY(impl_->CheckInsert(0));
+  impl_->AddAnchor(impl_->target().NewStyleStart(id, lamport, key, std::move(value), info));
+  return {};
 }
 
 Status TextState::Loader::AddStyleEnd(Id id, Lamport lamport) {
-  const TextStyles* const styles = impl_->text.impl_->styles.get();
+  const TextStyles* const styles = impl_->target().styles.get();
   if (styles == nullptr || !styles->IsOpen(id.Plus(-1))) {
     return Corruption("a style ends at " + ToString(id) + " that has not started");
   }
-  return impl_->text.InsertStyleEnd(impl_->text.entity_length(), id, lamport);
+  MERROW_TRY(impl_->CheckInsert(0));
+  impl_->AddAnchor(impl_->target().NewStyleEnd(id, lamport));
+  return {};
 }
 
 Result<TextState> TextState::Loader::Finish() {
@@ -679,7 +747,8 @@ Result<TextState> TextState::Loader::Finish() {
     return Corruption("text runs leave " + std::to_string(impl_->rest.size()) +
                       " bytes of the text unused");
   }
-  return std::move(impl_->text);
+  impl_->Flush();
+  return std::move(impl_->state);
 }
 
 }  // namespace merrow::loro
