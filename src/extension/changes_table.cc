@@ -238,31 +238,20 @@ int Rowid(sqlite3_vtab_cursor* cursor, sqlite3_int64* rowid) {
   });
 }
 
-Status ShowColumn(Cursor& cursor, sqlite3_context* context, int column) {
+/// The columns for which something has to be looked up or made.
+Status ShowFetched(Cursor& cursor, sqlite3_context* context, int column) {
   store::CellReader& reader = cursor.reader;
   switch (column) {
-    case kTable:
-      SetResult(context, cells::ValueView::Text(reader.table().name));
-      return {};
     case kKey:
       SetResult(context, cells::ValueView::Blob(reader.key()));
       return {};
-    case kColumn:
-      SetResult(context, cells::ValueView::Text(reader.is_sentinel()
-                                                    ? store::kSentinelColumn
-                                                    : std::string_view(reader.column().name)));
-      return {};
     case kValue: {
-      MERROW_ASSIGN(const cells::ValueView value, reader.value());
-      SetResult(context, value);
+      MERROW_ASSIGN(sqlite3_value* const value, reader.unprotected_value());
+      if (value != nullptr) {
+        sqlite3_result_value(context, value);
+      }
       return {};
     }
-    case kColVersion:
-      sqlite3_result_int64(context, reader.col_version());
-      return {};
-    case kDbVersion:
-      sqlite3_result_int64(context, reader.stamp().db_version);
-      return {};
     case kSite: {
       if (cursor.ordinal != reader.stamp().site) {
         MERROW_ASSIGN(cursor.site, StoreOf(cursor.pVtab).SiteOf(reader.stamp().site));
@@ -271,22 +260,45 @@ Status ShowColumn(Cursor& cursor, sqlite3_context* context, int column) {
       SetResult(context, cells::ValueView::Blob(cursor.site.view()));
       return {};
     }
-    case kCausalLength:
-      sqlite3_result_int64(context, reader.cl());
-      return {};
-    case kSeq:
-      sqlite3_result_int64(context, reader.stamp().seq);
-      return {};
     default:
       return {};
   }
 }
 
-int ShowColumnGuarded(sqlite3_vtab_cursor* cursor, sqlite3_context* context, int column) {
-  return GuardTable(cursor->pVtab, [&] { return ShowColumn(CursorOf(cursor), context, column); });
+/// SQLite asks for each column by a call of its own, so those that need no guard do without.
+int ShowColumn(sqlite3_vtab_cursor* base, sqlite3_context* context, int column) {
+  Cursor& cursor = CursorOf(base);
+  const store::CellReader& reader = cursor.reader;
+  switch (column) {
+    case kTable:
+      SetResult(context, cells::ValueView::Text(reader.table().name));
+      return SQLITE_OK;
+    case kColumn:
+      SetResult(context, cells::ValueView::Text(reader.is_sentinel()
+                                                    ? store::kSentinelColumn
+                                                    : std::string_view(reader.column().name)));
+      return SQLITE_OK;
+    case kColVersion:
+      sqlite3_result_int64(context, reader.col_version());
+      return SQLITE_OK;
+    case kDbVersion:
+      sqlite3_result_int64(context, reader.stamp().db_version);
+      return SQLITE_OK;
+    case kCausalLength:
+      sqlite3_result_int64(context, reader.cl());
+      return SQLITE_OK;
+    case kSeq:
+      sqlite3_result_int64(context, reader.stamp().seq);
+      return SQLITE_OK;
+    default:
+      return GuardTable(base->pVtab, [&] { return ShowFetched(cursor, context, column); });
+  }
 }
 
 Result<int64_t> IntegerOf(sqlite3_value** row, int column, const char* name) {
+  if (sqlite3_value_type(row[column]) == SQLITE_INTEGER) {
+    return sqlite3_value_int64(row[column]);
+  }
   sqlite3_value_numeric_type(row[column]);
   // Some drivers bind every number as a real.
   const cells::ValueView given = store::ArgumentValue(row[column]);
@@ -350,7 +362,7 @@ sqlite3_module MakeModule() {
   module.xFilter = Filter;
   module.xNext = Next;
   module.xEof = Eof;
-  module.xColumn = ShowColumnGuarded;
+  module.xColumn = ShowColumn;
   module.xRowid = Rowid;
   module.xUpdate = Write;
   return module;

@@ -424,18 +424,30 @@ Status CellReader::LoadRow(uint32_t row_index) {
   return SearchRow(source);
 }
 
+Result<const CellStatement*> CellReader::RowOfValue() {
+  const Event& event = events_[at_];
+  if (event.column == kSentinel) {
+    return nullptr;
+  }
+  Source& source = *sources_[rows_[event.row].source];
+  if (source.loaded_row != event.row) {
+    MERROW_TRY(LoadRow(event.row));
+  }
+  return source.row;
+}
+
 Result<cells::ValueView> CellReader::value() {
-  if (is_sentinel()) {
-    return cells::ValueView::Null();
-  }
-  Source& source = *sources_[current_row().source];
-  if (source.loaded_row != events_[at_].row) {
-    MERROW_TRY(LoadRow(events_[at_].row));
-  }
-  if (source.row == nullptr) {
-    return cells::ValueView::Null();
-  }
-  return source.row->Column(static_cast<int>(source.table->IndexOf(events_[at_].column)));
+  MERROW_ASSIGN(const CellStatement* const row, RowOfValue());
+  return row == nullptr ? cells::ValueView::Null()
+                        : row->Column(static_cast<int>(table().IndexOf(events_[at_].column)));
+}
+
+Result<sqlite3_value*> CellReader::unprotected_value() {
+  MERROW_ASSIGN(const CellStatement* const row, RowOfValue());
+  return row == nullptr
+             ? nullptr
+             : sqlite3_column_value(row->handle(),
+                                    static_cast<int>(table().IndexOf(events_[at_].column)));
 }
 
 }  // namespace merrow::store

@@ -58,6 +58,8 @@ class CellReader {
   BytesView key();
   /// Null for sentinels, and for rows that are gone unrecorded. Valid until Next().
   Result<cells::ValueView> value();
+  /// The same as SQLite has it, good for sqlite3_result_value(); a null pointer for NULL.
+  Result<sqlite3_value*> unprotected_value();
 
  private:
   static constexpr cells::ColumnId kSentinel = UINT32_MAX;
@@ -104,6 +106,8 @@ class CellReader {
     return BytesView(keys_).substr(row.stored_at, row.stored_bytes);
   }
   Result<uint32_t> SourceOf(int64_t table_id);
+  /// Where value() is, or null.
+  Result<const CellStatement*> RowOfValue();
   Status LoadRow(uint32_t row_index);
   Status SearchRow(Source& source);
   Result<bool> IsNextRow(Source& source);
