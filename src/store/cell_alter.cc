@@ -157,6 +157,7 @@ Status CellStore::Reconcile(CellTable& table) {
 /// What happened so far happened to the table as it was.
 Status CellStore::BeforeReload() {
   columns_before_.clear();
+  last_row_.table = nullptr;
   if (!transaction_.active()) {
     return {};
   }

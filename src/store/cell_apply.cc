@@ -16,6 +16,9 @@ namespace {
 /// sets.
 constexpr size_t kRowStatementsMax = 64;
 
+/// A row with longer values is read again for each of its changes.
+constexpr size_t kKeptBytesMax = 1 << 16;
+
 /// Above this a foreign db_version is refused, so that as many are left for this site.
 constexpr cells::DbVersion kForeignVersionMax = cells::kDbVersionMax / 2;
 
@@ -41,9 +44,18 @@ void BindKey(CellStatement& statement, std::span<const cells::ValueView> key) {
   }
 }
 
+void BindWins(CellStatement& statement, int first, const cells::IncomingRow& row,
+              const std::vector<uint32_t>& wins) {
+  for (const uint32_t win : wins) {
+    statement.Bind(first++, row.cells[win].value);
+  }
+}
+
 Status OutOfRange(std::string_view what, int64_t value) {
   return InvalidArgument(std::string(what) + " " + std::to_string(value) + " is out of range");
 }
+
+std::string Where(const FlatChange& change) { return "table " + std::string(change.table); }
 
 Status CheckRanges(const FlatChange& change) {
   if (change.cl < 1 || change.cl > cells::kCounterMax) {
@@ -80,11 +92,11 @@ class Applying {
 
 }  // namespace
 
-/// What is stored of the row now, read at most once.
+/// What is stored of the row now, read at most once, and not at all if `last` has it.
 class CellStore::LocalRow final : public cells::MergeContext {
  public:
-  LocalRow(CellStore& store, CellTable& table, std::span<const cells::ValueView> key)
-      : store_(store), table_(table), key_(key) {}
+  LocalRow(CellStore& store, CellTable& table, std::span<const cells::ValueView> key, LastRow* last)
+      : store_(store), table_(table), key_(key), last_(last) {}
   ~LocalRow() override {
     if (read_) {
       table_.read_row.Reset();
@@ -92,14 +104,17 @@ class CellStore::LocalRow final : public cells::MergeContext {
   }
 
   Result<std::optional<cells::ValueView>> LocalValue(cells::ColumnId column) override {
-    if (!read_) {
+    const bool is_kept = last_ != nullptr && last_->has_values;
+    if (!is_kept && !read_) {
       MERROW_TRY(Read());
+      Keep();
     }
-    if (!found_) {
+    if (!(is_kept ? last_->is_there : found_)) {
       return std::optional<cells::ValueView>();
     }
-    const auto at = static_cast<int>(table_.IndexOf(column));
-    return std::optional<cells::ValueView>(table_.read_row.Column(at));
+    const size_t at = table_.IndexOf(column);
+    return std::optional<cells::ValueView>(is_kept ? last_->values[at].view()
+                                                   : table_.read_row.Column(static_cast<int>(at)));
   }
 
   int CompareSites(cells::SiteOrdinal a, cells::SiteOrdinal b) const override {
@@ -117,11 +132,11 @@ class CellStore::LocalRow final : public cells::MergeContext {
 
  private:
   Status Read() {
-    std::string columns;
-    for (const CellColumn& column : table_.columns) {
-      columns += (columns.empty() ? "" : ", ") + SqlName(column.name);
-    }
     if (!table_.read_row.prepared()) {
+      std::string columns;
+      for (const CellColumn& column : table_.columns) {
+        columns += (columns.empty() ? "" : ", ") + SqlName(column.name);
+      }
       MERROW_TRY(table_.read_row.Prepare(
           store_.db_, "SELECT " + (columns.empty() ? std::string("1") : columns) + " FROM main." +
                           SqlName(table_.name) + table_.WhereKey()));
@@ -132,9 +147,34 @@ class CellStore::LocalRow final : public cells::MergeContext {
     return {};
   }
 
+  /// For the changes of the row that may follow.
+  void Keep() {
+    if (last_ == nullptr) {
+      return;
+    }
+    last_->is_there = found_;
+    last_->values.resize(table_.columns.size());
+    size_t bytes = 0;
+    for (size_t i = 0; found_ && i < table_.columns.size(); ++i) {
+      const cells::ValueView value = table_.read_row.Column(static_cast<int>(i));
+      bytes += value.bytes.size();
+      if (bytes > kKeptBytesMax) {
+        last_->values.clear();
+        return;
+      }
+      cells::Value& kept = last_->values[i];
+      kept.type = value.type;
+      kept.integer = value.integer;
+      kept.real = value.real;
+      kept.bytes.assign(value.bytes);
+    }
+    last_->has_values = true;
+  }
+
   CellStore& store_;
   CellTable& table_;
   const std::span<const cells::ValueView> key_;
+  LastRow* const last_;
   bool read_ = false;
   bool found_ = false;
 };
@@ -177,7 +217,10 @@ Result<RowKey> CellStore::NormalizeKey(CellTable& table, BytesView packed, Bytes
     values[i] = cells::KeyValue(values[i], table.key[i].affinity);
   }
   if (!table.int_key) {
-    buffer = cells::PackColumns(values);
+    buffer.assign(1, static_cast<char>(static_cast<unsigned char>(values.size())));
+    for (const cells::ValueView& value : values) {
+      cells::AppendPackedColumn(value, buffer);
+    }
     return RowKey{table.id, 0, buffer};
   }
   if (values[0].type != cells::ValueType::kInteger) {
@@ -213,36 +256,65 @@ CellStatement& CellStore::StatementFor(RowStatements& statements, const cells::I
   return *statements.last;
 }
 
-/// Writes the cells that won into a row that is there.
-Status CellStore::UpdateRow(CellTable& table, const cells::IncomingRow& row,
-                            const std::vector<uint32_t>& wins, RowWriters& writers) {
+/// Of a row that `where` finds by the first `keys` parameters.
+std::string CellStore::UpdateSql(const CellTable& table, const cells::IncomingRow& row,
+                                 const std::vector<uint32_t>& wins, size_t keys,
+                                 const std::string& where) {
+  std::string updates;
+  for (const uint32_t win : wins) {
+    updates += (updates.empty() ? "" : ", ") +
+               SqlName(table.columns[table.IndexOf(row.cells[win].column)].name) + " = ?" +
+               std::to_string(++keys);
+  }
+  return "UPDATE OR ABORT main." + SqlName(table.name) + " SET " + updates + where;
+}
+
+/// Writes the cells that won into the row that `writers` knows of.
+Status CellStore::UpdateKnownRow(CellTable& table, const cells::IncomingRow& row,
+                                 const std::vector<uint32_t>& wins, RowWriters& writers) {
   if (wins.empty()) {
     return {};
   }
   CellStatement& statement = StatementFor(writers.updates, row, wins);
   if (!statement.prepared()) {
-    std::string updates;
-    for (size_t i = 0; i < wins.size(); ++i) {
-      updates += (i == 0 ? "" : ", ") +
-                 SqlName(table.columns[table.IndexOf(row.cells[wins[i]].column)].name) + " = ?" +
-                 std::to_string(i + 2);
-    }
-    MERROW_TRY(statement.Prepare(db_, "UPDATE OR ABORT main." + SqlName(table.name) + " SET " +
-                                          updates + " WHERE " + writers.rowid_name + " = ?1"));
+    MERROW_TRY(statement.Prepare(
+        db_, UpdateSql(table, row, wins, 1, " WHERE " + writers.rowid_name + " = ?1")));
   }
   statement.BindInt(1, *writers.rowid);
-  int index = 1;
-  for (const uint32_t win : wins) {
-    statement.Bind(++index, row.cells[win].value);
-  }
+  BindWins(statement, 2, row, wins);
   return statement.Run();
+}
+
+/// The same, but false if there is no such row. Other than a statement that would make it, this one
+/// cannot fail halfway unless the columns have constraints; so SQLite need not be able to undo it,
+/// which costs as much as the write.
+Result<bool> CellStore::UpdateRow(CellTable& table, std::span<const cells::ValueView> key_values,
+                                  const cells::IncomingRow& row,
+                                  const std::vector<uint32_t>& wins) {
+  CellStatement& statement = wins.size() == 1
+                                 ? table.columns[table.IndexOf(row.cells[wins[0]].column)].update
+                                 : StatementFor(table.update_cells, row, wins);
+  if (!statement.prepared()) {
+    MERROW_TRY(
+        statement.Prepare(db_, UpdateSql(table, row, wins, key_values.size(), table.WhereKey())));
+  }
+  BindKey(statement, key_values);
+  BindWins(statement, static_cast<int>(key_values.size()) + 1, row, wins);
+  MERROW_TRY(statement.Run());
+  return sqlite3_changes(db_) > 0;
 }
 
 Status CellStore::WriteRow(CellTable& table, std::span<const cells::ValueView> key_values,
                            const cells::IncomingRow& row, const std::vector<uint32_t>& wins,
-                           RowWriters* writers) {
+                           bool is_there, RowWriters* writers) {
   if (writers != nullptr && writers->rowid.has_value()) {
-    return UpdateRow(table, row, wins, *writers);
+    return UpdateKnownRow(table, row, wins, *writers);
+  }
+  if (writers == nullptr && is_there && !wins.empty()) {
+    MERROW_ASSIGN(const bool was_there, UpdateRow(table, key_values, row, wins));
+    if (was_there) {
+      return {};
+    }
   }
   const bool is_one_cell = writers == nullptr && wins.size() == 1;
   CellStatement& statement =
@@ -265,22 +337,31 @@ Status CellStore::WriteRow(CellTable& table, std::span<const cells::ValueView> k
                  (updates.empty() ? std::string("NOTHING") : "UPDATE SET " + updates)));
   }
   BindKey(statement, key_values);
-  int index = static_cast<int>(key_values.size());
-  for (const uint32_t win : wins) {
-    statement.Bind(++index, row.cells[win].value);
-  }
+  BindWins(statement, static_cast<int>(key_values.size()) + 1, row, wins);
   return statement.Run();
 }
 
 /// `writers`: to be used instead of the table's own.
 Status CellStore::Merge(CellTable& table, const cells::ClockKey& key,
                         std::span<const cells::ValueView> key_values,
-                        const cells::IncomingRow& incoming, RowWriters* writers) {
-  MERROW_ASSIGN(CellTransaction::Row* const row, transaction_.FindStored(table, key));
-  cells::RowClock merged = row->clock;
+                        const cells::IncomingRow& incoming, RowWriters* writers, LastRow* last) {
+  CellTransaction::Row* row = last == nullptr ? nullptr : last->row;
+  if (row == nullptr) {
+    MERROW_ASSIGN(row, transaction_.FindStored(table, key));
+  }
+  const uint64_t epoch = transaction_.epoch();
+  if (last != nullptr) {
+    last->row = row;
+    last->epoch = epoch;
+  }
+  const bool is_there = cells::IsAlive(row->clock.cl());
+  merged_ = row->clock;
   {
-    LocalRow local(*this, table, key_values);
-    MERROW_TRY(cells::MergeRow(incoming, local, merged, outcome_));
+    LocalRow local(*this, table, key_values, last);
+    MERROW_TRY(cells::MergeRow(incoming, local, merged_, outcome_));
+  }
+  if (outcome_.action != cells::RowAction::kNone && last != nullptr) {
+    last->has_values = false;
   }
   const Applying applying(applying_);
   if (outcome_.action == cells::RowAction::kDelete) {
@@ -291,13 +372,15 @@ Status CellStore::Merge(CellTable& table, const cells::ClockKey& key,
     BindKey(table.delete_row, key_values);
     MERROW_TRY(table.delete_row.Run());
   } else if (outcome_.action == cells::RowAction::kWrite) {
-    MERROW_TRY(WriteRow(table, key_values, incoming, outcome_.wins, writers));
+    MERROW_TRY(WriteRow(table, key_values, incoming, outcome_.wins, is_there, writers));
   }
   if (outcome_.clock_changed) {
     // A trigger of the user's may have caused a flush, which lets go of the row.
-    MERROW_ASSIGN(CellTransaction::Row* const now, transaction_.FindStored(table, key));
-    transaction_.WillChange(*now, transaction_.version());
-    now->clock = std::move(merged);
+    if (transaction_.epoch() != epoch) {
+      MERROW_ASSIGN(row, transaction_.FindStored(table, key));
+    }
+    transaction_.WillChange(*row, transaction_.version());
+    std::swap(row->clock, merged_);
   }
   transaction_.rows_merged += outcome_.action == cells::RowAction::kNone ? 0 : 1;
   transaction_.rows_impacted +=
@@ -311,28 +394,59 @@ Status CellStore::CheckNotApplying() const {
   return applying_ ? InvalidArgument("a merge cannot be part of another one") : Status();
 }
 
+/// Makes last_row_ that of the change.
+Status CellStore::FindLastRow(const FlatChange& change) {
+  LastRow& last = last_row_;
+  const int changes_before = std::exchange(last.changes, sqlite3_total_changes(db_));
+  if (last.table != nullptr && change.table == last.table->name && change.key == last.given) {
+    if (last.epoch != transaction_.epoch()) {
+      last.row = nullptr;
+      last.has_values = false;
+    }
+    // The change before this one counts itself, once it is over.
+    const auto changes =
+        static_cast<unsigned>(last.changes) - static_cast<unsigned>(changes_before);
+    last.has_values = last.has_values && changes <= 1;
+    return {};
+  }
+  last.table = nullptr;
+  last.row = nullptr;
+  last.has_values = false;
+  CellTable* const table = tables_.Find(change.table);
+  if (table == nullptr) {
+    return NotFound(Where(change) + " is not tracked here");
+  }
+  last.given.assign(change.key);
+  const auto key = NormalizeKey(*table, last.given, last.packed, last.key_values);
+  if (!key.ok()) {
+    return key.error().Within(Where(change) + ", key");
+  }
+  last.number = key->number;
+  last.stored.clear();
+  if (!table->int_key) {
+    cells::AppendStoredKey(key->packed, last.stored);
+  }
+  last.table = table;
+  return {};
+}
+
 Status CellStore::Apply(const FlatChange& change) {
   MERROW_TRY(CheckNotApplying());
-  const std::string where = "table " + std::string(change.table);
-  Status checked = CheckRanges(change);
+  const Status checked = CheckRanges(change);
   if (!checked.ok()) {
-    return checked.error().Within(where);
+    return checked.error().Within(Where(change));
   }
   MERROW_TRY(Join());
   if (!merge_equal_values_.has_value()) {
     MERROW_ASSIGN(merge_equal_values_, ConfigInt("merge-equal-values", 0));
   }
-  CellTable* const table = tables_.Find(change.table);
-  if (table == nullptr) {
-    return NotFound(where + " is not tracked here");
+  if (!converted_.empty()) {
+    converted_.clear();
+    last_row_.table = nullptr;  // its key may be one of them
   }
-  converted_.clear();
-  Bytes buffer;
-  std::vector<cells::ValueView> key_values;
-  auto key = NormalizeKey(*table, change.key, buffer, key_values);
-  if (!key.ok()) {
-    return key.error().Within(where + ", key");
-  }
+  MERROW_TRY(FindLastRow(change));
+  LastRow& last = last_row_;
+  CellTable& table = *last.table;
   transaction_.RaiseVersion(change.db_version);
   cells::Stamp stamp{transaction_.version(), change.seq, 0};
   if (change.site.has_value()) {
@@ -346,26 +460,31 @@ Status CellStore::Apply(const FlatChange& change) {
   if (change.column == kSentinelColumn || !cells::IsAlive(change.cl)) {
     row.sentinel = stamp;
   } else {
-    const size_t column = table->FindColumn(change.column);
+    // Columns tend to come in their order.
+    const size_t guess = last.column + 1 < table.columns.size() ? last.column + 1 : 0;
+    const size_t column = table.FindColumn(change.column, guess);
     if (column == CellTable::npos) {
-      return InvalidArgument(where + (table->IsKey(change.column)
-                                          ? ": column " + std::string(change.column) +
-                                                " is part of the key and has no cells"
-                                          : " has no column " + std::string(change.column)));
+      return InvalidArgument(
+          Where(change) +
+          (table.IsKey(change.column)
+               ? ": column " + std::string(change.column) + " is part of the key and has no cells"
+               : " has no column " + std::string(change.column)));
     }
-    cell.column = table->columns[column].id;
+    last.column = column;
+    cell.column = table.columns[column].id;
     cell.col_version = change.col_version;
-    MERROW_ASSIGN(cell.value, Convert(change.value, table->columns[column].affinity));
+    MERROW_ASSIGN(cell.value, Convert(change.value, table.columns[column].affinity));
     cell.stamp = stamp;
     row.cells = {&cell, 1};
   }
-  Bytes stored;
-  if (!table->int_key) {
-    cells::AppendStoredKey(key->packed, stored);
-  }
-  Status merged = Merge(*table, {key->number, stored}, key_values, row, nullptr);
+  const Status merged =
+      Merge(table, {last.number, last.stored}, last.key_values, row, nullptr, &last);
   if (!merged.ok()) {
-    return merged.error().Within(where + ", column " + std::string(change.column));
+    last.table = nullptr;
+    return merged.error().Within(Where(change) + ", column " + std::string(change.column));
+  }
+  if (last.given.size() > kKeptBytesMax) {
+    last = {};
   }
   return {};
 }

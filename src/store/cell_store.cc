@@ -290,10 +290,14 @@ Result<cells::SiteOrdinal> CellStore::OrdinalOf(const cells::SiteId& site) {
     return cells::kNobody;
   }
   MERROW_TRY(LoadSites());
+  if (last_ordinal_ < sites_.size() && sites_[last_ordinal_] == site) {
+    return last_ordinal_;
+  }
   const std::string id(site.view());
   for (int attempt = 0; attempt < 2; ++attempt) {
     const auto found = ordinals_.find(id);
     if (found != ordinals_.end()) {
+      last_ordinal_ = found->second;
       return found->second;
     }
     CellStatement insert;

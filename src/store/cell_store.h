@@ -225,15 +225,39 @@ class CellStore final : private CellTablesListener {
     std::optional<int64_t> rowid;
     std::string rowid_name;
   };
+  /// The row that Apply() merged into last: changes of one row come one behind the other.
+  struct LastRow {
+    CellTable* table = nullptr;  // null: none
+    Bytes given;                 // its key, as it came
+    Bytes packed, stored;
+    int64_t number = 0;
+    std::vector<cells::ValueView> key_values;  // may point into `given`
+    size_t column = 0;                         // of the change that came last
+    // Good for one epoch of the transaction.
+    uint64_t epoch = 0;
+    CellTransaction::Row* row = nullptr;
+    // What is stored of it, unless that is long, as long as nobody may have written.
+    bool has_values = false;
+    bool is_there = false;
+    int changes = 0;  // what SQLite counted
+    std::vector<cells::Value> values;
+  };
+  Status FindLastRow(const FlatChange& change);
   Status Merge(CellTable& table, const cells::ClockKey& key,
                std::span<const cells::ValueView> key_values, const cells::IncomingRow& row,
-               RowWriters* writers);
+               RowWriters* writers, LastRow* last = nullptr);
   static CellStatement& StatementFor(RowStatements& statements, const cells::IncomingRow& row,
                                      const std::vector<uint32_t>& wins);
-  Status UpdateRow(CellTable& table, const cells::IncomingRow& row,
-                   const std::vector<uint32_t>& wins, RowWriters& writers);
+  static std::string UpdateSql(const CellTable& table, const cells::IncomingRow& row,
+                               const std::vector<uint32_t>& wins, size_t keys,
+                               const std::string& where);
+  Status UpdateKnownRow(CellTable& table, const cells::IncomingRow& row,
+                        const std::vector<uint32_t>& wins, RowWriters& writers);
+  Result<bool> UpdateRow(CellTable& table, std::span<const cells::ValueView> key_values,
+                         const cells::IncomingRow& row, const std::vector<uint32_t>& wins);
+  /// `is_there`: the clock says that the row is.
   Status WriteRow(CellTable& table, std::span<const cells::ValueView> key_values,
-                  const cells::IncomingRow& row, const std::vector<uint32_t>& wins,
+                  const cells::IncomingRow& row, const std::vector<uint32_t>& wins, bool is_there,
                   RowWriters* writers);
 
   sqlite3* db_;
@@ -254,6 +278,7 @@ class CellStore final : private CellTablesListener {
   uint32_t sites_data_ = 0;                          // what SQLite counted then
   std::vector<std::optional<cells::SiteId>> sites_;  // by ordinal
   std::unordered_map<std::string, cells::SiteOrdinal> ordinals_;
+  cells::SiteOrdinal last_ordinal_ = 0;  // of the site that was asked for last
   /// What BeginAlter saw.
   struct Alter {
     std::string table;
@@ -268,6 +293,8 @@ class CellStore final : private CellTablesListener {
   std::optional<int64_t> merge_equal_values_;
   std::deque<std::string> converted_;  // values that SQLite converted, until the merge is over
   cells::MergeOutcome outcome_;
+  cells::RowClock merged_;
+  LastRow last_row_;
   std::vector<cells::ColumnId> changed_;
 
   CellStatement join_, read_version_, to_text_, to_number_;

@@ -141,7 +141,10 @@ std::string TriggerName(const CellTable& table, std::string_view event) {
 
 }  // namespace
 
-size_t CellTable::FindColumn(std::string_view column) const {
+size_t CellTable::FindColumn(std::string_view column, size_t guess) const {
+  if (guess < columns.size() && columns[guess].name == column) {
+    return guess;
+  }
   for (size_t i = 0; i < columns.size(); ++i) {
     if (SameName(columns[i].name, column)) {
       return i;
@@ -216,8 +219,10 @@ void CellTable::FinalizeStatements() {
     statement->Finalize();
   }
   for (CellColumn& column : columns) {
+    column.update.Finalize();
     column.write.Finalize();
   }
+  update_cells.Clear();
   write_cells.Clear();
 }
 

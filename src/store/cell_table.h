@@ -34,9 +34,10 @@ namespace merrow::store {
 struct CellColumn {
   std::string name;
   cells::Affinity affinity = cells::Affinity::kBlob;
-  cells::ColumnId id = 0;    // not for key columns
-  std::string default_sql;   // empty: NULL
-  CellStatement write = {};  // of this cell alone
+  cells::ColumnId id = 0;   // not for key columns
+  std::string default_sql;  // empty: NULL
+  // Of this cell alone: into a row that is there, and into one that may have to be made.
+  CellStatement update = {}, write = {};
 };
 
 /// Statements that write rows of one table, by the columns that they write.
@@ -87,10 +88,10 @@ struct CellTable {
   // Prepared when first needed; columns of the rows in the order of `columns`.
   CellClocks clocks;
   CellStatement read_row, delete_row, probe_row;
-  RowStatements write_cells;
+  RowStatements update_cells, write_cells;
 
-  /// Index into `columns`, or npos.
-  size_t FindColumn(std::string_view column) const;
+  /// Index into `columns`, or npos. `guess` is looked at first.
+  size_t FindColumn(std::string_view column, size_t guess = 0) const;
   size_t IndexOf(cells::ColumnId column) const;
   bool HasColumn(cells::ColumnId column) const {
     return dense ? column < columns.size() : IndexOf(column) != npos;

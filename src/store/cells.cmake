@@ -23,7 +23,8 @@ set(MERROW_CELL_SOURCES
 list(TRANSFORM MERROW_CELL_SOURCES PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 set(MERROW_CELL_SOURCES ${MERROW_CELL_SOURCES} CACHE INTERNAL "Column rows, for merrow.so too")
 merrow_library(store_cells SOURCES ${MERROW_CELL_SOURCES} DEPENDS merrow_cells PkgConfig::SQLITE3)
-merrow_test(store_cells_test SOURCES ${CMAKE_CURRENT_LIST_DIR}/cell_apply_test.cc
+merrow_test(store_cells_test SOURCES ${CMAKE_CURRENT_LIST_DIR}/cell_apply_prop_test.cc
+                                     ${CMAKE_CURRENT_LIST_DIR}/cell_apply_test.cc
                                      ${CMAKE_CURRENT_LIST_DIR}/cell_capture_test.cc
                                      ${CMAKE_CURRENT_LIST_DIR}/cell_clocks_prop_test.cc
                                      ${CMAKE_CURRENT_LIST_DIR}/cell_fault_test.cc
