@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/document_capture.h"
 
+#include "store/document_rows_table.h"
+
 namespace merrow::store {
 DocumentCapture::DocumentCapture(CellStore& store, const DocumentCaptureOptions& options)
     : store_(store),
@@ -24,6 +26,12 @@ Result<DocumentCapture*> DocumentCapture::Attach(CellStore& store,
 // --- Tables.
 
 Status DocumentCapture::Track(const std::string& table) {
+  for (const std::string_view prefix : {"_merrow_", "sqlite_"}) {
+    if (SameTableName(std::string_view(table).substr(0, prefix.size()), prefix)) {
+      return InvalidArgument("table " + table + ": tables whose names begin with " +
+                             std::string(prefix) + " are not the user's");
+    }
+  }
   MERROW_ASSIGN(const bool has_documents, rows_.HasCrdtColumns(table));
   if (!has_documents) {
     MERROW_TRY(store_.Track(table));

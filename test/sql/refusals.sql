@@ -124,3 +124,10 @@ SELECT count(*) FROM checked;
 --> 0
 SELECT count(*) FROM crsql_changes WHERE "table" = 'checked';
 --> 0
+-- Neither Merrow's own tables nor SQLite's.
+SELECT merrow_track('_merrow_cell_config');
+--! merrow: table _merrow_cell_config: tables whose names begin with _merrow_ are not the user's
+SELECT merrow_track('_MERROW_cell_column');
+--! merrow: table _MERROW_cell_column: tables whose names begin with _merrow_ are not the user's
+SELECT merrow_track('sqlite_schema');
+--! merrow: table sqlite_schema: tables whose names begin with sqlite_ are not the user's
