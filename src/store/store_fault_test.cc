@@ -241,6 +241,31 @@ TEST(WriteHealthTest, TheStatsSayWhyNothingIsWritten) {
   EXPECT_EQ(store->stats().write_failing_ms, 0);
 }
 
+TEST(WriteHealthTest, ADiskThatIsWellAgainIsFoundOutAboutWhereNobodyWrites) {
+  TestVfs vfs;
+  StoreFixture store(DirKind::kMemory);
+  store.Open();
+  Editor editor(1);
+  editor.Type("body", 0, "text");
+  const Bytes update = editor.Take();
+  const std::vector<Write> writes = {{"note", "a", update}};
+  vfs.Arm(FaultMode::kFull, 1);
+  EXPECT_FALSE(std::holds_alternative<Applied>(store->ApplyBatch(writes)[0]));
+  store.clock.AdvanceMs(60'000);
+  EXPECT_TRUE(store->RunUpkeep().ok());
+  EXPECT_EQ(store->stats().write_failing_ms, 60'000);
+  EXPECT_THAT(store->stats().write_error, testing::HasSubstr("full"));
+  vfs.Disarm();
+  store.clock.AdvanceMs(1000);
+  EXPECT_TRUE(store->RunUpkeep().ok());
+  EXPECT_EQ(store->stats().write_failing_ms, 61'000) << "it is not tried all the time";
+  store.clock.AdvanceMs(60'000);
+  EXPECT_TRUE(store->RunUpkeep().ok());
+  EXPECT_EQ(store->stats().write_failing_ms, 0);
+  EXPECT_EQ(store->stats().write_error, "");
+  EXPECT_EQ(store->stats().write_failures, 1U);
+}
+
 // SQLite opens a file that may not be written for reading, and every write would fail.
 TEST(WriteHealthTest, AFileThatMayNotBeWrittenIsNotOpened) {
   StoreFixture store;

@@ -152,6 +152,9 @@ class Store::Impl {
   void Discard(CachedDocument* entry);
   void ForgetTransaction();
   void NoteWritten(const Status& status);
+  /// Writes something that changes nothing if the last transaction failed a while ago: where nobody
+  /// writes, nobody would learn that the disk is well again.
+  void ProbeDisk();
   /// Every write transaction ends here, so that the replica log hears of it.
   Status Commit(Transaction& transaction);
 
@@ -225,6 +228,7 @@ class Store::Impl {
   StoreStats stats_;
   // While stats_.write_error says why nothing is written.
   int64_t write_failing_since_ms_ = 0;
+  int64_t probe_due_ms_ = 0;    // when ProbeDisk() may try
   int changes_at_failure_ = 0;  // what SQLite had counted
 
   // --- Replication; null and empty without it ---

@@ -170,6 +170,7 @@ Status Store::Impl::Fold(const DocumentName& name) {
 }
 
 Result<Upkeep> Store::Impl::RunUpkeep() {
+  ProbeDisk();
   Upkeep upkeep;
   std::vector<DocumentName> due = DueRows(options_.projection_pause_ms);
   upkeep.more = due.size() > kProjectionsPerUpkeep;

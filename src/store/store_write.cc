@@ -6,6 +6,9 @@
 namespace merrow::store {
 namespace {
 
+// After a transaction that failed, and between tries.
+constexpr int64_t kProbePauseMs = 10'000;
+
 // Whether a blob is a shallow snapshot. A row has its whole history: it is stored as updates, and
 // clients may ask for any part of it. What does not decode is for the import to refuse.
 bool StartsTrimmed(BytesView blob) {
@@ -70,6 +73,19 @@ void Store::Impl::NoteWritten(const Status& status) {
     write_failing_since_ms_ = options_.clock->MonotonicMicros() / 1000;
   }
   stats_.write_error = status.error().ToString();
+  // As long as others try they find out; and what is damaged in one place is not well because
+  // another one can be written.
+  probe_due_ms_ = code == ErrorCode::kCorruption ? INT64_MAX : NowMs() + kProbePauseMs;
+}
+
+void Store::Impl::ProbeDisk() {
+  if (stats_.write_error.empty() || NowMs() < probe_due_ms_) {
+    return;
+  }
+  probe_due_ms_ = NowMs() + kProbePauseMs;
+  const Status written =
+      database_->Execute("PRAGMA main.user_version = " + std::to_string(kFormatVersion));
+  stats_.write_error = written.ok() ? "" : written.error().ToString();
 }
 
 /// After a rollback: memory must not know more than the disk.
