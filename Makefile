@@ -13,11 +13,12 @@ MERROW := $(RELEASE)/merrow
 DEMO := build/demo
 DEMO_SOURCES := $(wildcard examples/demo/src/* examples/demo/*.json examples/demo/build.mjs)
 
-.PHONY: run install test soak bench bench-engine format clean merrow demo bench-changesets bench-cells bench-replication
+.PHONY: run install extension test soak bench bench-engine format clean merrow demo bench-changesets bench-cells bench-replication
 .DEFAULT_GOAL := help
 help:
 	@echo "make run     build a release and start the demo on http://$(LISTEN)"
 	@echo "make install the command and the library (PREFIX=$(PREFIX))"
+	@echo "make extension   $(RELEASE)/merrow.so, for any program that uses SQLite"
 	@echo "make test    build and run every test"
 	@echo "make soak    random tests with fresh seeds until one fails (or MINUTES=n are over)"
 	@echo "make bench   the benchmarks of the release build"
@@ -37,6 +38,10 @@ run:
 # The server alone.
 merrow: $(RELEASE)/build.ninja
 	@cmake --build $(RELEASE) --target merrow -j $(JOBS)
+
+# The SQLite extension alone.
+extension: $(RELEASE)/build.ninja
+	@cmake --build $(RELEASE) --target merrow_extension -j $(JOBS)
 
 $(RELEASE)/build.ninja: CMakePresets.json
 	@cmake --preset release
