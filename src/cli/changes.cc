@@ -153,20 +153,25 @@ Status ChangesExport(const std::string& database, const std::string& since, int 
                      const std::string& out_file, DocIo& io) {
   MERROW_ASSIGN(const changeset::SiteVersions have, ParseSince(since, io));
   OutputFile output(out_file, io);
-  const auto run = [&]() -> Result<size_t> {
+  const auto run = [&]() -> Result<store::ExportedChanges> {
     const SystemClock clock;
     MERROW_ASSIGN(const auto snapshot, OpenSnapshot(database, clock));
     return snapshot->ExportChanges(have, zstd_level,
                                    [&output](BytesView bytes) { return output.Write(bytes); });
   };
-  const auto count = run();
+  const auto exported = run();
   MERROW_TRY(output.status());
-  if (!count.ok()) {
-    return count.error().Within(Printable(database));
+  if (!exported.ok()) {
+    return exported.error().Within(Printable(database));
   }
   MERROW_TRY(output.Finish());
+  if (!exported->left_out.empty()) {
+    io.err << "merrow: " << Printable(database)
+           << ": left out, because a document in them cannot be read: versions "
+           << changeset::ToText(exported->left_out) << std::endl;
+  }
   if (out_file != "-") {
-    io.out << Printable(out_file) << ": " << Counted(*count, "changeset") << ", "
+    io.out << Printable(out_file) << ": " << Counted(exported->changesets, "changeset") << ", "
            << Counted(output.bytes(), "byte") << '\n';
   }
   return {};

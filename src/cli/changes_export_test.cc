@@ -187,6 +187,22 @@ TEST_F(ChangesExportTest, OfACopyThatWasTakenInFullFlight) {
   EXPECT_EQ(Digest("b.db"), digest);
 }
 
+/// Who is alone takes no lock. If somebody comes nevertheless, what was written has no end.
+TEST_F(ChangesExportTest, OfAFileThatIsWrittenMeanwhileFails) {
+  Work(*OpenStore("a.db"), 1);
+  const auto snapshot = store::ReplicaSnapshot::Open(Path("a.db"), clock_, 1000).value();
+  Execute(*OpenStore("a.db"), "UPDATE service SET port = 1");
+  std::string changes;
+  const auto exported = snapshot->ExportChanges({}, 3, [&changes](BytesView bytes) -> Status {
+    changes += bytes;
+    return {};
+  });
+  ASSERT_FALSE(exported.ok());
+  EXPECT_EQ(exported.error().code(), ErrorCode::kBusy);
+  OpenStore("b.db").reset();
+  EXPECT_EQ(Apply("b.db", changes), 1);
+}
+
 /// What this server has no table for is passed on.
 TEST_F(ChangesExportTest, WhatWaitsForTheSchemaIsInIt) {
   {

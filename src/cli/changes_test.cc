@@ -316,8 +316,12 @@ TEST_F(Changes, ADocumentThatCannotBeReadHoldsUpNobody) {
   RunSql("a.db", "INSERT INTO note VALUES ('m', 'x', 'lost'), ('n', 'y', 'kept')");
   RunSql("a.db", "UPDATE _merrow_log SET bytes = x'00' WHERE id >> 24 = 1");
   ASSERT_EQ(Export("a.db", "a.changes"), 0) << err_;
+  EXPECT_THAT(err_, HasSubstr("a.db: left out, because a document in them cannot be read: "));
   ASSERT_EQ(Apply("b.db", "a.changes"), 0) << err_;
   EXPECT_EQ(AllRows("b.db"), "n|y|kept|\n");
+  // Of whoever has the rest, nothing is missing.
+  ASSERT_EQ(Export("b.db", "b.changes"), 0) << err_;
+  EXPECT_EQ(err_, "");
 }
 
 /// All files or none.

@@ -74,10 +74,10 @@ class DocumentCapture final : public TransactionListener, public DocumentEvents 
   Result<cells::SiteId> NewSite();
   static constexpr int kExportZstdLevel = 3;
   /// Writes what is here and not in `since` to `sink`, a changeset file. Frames are compressed at
-  /// `zstd_level`; 0: not at all. How many changesets. Memory: some MiB, or the largest
-  /// transaction.
-  Result<size_t> ExportChanges(const changeset::SiteVersions& since, int zstd_level,
-                               changeset::FileWriter::Sink sink);
+  /// `zstd_level`; 0: not at all. Leaves out documents that cannot be read, and what came
+  /// with them. Memory: some MiB, or the largest transaction.
+  Status ExportChanges(const changeset::SiteVersions& since, int zstd_level,
+                       changeset::FileWriter::Sink sink);
   struct AppliedChanges {
     size_t changesets = 0;  // that were not known yet
     size_t known = 0;

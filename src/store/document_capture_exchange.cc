@@ -114,10 +114,11 @@ Result<cells::SiteId> DocumentCapture::NewSite() {
   return WithLog([log] { return log->TakeNewIdentity(log->own_version()); });
 }
 
-Result<size_t> DocumentCapture::ExportChanges(const SiteVersions& since, int zstd_level,
-                                              changeset::FileWriter::Sink sink) {
+Status DocumentCapture::ExportChanges(const SiteVersions& since, int zstd_level,
+                                      changeset::FileWriter::Sink sink) {
   MERROW_ASSIGN(ReplicaLog* const log, LogOfCommitted());
-  return store::ExportChanges(*log, since, zstd_level, std::move(sink));
+  MERROW_TRY(store::ExportChanges(*log, since, zstd_level, std::move(sink)));
+  return {};
 }
 
 Result<DocumentCapture::AppliedChanges> DocumentCapture::ApplyChanges(

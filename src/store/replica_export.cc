@@ -52,6 +52,15 @@ class ChangesetMerger {
     return std::exchange(first->page[first->next++], nullptr);
   }
 
+  /// After the last: what of the wanted was not read.
+  SiteVersions left_out() const {
+    SiteVersions left_out;
+    for (const SitePages& pages : sites_) {
+      if (!pages.wanted.empty()) left_out[pages.site] = pages.wanted;
+    }
+    return left_out;
+  }
+
  private:
   static std::tuple<changeset::Timestamp, cells::SiteId> Place(const SitePages& pages) {
     return {pages.page[pages.next]->timestamp, pages.site};
@@ -76,23 +85,24 @@ class ChangesetMerger {
 
 }  // namespace
 
-Result<size_t> ExportChanges(ReplicaLog& log, const SiteVersions& since, int zstd_level,
-                             changeset::FileWriter::Sink sink) {
+Result<ExportedChanges> ExportChanges(ReplicaLog& log, const SiteVersions& since, int zstd_level,
+                                      changeset::FileWriter::Sink sink) {
   changeset::FrameOptions options;
   options.zstd_level = zstd_level;
   changeset::FileWriter writer(std::move(sink), options);
   ChangesetMerger merger(log, changeset::Difference(log.seen(), since));
-  size_t count = 0;
+  ExportedChanges exported;
   while (true) {
     MERROW_ASSIGN(const SharedChangeset changeset, merger.Next());
     if (changeset == nullptr) break;
-    ++count;
+    ++exported.changesets;
     for (Changeset& part : changeset::SplitChangeset(*changeset, kPartBytes)) {
       MERROW_TRY(writer.Add(std::move(part)));
     }
   }
   MERROW_TRY(writer.Finish());
-  return count;
+  exported.left_out = merger.left_out();
+  return exported;
 }
 
 }  // namespace merrow::store

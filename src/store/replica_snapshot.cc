@@ -37,13 +37,18 @@ class ReplicaSnapshot::Impl {
   bool has_tables() const { return !cells_->tables().tables().empty() || rows_.HasTables(); }
   bool has_whole_log() const { return log_ != nullptr; }
 
-  Result<size_t> ExportChanges(const changeset::SiteVersions& since, int zstd_level,
-                               changeset::FileWriter::Sink sink) {
+  Result<ExportedChanges> ExportChanges(const changeset::SiteVersions& since, int zstd_level,
+                                        changeset::FileWriter::Sink sink) {
     MERROW_CHECK(has_whole_log());
-    const auto count = store::ExportChanges(*log_, since, zstd_level, std::move(sink));
-    // First, because then any other error may be of what was read.
+    // Before each piece, so that the end, too, is not written to what may be of no one state.
+    const auto undisturbed = [this, &sink](BytesView bytes) -> Status {
+      MERROW_TRY(snapshot_->CheckUndisturbed());
+      return sink(bytes);
+    };
+    auto exported = store::ExportChanges(*log_, since, zstd_level, undisturbed);
+    // Then any other error may be of what was read.
     MERROW_TRY(snapshot_->CheckUndisturbed());
-    return count;
+    return exported;
   }
 
  private:
@@ -68,8 +73,9 @@ ReplicaSnapshot::~ReplicaSnapshot() = default;
 bool ReplicaSnapshot::has_tables() const { return impl_->has_tables(); }
 bool ReplicaSnapshot::has_whole_log() const { return impl_->has_whole_log(); }
 
-Result<size_t> ReplicaSnapshot::ExportChanges(const changeset::SiteVersions& since, int zstd_level,
-                                              changeset::FileWriter::Sink sink) {
+Result<ExportedChanges> ReplicaSnapshot::ExportChanges(const changeset::SiteVersions& since,
+                                                       int zstd_level,
+                                                       changeset::FileWriter::Sink sink) {
   return impl_->ExportChanges(since, zstd_level, std::move(sink));
 }
 

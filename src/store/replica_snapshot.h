@@ -14,6 +14,7 @@
 #include "changeset/changeset_file.h"
 #include "changeset/version_set.h"
 #include "merrow/result.h"
+#include "store/replica_export.h"
 
 namespace merrow::store {
 
@@ -35,8 +36,8 @@ class ReplicaSnapshot {
 
   /// As store::ExportChanges, and busy if somebody wrote the file where that cannot be kept apart
   /// from what was read. REQUIRES: has_whole_log()
-  Result<size_t> ExportChanges(const changeset::SiteVersions& since, int zstd_level,
-                               changeset::FileWriter::Sink sink);
+  Result<ExportedChanges> ExportChanges(const changeset::SiteVersions& since, int zstd_level,
+                                        changeset::FileWriter::Sink sink);
 
  private:
   class Impl;
