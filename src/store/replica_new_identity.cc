@@ -184,7 +184,7 @@ Result<cells::SiteId> ReplicaLog::TakeNewIdentity(cells::DbVersion agreed) {
                             "min(local) FROM main._merrow_source WHERE site = 0)"
                             "; UPDATE main._merrow_cell_peer SET confirmed = 0 WHERE confirmed < " +
                             std::to_string(cells::kDbVersionMax)));
-  MERROW_TRY(cells_.ForgetPeer(old_site));
+  // The old name is that of another site now, which may be there: this database may be its copy.
   MERROW_TRY(cells_.tables().Refresh());
   for (const std::shared_ptr<CellTable>& table : cells_.tables().tables()) {
     MERROW_TRY(Restamp(old_ordinal, kept).Table(db, *table));

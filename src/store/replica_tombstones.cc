@@ -4,11 +4,10 @@
 //
 // A tombstone goes when every other site has said that it has the version that it came with. Sites
 // are those that ever wrote something that is here (_merrow_site) or were met otherwise
-// (_merrow_cell_peer); what they have is told anew in each process. Some are left out:
-//
-//     forgotten by somebody      a site that is lost. It may come back with rows whose deletion
-//                                nobody remembers, so it is kept out then (_merrow_forgotten)
-//     former names of this one   TakeNewIdentity() took them away
+// (_merrow_cell_peer); what they have is told anew in each process. A former name of this site is
+// one of them, because a copy or the original may go on under it. Left out are those that somebody
+// said are lost. They may come back with rows whose deletion nobody remembers, so they are kept out
+// then (_merrow_forgotten).
 //
 // It also stays for a while after the last of them has said so (ReplicaLimits::tombstone_keep_ms,
 // replica_tombstone_marks.h), because a site that is restored from a backup no longer has what it

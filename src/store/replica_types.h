@@ -107,7 +107,7 @@ inline constexpr size_t kSiteDigitsMin = 6;
 /// A site that was ever heard of, but for this one.
 struct KnownSite {
   cells::SiteId site;
-  /// It holds no tombstones back: it was forgotten, or is a former name of this one.
+  /// It holds no tombstones back: it was forgotten.
   bool is_gone = false;
   int64_t forgotten_ms = 0;  // when somebody forgot it, since the Unix epoch; 0: nobody did
 };
