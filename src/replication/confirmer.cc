@@ -4,10 +4,14 @@
 #include <algorithm>
 
 #include "merrow/check.h"
+#include "replication/handshake.h"
 
 namespace merrow::replication {
 namespace {
 
+// A statement of this site's name that it did not make, so often, shows that somebody else does.
+// Not always as often, because both hear of each other, and one of them may keep the name.
+constexpr uint64_t kOvertakenMin = 8;
 // How often the database is told what is new, at most.
 constexpr int64_t kTellMs = 5'000;
 // Of one message, unless a single statement has more.
@@ -25,6 +29,9 @@ std::shared_ptr<const SiteVersions> SharedCommon(const SiteVersions& a, const Si
 }
 
 }  // namespace
+
+Confirmer::Confirmer(Core* core)
+    : core_(*core), overtaken_max_(kOvertakenMin + core->random.Next() % kOvertakenMin) {}
 
 // --- Stating and passing on.
 
@@ -103,8 +110,13 @@ void Confirmer::OnStatements(Link& link, const StatementsMessage& message) {
       const bool is_own =
           own_.has != nullptr && statement.stamp == own_.stamp && *statement.has == *own_.has;
       if (is_own || statement.stamp < own_.stamp) continue;
+      if (own_.has != nullptr && statement.stamp > own_.stamp) ++overtaken_;
       own_.stamp = statement.stamp;
       restates_ = true;
+      if (overtaken_ <= overtaken_max_) continue;
+      // An earlier life does not go on stating: it is a copy, behind somebody else.
+      core_.handshake->OnNamesake(link);
+      if (link.is_closed) return;
       continue;
     }
     if (forgotten_.contains(statement.site)) continue;
@@ -141,6 +153,7 @@ void Confirmer::OnNewIdentity() {
   // What was stated under the old name, others may still say of it. It means nothing for the new.
   own_ = {};
   restates_ = true;
+  overtaken_ = 0;
 }
 
 void Confirmer::OnForgotten(const cells::SiteId& site, bool is_forgotten) {

@@ -10,7 +10,8 @@
 // Order: statements of a site carry a stamp that rises. It begins at the wall clock; a site that
 // hears a statement of its own with a larger one, made before it was started again, goes on above
 // that. A later statement may say less: the site was restored from a backup. So the later one
-// replaces the earlier one, and the two are never joined.
+// replaces the earlier one, and the two are never joined. Two databases of one name would go on
+// above each other for ever; so one of them takes a new one.
 //
 // The database is told of a statement when this site has seen all that it names (Replica::Confirm):
 // what the site wrote before it knew of a tombstone is then here already. If a later statement says
@@ -30,7 +31,7 @@ namespace merrow::replication {
 
 class Confirmer {
  public:
-  explicit Confirmer(Core* core) : core_(*core) {}
+  explicit Confirmer(Core* core);
 
   void OnOpen(Link& link);
   void OnStatements(Link& link, const StatementsMessage& message);
@@ -68,6 +69,10 @@ class Confirmer {
   Core& core_;
   Statement own_;
   bool restates_ = true;  // although nothing is new
+  /// How often a later statement of this name came than this site had made; beyond the maximum it
+  /// takes another.
+  uint64_t overtaken_ = 0;
+  const uint64_t overtaken_max_;
   std::map<cells::SiteId, Known> known_;
   std::set<cells::SiteId> forgotten_;
   size_t ranges_ = 0;    // of all statements in known_, and 1 for each

@@ -226,6 +226,10 @@ void Handshake::TakeNewIdentity(Link& link, cells::DbVersion agreed) {
       }));
 }
 
+void Handshake::OnNamesake(Link& link) {
+  TakeNewIdentity(link, RangesOf(core_.seen, core_.site).last());
+}
+
 void Handshake::Doubt(Link& link, std::string_view why) {
   core_.Close(link, CloseReason::kRecheck, why);
 }

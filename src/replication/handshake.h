@@ -29,6 +29,8 @@ class Handshake {
   void OnLinkUp(Link& link);
   void OnHello(Link& link, const HelloMessage& hello);
   void OnState(Link& link, StateMessage state);
+  /// Somebody else goes by the name of this site, as `link` told.
+  void OnNamesake(Link& link);
   /// Somebody seems to have versions of this site that it does not know.
   void Doubt(Link& link, std::string_view why);
   void OnTick();

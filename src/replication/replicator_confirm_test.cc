@@ -163,6 +163,38 @@ TEST_F(ReplicatorTest, APeerOfTheFirstReleaseConfirmsByItsNotices) {
   EXPECT_TRUE(replica->confirmed().at(SiteOf(1)).empty());
 }
 
+TEST_F(ReplicatorTest, WhoStatesUnderTheSameNameBehindSomebodyElseIsFoundOut) {
+  Options options;
+  options.confirm_interval_ms = 1000;
+  Make(options);
+  const cells::SiteId before = database.site();
+  int rounds = 0;
+  uint64_t stamp = 0;
+  // Until this site has another name. What it stated in earlier lives is not enough for that.
+  for (; rounds < 40 && database.site() == before; ++rounds) {
+    EXPECT_TRUE(rounds > 5 || replicator->site() == before);
+    HandPeer one(*replicator, SiteOf(1));
+    Open(one);
+    for (const StatementsMessage& message : one.Heard<StatementsMessage>()) {
+      for (const Statement& statement : message.statements) stamp = statement.stamp;
+    }
+    one.Say(StatementsMessage{{{before, stamp + 1000, Has({})}}});
+    Run(2100);
+    if (!one.closed.has_value()) replicator->OnLinkDown(one.link);
+  }
+  EXPECT_GT(rounds, 8);
+  EXPECT_LT(rounds, 20);
+  ASSERT_EQ(replicator->report().identity_changes.size(), 1U);
+  EXPECT_EQ(replicator->report().identity_changes[0].before, before);
+  EXPECT_EQ(replicator->site(), database.site());
+  // What the other one goes on stating means nothing to it any more.
+  HandPeer one(*replicator, SiteOf(1));
+  Open(one);
+  for (int i = 0; i < 40; ++i) one.Say(StatementsMessage{{{before, stamp += 5000, Has({})}}});
+  Run(5000);
+  EXPECT_EQ(replicator->report().identity_changes.size(), 1U);
+}
+
 TEST_F(ReplicatorTest, WhatItStatedInAnEarlierLifeIsOverridden) {
   Options options;
   options.confirm_interval_ms = 1000;
@@ -172,14 +204,14 @@ TEST_F(ReplicatorTest, WhatItStatedInAnEarlierLifeIsOverridden) {
   const uint64_t stamp = one.Heard<StatementsMessage>()[0].statements.at(0).stamp;
   one.heard.clear();
   one.Say(StatementsMessage{
-      {{database.site(), stamp + 1000, Has({{SiteOf(9), VersionRanges(VersionRange{0, 3})}})}}});
+      {{database.site(), stamp + 5000, Has({{SiteOf(9), VersionRanges(VersionRange{0, 3})}})}}});
   Run(2000);
   ASSERT_EQ(one.Heard<StatementsMessage>().size(), 1U);
-  EXPECT_EQ(one.Heard<StatementsMessage>()[0].statements.at(0).stamp, stamp + 1001);
+  EXPECT_EQ(one.Heard<StatementsMessage>()[0].statements.at(0).stamp, stamp + 5001);
   EXPECT_TRUE(one.Heard<StatementsMessage>()[0].statements.at(0).has->empty());
   // Its own, back again by another way.
   one.heard.clear();
-  one.Say(StatementsMessage{{{database.site(), stamp + 1001, Has({})}}});
+  one.Say(StatementsMessage{{{database.site(), stamp + 5001, Has({})}}});
   Run(3000);
   EXPECT_TRUE(one.Heard<StatementsMessage>().empty());
 }
