@@ -96,13 +96,21 @@ std::string Describe(const ValueView& value) {
       const auto end = std::to_chars(text, text + sizeof(text), value.real);
       return {text, end.ptr};
     }
-    case ValueType::kText:
+    case ValueType::kText: {
+      if (!IsUtf8(value.bytes)) {
+        // A message is shown to somebody, who may not take other bytes.
+        return "text " + Describe(ValueView::Blob(value.bytes));
+      }
+      size_t end = std::min(value.bytes.size(), kBytesInMessageMax);
+      while (end < value.bytes.size() && (static_cast<uint8_t>(value.bytes[end]) & 0xC0) == 0x80) {
+        --end;
+      }
+      return "'" + std::string(value.bytes.substr(0, end)) +
+             (end < value.bytes.size() ? "...'" : "'");
+    }
     case ValueType::kBlob: {
       const BytesView shown = value.bytes.substr(0, kBytesInMessageMax);
-      std::string text =
-          value.type == ValueType::kText ? "'" + std::string(shown) : "x'" + ToHex(shown);
-      text += shown.size() < value.bytes.size() ? "...'" : "'";
-      return text;
+      return "x'" + ToHex(shown) + (shown.size() < value.bytes.size() ? "...'" : "'");
     }
   }
   return "?";

@@ -114,5 +114,13 @@ TEST(Value, DescriptionsAreShort) {
   EXPECT_LT(Describe(ValueView::Text(std::string(1000, 'a'))).size(), 60U);
 }
 
+TEST(Value, MessagesAreText) {
+  EXPECT_EQ(Describe(ValueView::Text("h\xC3\xA9")), "'h\xC3\xA9'");
+  EXPECT_EQ(Describe(ValueView::Text("a\xFF")), "text x'61ff'");
+  // 40 bytes would end within a character.
+  const std::string text = std::string(39, 'a') + "\xF0\x9F\x98\x80";
+  EXPECT_EQ(Describe(ValueView::Text(text)), "'" + std::string(39, 'a') + "...'");
+}
+
 }  // namespace
 }  // namespace merrow::cells
