@@ -132,16 +132,21 @@ Result<bool> EditText(const ContainerId& id, const std::string& wanted, Document
 Result<bool> EditCounter(const ContainerId& id, const Value& wanted, Document& document) {
   const int64_t* const integer = wanted.If<int64_t>();
   const double number = integer != nullptr ? static_cast<double>(*integer) : *wanted.If<double>();
-  const double difference = number - document.CounterValue(id);
-  if (difference == 0) {
-    return false;
+  bool any = false;
+  // The sum is rounded: where the numbers are of very different sizes, what is left of the
+  // difference is another increment.
+  constexpr int kIncrementsMax = 4;
+  for (int i = 0; i < kIncrementsMax; ++i) {
+    const double now = document.CounterValue(id);
+    const double difference = number - now;
+    if (difference == 0) {
+      break;
+    }
+    // What is too far away is reached by way of 0.
+    MERROW_TRY(document.CounterIncrement(id, std::isfinite(difference) ? difference : -now));
+    any = true;
   }
-  if (!std::isfinite(difference)) {
-    return InvalidArgument("a counter cannot go from " + std::to_string(document.CounterValue(id)) +
-                           " to " + std::to_string(number));
-  }
-  MERROW_TRY(document.CounterIncrement(id, difference));
-  return true;
+  return any;
 }
 
 Result<bool> EditMap(const ContainerId& id, const Value::Map& wanted, Document& document) {

@@ -159,6 +159,18 @@ TEST_F(RowEdit, ACounterIsItsDifference) {
   EXPECT_EQ(document_.CounterValue(Root("votes", ContainerKind::kCounter)), 12.5);
 }
 
+TEST_F(RowEdit, ACounterShowsWhatWasWritten) {
+  const ContainerId votes = Root("votes", ContainerKind::kCounter);
+  for (const double value : {1e300, 1.1, 1e308, 5.5, -1e308, 1.7e308, 0.3, 0.1, 5e-324}) {
+    Write(kVotes, ValueView::Real(value));
+    EXPECT_EQ(document_.CounterValue(votes), value);
+    EXPECT_EQ(Write(kVotes, ValueView::Real(value)), 0U) << value;
+  }
+  Document other = Document(3);
+  ASSERT_TRUE(other.Import(document_.ExportUpdates({})).ok());
+  EXPECT_EQ(other.CounterValue(votes), 5e-324);
+}
+
 TEST_F(RowEdit, AMapIsEditedSlotBySlot) {
   EXPECT_EQ(Write(kProps, ValueView::Text(R"({"a":1,"b":{"c":[1,2]},"d":"x"})")), 3U);
   EXPECT_EQ(Write(kProps, ValueView::Text(R"({ "d": "x", "b": {"c": [1, 2.0]}, "a": 1 })")), 0U);
