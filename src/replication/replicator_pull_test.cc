@@ -264,7 +264,7 @@ TEST_F(ReplicatorTest, PartsThatAPeerHasAreLeftOutOfItsAnswer) {
   for (int64_t id = 10; id < 60; ++id) {
     write.rows.push_back({"log", id, false, {{"text", std::string(50, 'x')}}});
   }
-  replica->Commit(write, [] {});
+  replica->Commit(write, [] { return [] {}; });
   Run(50);
   HandPeer peer(*replicator, SiteOf(1));
   Open(peer);

@@ -169,7 +169,7 @@ TEST_F(ReplicatorTest, ADictionaryIsUsedWhereThePeerNamesTheSame) {
 
   replica->Commit(
       {{{"log", 5, false, {{"text", "the same long sentence, written to row 3 by somebody"}}}}, {}},
-      [] {});
+      [] { return [] {}; });
   Run(100);
   changeset::Decoder decoder({}, frames);
   const BytesView frame = with.Heard<ChangesMessage>().back().frame;

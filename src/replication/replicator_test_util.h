@@ -141,7 +141,7 @@ class ReplicatorTest : public ::testing::Test {
     ASSERT_EQ(replicator->report().links.back().state, LinkState::kOpen);
   }
   void Write(int64_t id) {
-    replica->Commit({{{"log", id, false, {{"text", "own"}}}}, {}}, [] {});
+    replica->Commit({{{"log", id, false, {{"text", "own"}}}}, {}}, [] { return [] {}; });
     Run(50);
   }
   const Counters counters() { return replicator->report().counters; }
@@ -150,7 +150,7 @@ class ReplicatorTest : public ::testing::Test {
   TestTime time{loop};
   SeededRandom random{1};
   SimDiskFaults faults;
-  ModelDatabase database{[this] { return time.Read().wall_ms; }, random, true};
+  ModelDatabase database{{[this] { return time.Read().wall_ms; }, random, true}};
   std::optional<Replicator> replicator;
   std::unique_ptr<SimReplica> replica = std::make_unique<SimReplica>(
       database, loop, random, faults,

@@ -104,9 +104,11 @@ Bytes KeyOf(int64_t id) {
   return cells::PackColumns({&value, 1});
 }
 
-ModelDatabase::ModelDatabase(std::function<int64_t()> wall_ms, Random& random,
-                             bool has_second_schema)
-    : wall_ms_(std::move(wall_ms)), random_(random), has_second_schema_(has_second_schema) {
+ModelDatabase::ModelDatabase(const SimDatabaseSetup& setup)
+    : setup_(setup),
+      wall_ms_(setup.wall_ms),
+      random_(setup.random),
+      has_second_schema_(setup.has_second_schema) {
   for (unsigned char& byte : site_.bytes) byte = static_cast<unsigned char>(random_.Next());
   Crash();
 }
@@ -415,6 +417,7 @@ Result<ReadPage> ModelDatabase::Read(const cells::SiteId& site, const VersionRan
 
 Result<std::vector<VersionProof>> ModelDatabase::ReadProofs(const cells::SiteId& site) {
   std::vector<VersionProof> proofs;
+  if (forgotten_.contains(site)) return Conflict("forgotten");
   const auto found = log_.find(site);
   if (found == log_.end()) return proofs;
   size_t behind = 0;
@@ -472,6 +475,7 @@ Result<cells::SiteId> ModelDatabase::TakeNewIdentity(cells::DbVersion agreed) {
   }
   seen_[old].Remove(VersionRange{agreed, cells::kDbVersionMax});
   if (seen_[old].empty()) seen_.erase(old);
+  known_.insert(old);  // a copy may go on under it
   return site_;
 }
 
@@ -577,31 +581,45 @@ Status ModelDatabase::Repair(const std::vector<SharedChangeset>& rows) {
 
 // --- Tombstones.
 
-void ModelDatabase::Confirm(const cells::SiteId& site, const SiteVersions& has) {
-  known_.insert(site);
-  confirmed_[site] = has;
+bool ModelDatabase::Has(const SiteVersions& versions, const Cell& cell) {
+  const auto at = versions.find(cell.publisher);
+  return at != versions.end() && at->second.Contains(cell.version);
 }
 
-Status ModelDatabase::CollectTombstones() {
+void ModelDatabase::Confirm(const cells::SiteId& site, const SiteVersions& has) {
+  known_.insert(site);
+  const bool is_first = confirmed_.insert_or_assign(site, has).second;
+  if (is_first || forgotten_.contains(site)) return;
+  std::erase_if(all_have_since_, [&](const auto& entry) {
+    const auto row = rows_.find(entry.first);
+    return row == rows_.end() || !row->second.sentinel.has_value() ||
+           !Has(has, *row->second.sentinel);
+  });
+}
+
+void ModelDatabase::ForgetSite(const cells::SiteId& site) {
+  if (known_.contains(site) || log_.contains(site)) forgotten_.insert(site);
+}
+
+Status ModelDatabase::RunUpkeep() {
   std::set<cells::SiteId> sites = known_;
   for (const auto& [site, changesets] : log_) sites.insert(site);
-  sites.erase(site_);
-  const auto has_it = [this](const cells::SiteId& site, const Cell& sentinel) {
-    const SiteVersions& has = confirmed_[site];
-    const auto at = has.find(sentinel.publisher);
-    return at != has.end() && at->second.Contains(sentinel.version);
-  };
+  std::erase_if(sites, [this](const auto& site) { return site == site_ || forgotten_.contains(site); });
+  const int64_t now_ms = wall_ms_();
   for (auto at = rows_.begin(); at != rows_.end();) {
     const auto& [key, row] = *at;
-    const bool goes =
+    const bool all_have =
         row.cl > 0 && !cells::IsAlive(row.cl) &&
         std::all_of(sites.begin(), sites.end(), [&, &tombstone = row](const auto& site) {
-          return has_it(site, *tombstone.sentinel);
+          return Has(confirmed_[site], *tombstone.sentinel);
         });
-    if (!goes) {
+    Since& since = all_have_since_[key];
+    if (!all_have || since.cl != row.cl) since = {row.cl, now_ms};
+    if (!all_have || now_ms - since.ms < setup_.tombstone_keep_ms) {
       ++at;
       continue;
     }
+    all_have_since_.erase(key);
     cells::CausalLength& floor = floors_[key.first];
     floor = std::max(floor, row.cl);
     collected_[key] = row.cl;
@@ -636,7 +654,9 @@ SharedChangeset ModelDatabase::WithoutOldLives(const SharedChangeset& changeset)
 // --- The test's own questions.
 
 std::unique_ptr<SimDatabase> ModelDatabase::Backup() {
-  auto copy = std::make_unique<ModelDatabase>(wall_ms_, random_, has_second_schema_);
+  SimDatabaseSetup setup = setup_;
+  setup.has_second_schema = has_second_schema_;
+  auto copy = std::make_unique<ModelDatabase>(setup);
   copy->site_ = site_;
   copy->counter_ = counter_;
   copy->clock_ = clock_;
@@ -644,6 +664,8 @@ std::unique_ptr<SimDatabase> ModelDatabase::Backup() {
   copy->log_ = log_;
   copy->parts_ = parts_;
   copy->known_ = known_;
+  copy->forgotten_ = forgotten_;
+  copy->all_have_since_ = all_have_since_;
   copy->collected_ = collected_;
   copy->floors_ = floors_;
   copy->rows_ = rows_;
@@ -667,6 +689,12 @@ bool ModelDatabase::LoseRow() {
 bool ModelDatabase::HasRow(const std::string& table, int64_t id) {
   const auto at = rows_.find({table, KeyOf(id)});
   return at != rows_.end() && cells::IsAlive(at->second.cl);
+}
+
+std::string ModelDatabase::TextOf(int64_t id) {
+  const auto at = rows_.find({"kv", KeyOf(id)});
+  if (at == rows_.end() || !cells::IsAlive(at->second.cl)) return {};
+  return at->second.cells["b"].value.bytes;
 }
 
 bool ModelDatabase::HasMarker(int64_t document, const std::string& marker) {

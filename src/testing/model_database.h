@@ -17,8 +17,7 @@ namespace merrow::testing {
 
 class ModelDatabase final : public SimDatabase {
  public:
-  /// Time and randomness outlive the database and all its backups.
-  ModelDatabase(std::function<int64_t()> wall_ms, Random& random, bool has_second_schema);
+  explicit ModelDatabase(const SimDatabaseSetup& setup);
 
   cells::SiteId site() const override { return site_; }
   SiteVersions seen() const override { return seen_; }
@@ -38,8 +37,9 @@ class ModelDatabase final : public SimDatabase {
                                                 const std::vector<uint64_t>& keys) override;
   Status Repair(const std::vector<SharedChangeset>& rows) override;
   void Confirm(const cells::SiteId& site, const SiteVersions& has) override;
-  Status CollectTombstones() override;
+  Status RunUpkeep() override;
   size_t CountTombstones() override;
+  void ForgetSite(const cells::SiteId& site) override;
   std::string Broken() const override { return broken_; }
   void Crash() override;
   std::unique_ptr<SimDatabase> Backup() override;
@@ -47,6 +47,7 @@ class ModelDatabase final : public SimDatabase {
   void SetStrict(bool strict) override { is_strict_ = strict; }
   bool LoseRow() override;
   bool HasRow(const std::string& table, int64_t id) override;
+  std::string TextOf(int64_t id) override;
   bool HasMarker(int64_t document, const std::string& marker) override;
   std::string Dump() override;
   std::string DumpClocks() override;
@@ -77,14 +78,16 @@ class ModelDatabase final : public SimDatabase {
   ApplyOutcome ApplyOne(const Incoming& incoming);
   ApplyOutcome ApplyWhole(const SharedChangeset& changeset, const Incoming& incoming);
   bool ImportDocuments(const Changeset& changeset);
+  static bool Has(const SiteVersions& versions, const Cell& cell);
   void AddRowState(const RowKey& key, const Row& row, Changeset* into) const;
   /// key -> bucket, row. Tombstones go at different times and are in lists of rows only.
   std::map<uint64_t, std::pair<uint32_t, uint64_t>> HashRows(bool with_tombstones);
   SharedChangeset WithoutOldLives(const SharedChangeset& changeset) const;
   uint64_t HashOf(const Row& row) const;
 
+  SimDatabaseSetup setup_;
   std::function<int64_t()> wall_ms_;
-  Random& random_;
+  SeededRandom& random_;
   bool has_second_schema_;
   bool is_strict_ = false;
 
@@ -102,6 +105,13 @@ class ModelDatabase final : public SimDatabase {
 
   std::map<cells::SiteId, SiteVersions> confirmed_;  // of this process
   std::set<cells::SiteId> known_;                    // sites that ever confirmed something
+  std::set<cells::SiteId> forgotten_;
+  // Since when every other site has had a tombstone, and none has said that it lacks it.
+  struct Since {
+    cells::CausalLength cl = 0;
+    int64_t ms = 0;
+  };
+  std::map<RowKey, Since> all_have_since_;
   std::map<RowKey, cells::CausalLength> collected_;
   std::map<std::string, cells::CausalLength> floors_;  // by table: of what was collected
   std::string broken_;

@@ -13,17 +13,18 @@ namespace {
 constexpr size_t kSitesMax = 30;
 
 TEST(ReplicationSim, AllSitesBecomeEqualAndNothingIsLost) {
-  const SimTotals totals = RunSeeds(
-      1, 2000, kSitesMax,
-      [](std::function<int64_t()> wall_ms, SeededRandom& random, bool has_second_schema) {
-        return std::make_unique<ModelDatabase>(std::move(wall_ms), random, has_second_schema);
-      });
+  const SimTotals totals = RunSeeds(1, 2000, kSitesMax, [](const SimDatabaseSetup& setup) {
+    return std::make_unique<ModelDatabase>(setup);
+  });
   if (SeedsAreChosen() || HasFailure()) return;
   // The simulation is worth something only if all of this happened.
   const replication::Counters& counters = totals.counters;
   EXPECT_GT(totals.crashes, 0U);
   EXPECT_GT(totals.restores, 0U);
   EXPECT_GT(totals.copies, 0U);
+  EXPECT_GT(totals.late_restores, 0U);
+  EXPECT_GT(totals.lost_overwriters, 0U);
+  EXPECT_GT(totals.quiet_worlds, 0U);
   EXPECT_GT(totals.identity_changes, 0U);
   EXPECT_GT(totals.partitions, 0U);
   EXPECT_GT(totals.broken_links, 0U);

@@ -27,7 +27,7 @@ class SpreadSite final : public replication::TimeSource {
  public:
   SpreadSite(SimLoop& loop, SeededRandom& random, const replication::Options& options)
       : loop_(loop),
-        database([this] { return Read().wall_ms; }, random, true),
+        database({[this] { return Read().wall_ms; }, random, true}),
         replica(database, loop, random, faults_,
                 [this](std::vector<SharedChangeset> made) {
                   replicator.OnLocalCommits(std::move(made));
@@ -162,7 +162,7 @@ class SpreadLab {
   void WriteOne() {
     Write write;
     write.rows.push_back({"log", next_id_++, false, {{"text", "twenty bytes of text"}}});
-    sites_[random_.Below(sites_.size())]->replica.Commit(std::move(write), [] {});
+    sites_[random_.Below(sites_.size())]->replica.Commit(std::move(write), [] { return [] {}; });
   }
 
   Spread Sum() const {

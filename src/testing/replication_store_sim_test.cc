@@ -15,14 +15,13 @@ namespace {
 constexpr size_t kSitesMax = 8;
 
 TEST(ReplicationStoreSim, AllSitesBecomeEqualAndNothingIsLost) {
-  const SimTotals totals = RunSeeds(
-      1, 250, kSitesMax,
-      [](std::function<int64_t()> wall_ms, SeededRandom& random, bool has_second_schema) {
-        return std::make_unique<StoreDatabase>(std::move(wall_ms), random, has_second_schema);
-      });
+  const SimTotals totals = RunSeeds(1, 250, kSitesMax, [](const SimDatabaseSetup& setup) {
+    return std::make_unique<StoreDatabase>(setup);
+  });
   if (SeedsAreChosen() || HasFailure()) return;
   EXPECT_GT(totals.crashes, 0U);
   EXPECT_GT(totals.restores, 0U);
+  EXPECT_GT(totals.late_restores, 0U);
   EXPECT_GT(totals.identity_changes, 0U);
   EXPECT_GT(totals.schema_changes, 0U);
   EXPECT_GT(totals.counters.buffered_parts, 0U);

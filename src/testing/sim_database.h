@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -60,6 +61,14 @@ struct DocumentWrite {
   int64_t id = 0;
   std::string marker;
 };
+/// What a new database needs. Time and randomness outlive it and all its backups.
+struct SimDatabaseSetup {
+  std::function<int64_t()> wall_ms;
+  SeededRandom& random;
+  bool has_second_schema = false;
+  int64_t tombstone_keep_ms = 0;
+};
+
 /// One transaction.
 struct Write {
   std::vector<RowWrite> rows;
@@ -94,9 +103,12 @@ class SimDatabase {
 
   virtual void Confirm(const cells::SiteId& site, const SiteVersions& has) = 0;
 
-  /// What the server does when it is idle: tombstones that every site has confirmed go.
-  virtual Status CollectTombstones() = 0;
+  /// What the server does when it is idle: tombstones that every site has confirmed long enough ago
+  /// go.
+  virtual Status RunUpkeep() = 0;
   virtual size_t CountTombstones() = 0;
+  /// What the operator says of a site that will not come back. Nothing if it was never heard of.
+  virtual void ForgetSite(const cells::SiteId& site) = 0;
   /// Something that must never happen and did; empty if nothing.
   virtual std::string Broken() const { return {}; }
 
@@ -112,6 +124,8 @@ class SimDatabase {
   virtual bool LoseRow() = 0;
 
   virtual bool HasRow(const std::string& table, int64_t id) = 0;
+  /// Column b of a row of kv; empty if it has none, or is not there.
+  virtual std::string TextOf(int64_t id) = 0;
   virtual bool HasMarker(int64_t document, const std::string& marker) = 0;
   /// All data, not how it came about: equal texts, equal data.
   virtual std::string Dump() = 0;

@@ -28,10 +28,10 @@ void SimReplica::Next() {
   });
 }
 
-void SimReplica::Commit(Write write, std::function<void()> committed) {
-  Queue([this, write = std::move(write),
-         committed = std::move(committed)]() -> std::function<void()> {
+void SimReplica::Commit(Write write, std::function<std::function<void()>()> begins) {
+  Queue([this, write = std::move(write), begins = std::move(begins)]() -> std::function<void()> {
     if (!IsBusy()) {
+      const std::function<void()> committed = begins();
       MERROW_CHECK(database_.Commit(write).ok());
       committed();
     }
@@ -39,9 +39,16 @@ void SimReplica::Commit(Write write, std::function<void()> committed) {
   });
 }
 
-void SimReplica::CollectTombstones() {
+void SimReplica::RunUpkeep() {
   Queue([this]() -> std::function<void()> {
-    MERROW_CHECK(database_.CollectTombstones().ok());
+    MERROW_CHECK(database_.RunUpkeep().ok());
+    return [] {};
+  });
+}
+
+void SimReplica::ForgetSite(const cells::SiteId& site) {
+  Queue([this, site]() -> std::function<void()> {
+    database_.ForgetSite(site);
     return [] {};
   });
 }

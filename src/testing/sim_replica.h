@@ -36,11 +36,13 @@ class SimReplica final : public replication::Replica {
         faults_(faults),
         on_published_(std::move(on_published)) {}
 
-  /// A local transaction. `committed` is called when it is on disk, which nobody knows yet.
-  void Commit(Write write, std::function<void()> committed);
+  /// A local transaction. `begins` is called before it, and what that returned when it is on disk,
+  /// which nobody knows yet.
+  void Commit(Write write, std::function<std::function<void()>()> begins);
 
   /// What the server does when it has nothing else to do.
-  void CollectTombstones();
+  void RunUpkeep();
+  void ForgetSite(const cells::SiteId& site);
 
   void Apply(std::vector<Incoming> changesets, ApplyDone done) override;
   void Read(const cells::SiteId& site, VersionRanges wanted, size_t bytes_target,

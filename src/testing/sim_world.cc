@@ -4,56 +4,19 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "base/bytes.h"
-#include "merrow/check.h"
+#include "testing/sim_world_site.h"
 
 namespace merrow::testing {
 namespace {
 
 using replication::LogLevel;
-using replication::Now;
 using replication::Redial;
 using replication::Replicator;
 using replication::Report;
 
-constexpr int64_t kStartWallMs = 1'700'000'000'000;
-constexpr int64_t kHealLimitMs = 900'000;
-constexpr int64_t kHealStepMs = 500;
-// Per site of the longest chain there are a few intervals and delays; a store looks for tombstones
-// once a minute, and clocks that jumped may keep it from it for longer.
-constexpr int64_t kCollectLimitMs = 900'000;
-constexpr int64_t kCollectStepMsMax = 64'000;
 constexpr int64_t kDocuments = 2;
-constexpr int64_t kKeys = 12;
 
 }  // namespace
-
-struct SimWorld::Site : replication::TimeSource {
-  explicit Site(SimLoop& sim_loop) : loop(sim_loop) {}
-
-  Now Read() const override { return {loop.now_ms(), WallMs()}; }
-  int64_t WallMs() const { return kStartWallMs + loop.now_ms() + wall_off_ms; }
-
-  SimLoop& loop;
-  size_t index = 0;
-  int64_t wall_off_ms = 0;
-  std::unique_ptr<SimDatabase> database;
-  std::unique_ptr<SimDatabase> backup;
-  std::unique_ptr<SimReplica> replica;
-  std::unique_ptr<Replicator> replicator;
-  uint64_t life = 0;  // counts starts and ends
-  std::set<cells::SiteId> met;
-  bool is_up() const { return replicator != nullptr; }
-  std::vector<Report> reports;  // of earlier lives
-};
-
-struct SimWorld::Edge {
-  size_t from = 0;
-  size_t to = 0;
-  std::shared_ptr<SimConnection> connection;
-  uint64_t number = 0;  // of dial attempts: a later one makes an earlier one void
-  bool is_dialing = false;
-};
 
 class SimWorld::Events final : public SimEndEvents {
  public:
@@ -103,6 +66,10 @@ void SimWorld::DrawPlan() {
   faults_.lost_rows = chance(12);
   faults_.poison = chance(20);
   faults_.late_schema = chance(40);
+  // Restored sites are heard of in time, if clocks are right; it is in time that backups have an
+  // age. A damaged database does not know which of its rows somebody else has collected.
+  collects_ = !faults_.restores || (!faults_.clock_jumps && !faults_.lost_rows);
+  if (faults_.restores) tombstone_keep_ms_ = 10'000 + static_cast<int64_t>(random_.Below(10'000));
   if (chance(50)) disk_.busy = random_.Below(300);
   if (chance(15)) {
     disk_.stuck = 20;
@@ -168,7 +135,8 @@ void SimWorld::DrawTopology() {
     site->index = i;
     Site& added = *site;
     const bool has_second = !faults_.late_schema || random_.Below(2) == 0;
-    site->database = plan_.make_database([&added] { return added.WallMs(); }, random_, has_second);
+    site->database = plan_.make_database(
+        {[&added] { return added.WallMs(); }, random_, has_second, tombstone_keep_ms_});
     site->database->SetStrict(faults_.poison);
     sites_.push_back(std::move(site));
   }
@@ -211,6 +179,7 @@ SimWorld::Site& SimWorld::AnySite() { return *sites_[random_.Below(sites_.size()
 void SimWorld::Start(Site& site) {
   ++site.life;
   site.database->Crash();
+  names_.insert(site.database->site());
   site.replica = std::make_unique<SimReplica>(
       *site.database, loop_, random_, disk_, [&site](std::vector<SharedChangeset> published) {
         site.replicator->OnLocalCommits(std::move(published));
@@ -252,7 +221,7 @@ void SimWorld::Tick(Site& site, uint64_t life) {
   if (!site.is_up() || life != site.life) return;
   site.replicator->OnTick();
   const int64_t next = site.replicator->next_tick_ms();
-  const int64_t delay = std::clamp<int64_t>(next - loop_.now_ms(), 5, 50);
+  const int64_t delay = std::clamp<int64_t>(next - loop_.now_ms(), 5, tick_ms_max_);
   loop_.After(delay, [this, &site, life] { Tick(site, life); });
 }
 
@@ -276,18 +245,37 @@ bool SimWorld::IsAnywhere(const Acknowledged& commit) const {
                      [&](const auto& site) { return Has(*site->database, commit); });
 }
 
+void SimWorld::TakeBackup(Site& site) {
+  site.backup = site.database->Backup();
+  site.backup_ms = std::min(loop_.now_ms(), site.data_ms);
+}
+
 void SimWorld::RestoreSite(Site& site, const Site& from) {
   if (from.backup == nullptr) return;
+  if (collects_ && loop_.now_ms() >= from.backup_ms + tombstone_keep_ms_) return;  // too old
   ++totals_.restores;
   if (&site != &from) ++totals_.copies;
   Trace("site " + std::to_string(site.index) + " is restored from a backup of " +
         std::to_string(from.index));
   Stop(site, /*crash=*/true);
   site.database = from.backup->Backup();
+  site.data_ms = from.backup_ms;
+  site.catches_up_with.clear();
+  for (const auto& other : sites_) {
+    if (other.get() == &site) continue;
+    for (const auto& [id, ranges] : other->database->seen()) {
+      site.catches_up_with[id].Add(ranges);
+    }
+  }
   site.database->SetStrict(faults_.poison && !is_healed_);
   // What nobody else has is gone with the disk.
   totals_.lost_unseen += std::erase_if(
       acknowledged_, [this](const Acknowledged& commit) { return !IsAnywhere(commit); });
+  // Deletes may be gone, too.
+  std::erase_if(deleted_, [&](const auto& entry) {
+    const Deleted& deleted = entry.second;
+    return deleted.by == site.index && (&site != &from || deleted.ms >= from.backup_ms);
+  });
   Start(site);
 }
 
@@ -308,7 +296,13 @@ void SimWorld::Dial(size_t index, uint64_t number) {
   Site& from = *sites_[edge.from];
   Site& to = *sites_[edge.to];
   if (!from.is_up()) return;
-  if (!to.is_up() || AreApart(edge.from, edge.to)) {
+  // What dials knows whom it has a link to. (Before, more duplicates are welcome.)
+  const bool is_linked =
+      is_quiet_ && std::any_of(edges_.begin(), edges_.end(), [&](const auto& other) {
+        return other->connection != nullptr &&
+               std::minmax(other->from, other->to) == std::minmax(edge.from, edge.to);
+      });
+  if (!to.is_up() || AreApart(edge.from, edge.to) || is_linked) {
     DialLater(index, 100 + static_cast<int64_t>(random_.Below(400)));
     return;
   }
@@ -418,22 +412,43 @@ Write SimWorld::DrawWrite(Site& site) {
 void SimWorld::WriteSomething(Site& site) {
   if (!site.is_up()) return;
   const Write write = DrawWrite(site);
-  if (write.rows.empty() && write.documents.empty()) return;
-  site.replica->Commit(write, [this, &site, write] {
-    // Committed: from here on it must not be lost.
-    ++totals_.writes;
-    for (const RowWrite& row : write.rows) totals_.deletes += row.is_delete ? 1 : 0;
-    const cells::SiteId id = site.database->site();
-    for (const RowWrite& row : write.rows) {
-      if (row.table == "kv") continue;
-      const auto text = row.texts.find("text");
-      const bool is_poison = text != row.texts.end() && text->second == kPoison;
-      acknowledged_.push_back({row.id, -1, row.table, id, is_poison});
+  if (!write.rows.empty() || !write.documents.empty()) Commit(site, write);
+}
+
+void SimWorld::Commit(Site& site, const Write& write) {
+  site.replica->Commit(write, [this, &site, write]() -> std::function<void()> {
+    std::string text;
+    if (!write.rows.empty() && write.rows[0].is_delete) {
+      text = site.database->TextOf(write.rows[0].id);
     }
-    for (const DocumentWrite& document : write.documents) {
-      acknowledged_.push_back({0, document.id, document.marker, id, false});
-    }
+    return [this, &site, write, text] { OnWritten(site, write, text); };
   });
+}
+
+void SimWorld::OnWritten(Site& site, const Write& write, const std::string& deleted_text) {
+  // Committed: from here on it must not be lost.
+  ++totals_.writes;
+  for (const RowWrite& row : write.rows) totals_.deletes += row.is_delete ? 1 : 0;
+  if (!deleted_text.empty()) deleted_[deleted_text] = {site.index, loop_.now_ms()};
+  const cells::SiteId id = site.database->site();
+  for (const RowWrite& row : write.rows) {
+    if (row.table == "kv") continue;
+    const auto text = row.texts.find("text");
+    const bool is_poison = text != row.texts.end() && text->second == kPoison;
+    acknowledged_.push_back({row.id, -1, row.table, id, is_poison});
+  }
+  for (const DocumentWrite& document : write.documents) {
+    acknowledged_.push_back({0, document.id, document.marker, id, false});
+  }
+  if (random_.Below(8) == 0) RunUpkeep(site);
+}
+
+void SimWorld::DeleteRows(Site& site) {
+  for (int64_t id = 0; id < kKeys; ++id) {
+    Write write;
+    write.rows.push_back({"kv", id, /*is_delete=*/true, {}});
+    Commit(site, write);
+  }
 }
 
 // --- What goes wrong.
@@ -445,12 +460,10 @@ void SimWorld::Misfortune() {
       if (faults_.crashes) CrashSite(site);
       break;
     case 1:
-      if (faults_.restores && random_.Below(2) == 0) {
-        RestoreSite(site, random_.Below(4) == 0 ? AnySite() : site);
-      }
+      if (faults_.restores) RestoreSite(site, random_.Below(3) == 0 ? AnySite() : site);
       break;
     case 2:
-      if (faults_.restores && random_.Below(2) == 0) site.backup = site.database->Backup();
+      if (faults_.restores) TakeBackup(site);
       break;
     case 3:
       if (!faults_.partitions) break;
@@ -520,137 +533,92 @@ void SimWorld::Heal() {
   }
 }
 
+// When all is well: a site is restored from a backup that is young enough, but lacks deletes that
+// all others have known of for a while, some of them for longer than tombstones are kept.
+std::optional<std::string> SimWorld::RestoreLate() {
+  if (!faults_.restores || !collects_ || random_.Below(2) == 0) return std::nullopt;
+  Site& site = AnySite();
+  Site& other = *sites_[(site.index + 1) % sites_.size()];
+  const bool was_away = random_.Below(2) == 0;
+  const auto wait = [this](int64_t ms) {
+    for (const int64_t end_ms = loop_.now_ms() + ms; loop_.now_ms() < end_ms;) {
+      ForgetFormerSites();  // or they would hold back all tombstones
+      loop_.RunUntil(std::min(end_ms, loop_.now_ms() + kHealStepMs));
+      for (const auto& each : sites_) RunUpkeep(*each);
+    }
+  };
+  Trace("--- a late restore");
+  if (was_away) {
+    Stop(site, /*crash=*/false);
+  } else {
+    TakeBackup(site);
+  }
+  DeleteRows(other);
+  if (was_away) {
+    wait(tombstone_keep_ms_ + kHealStepMs);
+    TakeBackup(site);
+    Start(site);
+  }
+  wait(tombstone_keep_ms_ * 3 / 4);
+  ++totals_.late_restores;
+  RestoreSite(site, site);
+  return BecomeEqual();
+}
+
+// A site overwrites a cell, passes on the transaction that wrote it before, without the cell, and
+// loses its own before anybody has it. Nobody lacks a version then, and yet rows differ.
+std::optional<std::string> SimWorld::LoseOverwriter() {
+  if (!faults_.restores || random_.Below(2) == 0) return std::nullopt;
+  Site& middle = AnySite();
+  std::vector<Site*> neighbours;
+  for (const auto& edge : edges_) {
+    if (edge->from == middle.index) neighbours.push_back(sites_[edge->to].get());
+    if (edge->to == middle.index) neighbours.push_back(sites_[edge->from].get());
+  }
+  Site& writer = *neighbours.front();
+  Site& reader = *neighbours.back();
+  if (&writer == &reader) return std::nullopt;
+  Trace("--- an overwriter is lost");
+  for (const auto& site : sites_) {
+    if (site.get() != &middle && site.get() != &writer) Stop(*site, /*crash=*/false);
+  }
+  const auto until = [this](const auto& what) {
+    for (int i = 0; i < 10'000 && !what(); ++i) loop_.RunUntil(loop_.now_ms() + 1);
+    return what();
+  };
+  constexpr int64_t kRow = 0;
+  const auto write = [&](Site& site, const std::string& text) {
+    Write one;
+    one.rows.push_back({"kv", kRow, /*is_delete=*/false, {{"b", text}}});
+    Commit(site, one);
+    return until([&] { return site.database->TextOf(kRow) == text; });
+  };
+  TakeBackup(middle);
+  const std::string first = "first " + std::to_string(next_id_++);
+  if (write(writer, first) && until([&] { return middle.database->TextOf(kRow) == first; })) {
+    const VersionRanges older = writer.database->seen()[writer.database->site()];
+    Stop(writer, /*crash=*/false);
+    write(middle, "second " + std::to_string(next_id_++));
+    const VersionRanges newer = middle.database->seen()[middle.database->site()];
+    Start(reader);
+    const bool has_older =
+        until([&] { return reader.database->seen()[writer.database->site()] == older; });
+    if (has_older && reader.database->seen()[middle.database->site()] != newer) {
+      ++totals_.lost_overwriters;
+      RestoreSite(middle, middle);
+    }
+  }
+  for (const auto& site : sites_) {
+    if (!site->is_up()) Start(*site);
+  }
+  return BecomeEqual();
+}
+
 void SimWorld::TakeAll() {
   for (const auto& site : sites_) {
     site->database->SetStrict(false);
     site->replicator->OnSchemaChanged(2);
   }
-}
-
-// --- What is checked.
-
-std::optional<std::string> SimWorld::CheckGoodOnesArrive() {
-  if (!faults_.poison || !sites_[0]->database->KeepsTransactionsApart()) return std::nullopt;
-  const int64_t start_ms = loop_.now_ms();
-  std::optional<std::string> lost;
-  do {
-    if (loop_.now_ms() - start_ms > kHealLimitMs) return "while others are refused: " + *lost;
-    loop_.RunUntil(loop_.now_ms() + kHealStepMs);
-    lost = CheckLost(/*with_poison=*/false);
-  } while (lost.has_value());
-  return std::nullopt;
-}
-
-std::optional<std::string> SimWorld::CheckSeen() {
-  for (const auto& site : sites_) {
-    if (!site->is_up() || site->replicator->site() != site->database->site()) continue;
-    const SiteVersions too_much =
-        changeset::Difference(site->replicator->seen(), site->database->seen());
-    if (!too_much.empty()) {
-      return "site " + std::to_string(site->index) +
-             " counts as seen what is not committed: " + changeset::ToText(too_much);
-    }
-    if (std::string broken = site->database->Broken(); !broken.empty()) {
-      return "site " + std::to_string(site->index) + ": " + broken;
-    }
-    site->replicator->CheckInvariants();
-  }
-  return std::nullopt;
-}
-
-std::optional<std::string> SimWorld::WhyNotEqual() {
-  const SiteVersions& first = sites_[0]->replicator->seen();
-  for (const auto& site : sites_) {
-    const std::string name = "site " + std::to_string(site->index);
-    if (site->replicator->seen() != first) {
-      return name + " has seen other versions: " + changeset::ToText(site->replicator->seen()) +
-             " instead of " + changeset::ToText(first);
-    }
-    const Report report = site->replicator->report();
-    if (!report.needs.empty()) return name + " needs " + changeset::ToText(report.needs);
-    if (report.apply_queue_bytes + report.waiting_bytes > 0) return name + " is still applying";
-    size_t open = 0;
-    for (const auto& link : report.links) {
-      if (link.state == replication::LinkState::kOpen) ++open;
-      if (link.lacking_there > 0) return name + ": a peer was not told of everything";
-    }
-    if (open == 0) return name + " has no open link";
-  }
-  const std::string dump = sites_[0]->database->Dump();
-  const auto digest = sites_[0]->database->ReadDigest();
-  MERROW_CHECK(digest.ok());
-  for (const auto& site : sites_) {
-    const std::string name = "site " + std::to_string(site->index);
-    if (site->database->Dump() != dump) {
-      return name + " has other data:\n" + site->database->Dump() + "instead of\n" + dump;
-    }
-    const auto other = site->database->ReadDigest();
-    MERROW_CHECK(other.ok());
-    if (*other != *digest) {
-      return name + " has another digest:\n" + site->database->DumpClocks() + "instead of\n" +
-             sites_[0]->database->DumpClocks();
-    }
-    if (site->replicator->seen() != site->database->seen()) {
-      return name + ": its database says that it has seen " +
-             changeset::ToText(site->database->seen()) + " instead of " +
-             changeset::ToText(site->replicator->seen());
-    }
-  }
-  return std::nullopt;
-}
-
-std::optional<std::string> SimWorld::CheckLost(bool with_poison) {
-  for (const Acknowledged& commit : acknowledged_) {
-    if (commit.is_poison && !with_poison) continue;
-    for (const auto& site : sites_) {
-      if (Has(*site->database, commit)) continue;
-      return "site " + std::to_string(site->index) + " lacks " + commit.marker + " " +
-             std::to_string(commit.id) + ", written by " + ToHex(commit.site.view());
-    }
-  }
-  return std::nullopt;
-}
-
-bool SimWorld::HaveAllMet() {
-  for (const auto& site : sites_) {
-    if (!site->is_up()) continue;
-    for (const auto& [other, has] : site->replica->confirmed()) site->met.insert(other);
-  }
-  return std::all_of(sites_.begin(), sites_.end(),
-                     [this](const auto& site) { return site->met.size() + 1 >= sites_.size(); });
-}
-
-std::optional<std::string> SimWorld::CheckTombstones() {
-  for (const auto& site : sites_) totals_.tombstones += site->database->CountTombstones();
-  // Names that nobody goes by any more hold them back, and a database that was restored or damaged
-  // does not know which of its rows somebody else has collected.
-  if (faults_.restores || faults_.lost_rows) return std::nullopt;
-  const int64_t start_ms = loop_.now_ms();
-  const auto why = [&]() -> std::optional<std::string> {
-    for (const auto& site : sites_) {
-      const size_t left = site->database->CountTombstones();
-      if (left == 0) continue;
-      std::string text = "site " + std::to_string(site->index) + " keeps " + std::to_string(left) +
-                         " tombstones; of " + std::to_string(sites_.size()) +
-                         " sites it was told of " +
-                         std::to_string(site->replica->confirmed().size());
-      return text;
-    }
-    return WhyNotEqual();
-  };
-  // (Nobody asks the database to collect before all sites know each other.)
-  int64_t step_ms = kHealStepMs;
-  std::optional<std::string> left = HaveAllMet() ? why() : "not all have met";
-  while (left.has_value()) {
-    if (loop_.now_ms() - start_ms > kCollectLimitMs) return left;
-    for (const auto& site : sites_) site->replica->CollectTombstones();
-    // Rarer and rarer: a store looks at most once a minute, and counting reads all rows.
-    loop_.RunUntil(loop_.now_ms() + step_ms);
-    step_ms = std::min(2 * step_ms, kCollectStepMsMax);
-    if (HaveAllMet()) left = why();
-  }
-  totals_.collect_ms_max = loop_.now_ms() - start_ms;
-  return CheckSeen();
 }
 
 std::optional<std::string> SimWorld::Run() {
@@ -661,9 +629,8 @@ std::optional<std::string> SimWorld::Run() {
     loop_.RunUntil(loop_.now_ms() + static_cast<int64_t>(random_.Below(pause_ms)));
     for (uint64_t n = random_.Below(3); n > 0; --n) WriteSomething(AnySite());
     if (random_.Below(3) == 0) Misfortune();
-    // A site that nobody has heard of yet, and one that is restored, hold nothing back.
-    if (random_.Below(3) == 0 && !faults_.restores && HaveAllMet()) {
-      if (Site& site = AnySite(); site.is_up()) site.replica->CollectTombstones();
+    if (random_.Below(3) == 0) {
+      if (Site& site = AnySite(); site.is_up()) RunUpkeep(site);
     }
     if (random_.Below(4) == 0) {
       if (auto wrong = CheckSeen()) return wrong;
@@ -672,17 +639,11 @@ std::optional<std::string> SimWorld::Run() {
   Heal();
   if (auto kept_out = CheckGoodOnesArrive()) return kept_out;
   TakeAll();
-  const int64_t healed_ms = loop_.now_ms();
-  std::optional<std::string> why = "nothing was checked";
-  while (why.has_value()) {
-    if (loop_.now_ms() - healed_ms > kHealLimitMs) return "not equal in the end: " + *why;
-    loop_.RunUntil(loop_.now_ms() + kHealStepMs);
-    if (auto wrong = CheckSeen()) return wrong;
-    why = WhyNotEqual();
-  }
-  totals_.heal_ms_max = loop_.now_ms() - healed_ms;
-  if (auto lost = CheckLost(/*with_poison=*/true)) return lost;
-  return CheckTombstones();
+  if (auto wrong = BecomeEqual()) return wrong;
+  if (auto wrong = LoseOverwriter()) return wrong;
+  if (auto wrong = RestoreLate()) return wrong;
+  if (auto wrong = CheckTombstones()) return wrong;
+  return CheckQuiet();
 }
 
 void SimWorld::AddTo(SimTotals* totals) const {

@@ -7,10 +7,12 @@
 // What is checked:
 //   - while it runs: a site counts as seen only what its database has committed
 //   - a changeset that is refused keeps out no other
-//   - tombstones are collected meanwhile, and no row comes back whose tombstone is gone
+//   - tombstones are collected meanwhile, and no row comes back that was deleted, also out of a
+//     backup, if that is younger than tombstones are kept
 //   - in the end: equal data and digests everywhere, no need left, every link open, nothing
-//     acknowledged lost, invariants of every Replicator; a while later no tombstone is left at any
-//     site
+//     acknowledged lost, invariants of every Replicator; a while later every site knows what each
+//     other has, and no tombstone is left, when the names that restored sites had are forgotten
+//   - in some: a quiet hour is quiet
 //   - in most seeds without restored or damaged databases there are no digests: what replication
 //     lost, nothing would cover up
 
@@ -34,6 +36,9 @@ struct SimTotals {
   uint64_t crashes = 0;
   uint64_t restores = 0;
   uint64_t copies = 0;  // of another site's database
+  uint64_t late_restores = 0;
+  uint64_t lost_overwriters = 0;
+  uint64_t quiet_worlds = 0;
   uint64_t identity_changes = 0;
   uint64_t partitions = 0;
   uint64_t broken_links = 0;
@@ -53,8 +58,7 @@ struct SimTotals {
 };
 
 /// Makes the database of a site.
-using DatabaseFactory = std::function<std::unique_ptr<SimDatabase>(
-    std::function<int64_t()> wall_ms, SeededRandom& random, bool has_second_schema)>;
+using DatabaseFactory = std::function<std::unique_ptr<SimDatabase>(const SimDatabaseSetup&)>;
 
 struct SimPlan {
   uint64_t seed = 0;
@@ -108,9 +112,13 @@ class SimWorld {
   void OnDown(size_t edge, int side, const SimConnection* connection);
   bool AreApart(size_t a, size_t b) const;
   void WriteSomething(Site& site);
+  void DeleteRows(Site& site);
+  void Commit(Site& site, const Write& write);
+  void OnWritten(Site& site, const Write& write, const std::string& deleted_text);
   Write DrawWrite(Site& site);
   void Misfortune();
   void CrashSite(Site& site);
+  void TakeBackup(Site& site);
   /// From `from`'s backup, which is a copy of another site's database if that is another site.
   void RestoreSite(Site& site, const Site& from);
   bool IsAnywhere(const Acknowledged& commit) const;
@@ -123,8 +131,17 @@ class SimWorld {
   std::optional<std::string> WhyNotEqual();
   std::optional<std::string> CheckSeen();
   std::optional<std::string> CheckLost(bool with_poison);
-  bool HaveAllMet();
+  /// Nothing else happens until all sites are equal.
+  std::optional<std::string> BecomeEqual();
+  std::optional<std::string> RestoreLate();
+  std::optional<std::string> LoseOverwriter();
+  std::optional<std::string> CheckDeleted();
+  std::optional<std::string> WhyNotAllConfirmed();
+  bool MayCollect(Site& site);
+  void RunUpkeep(Site& site);
+  void ForgetFormerSites();
   std::optional<std::string> CheckTombstones();
+  std::optional<std::string> CheckQuiet();
   void Trace(const std::string& text) const;
   Site& AnySite();
 
@@ -145,7 +162,19 @@ class SimWorld {
   std::vector<int> side_of_;  // in a partition
   bool is_parted_ = false;
   bool is_healed_ = false;
+  bool is_quiet_ = false;
+  int64_t tick_ms_max_ = 50;
+  /// Tombstones are collected, and backups that are older than that are not used.
+  bool collects_ = true;
+  int64_t tombstone_keep_ms_ = 0;
   std::vector<Acknowledged> acknowledged_;
+  /// What was in column b of rows that were deleted; each text is written once.
+  struct Deleted {
+    size_t by = 0;
+    int64_t ms = 0;
+  };
+  std::map<std::string, Deleted> deleted_;
+  std::set<cells::SiteId> names_;  // that sites ever went by
   int64_t next_id_ = 1;
   SimTotals totals_;
 };

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <filesystem>
 
+#include "base/bytes.h"
 #include "merrow/check.h"
 #include "merrow/document.h"
 #include "server/replica_outcomes.h"
@@ -62,12 +63,12 @@ std::vector<VersionProof> ProofsOf(const std::vector<store::VersionProof>& from)
 
 }  // namespace
 
-StoreDatabase::StoreDatabase(std::function<int64_t()> wall_ms, Random& random,
-                             bool has_second_schema)
-    : wall_ms_(wall_ms),
-      random_(random),
-      clock_(std::move(wall_ms)),
-      has_second_schema_(has_second_schema),
+StoreDatabase::StoreDatabase(const SimDatabaseSetup& setup)
+    : wall_ms_(setup.wall_ms),
+      random_(setup.random),
+      tombstone_keep_ms_(setup.tombstone_keep_ms),
+      clock_(setup.wall_ms),
+      has_second_schema_(setup.has_second_schema),
       path_(FreshPath()) {
   Open();
 }
@@ -75,6 +76,7 @@ StoreDatabase::StoreDatabase(std::function<int64_t()> wall_ms, Random& random,
 StoreDatabase::StoreDatabase(const StoreDatabase& other, std::string path)
     : wall_ms_(other.wall_ms_),
       random_(other.random_),
+      tombstone_keep_ms_(other.tombstone_keep_ms_),
       clock_(other.wall_ms_),
       has_second_schema_(other.has_second_schema_),
       path_(std::move(path)) {
@@ -98,7 +100,7 @@ void StoreDatabase::Open() {
   options.document_memory_bytes_max = size_t{1} << 20;
   options.replicate = true;
   options.replica_limits.entries_kept = 4;
-  options.replica_limits.tombstone_keep_ms = 0;
+  options.replica_limits.tombstone_keep_ms = tombstone_keep_ms_;
   auto store = store::Store::Open(options);
   if (!store.ok()) printf("open: %s\n", store.error().ToString().c_str());
   MERROW_CHECK(store.ok());
@@ -188,8 +190,6 @@ Status StoreDatabase::Commit(const Write& write) {
   }
   if (!statements.empty()) MERROW_TRY(store_->Execute(statements));
   for (const DocumentWrite& document : write.documents) MERROW_TRY(Edit(document));
-  // Now and then what the server does when it is idle.
-  if (random_.Next() % 8 == 0) MERROW_TRY(store_->RunUpkeep());
   return {};
 }
 
@@ -270,7 +270,12 @@ void StoreDatabase::Confirm(const cells::SiteId& site, const SiteVersions& has) 
   MERROW_CHECK(store_->ConfirmPeer(site, has).ok());
 }
 
-Status StoreDatabase::CollectTombstones() {
+void StoreDatabase::ForgetSite(const cells::SiteId& site) {
+  const auto forgotten = store_->ForgetSite(ToHex(site.view()));
+  MERROW_CHECK(forgotten.ok() || forgotten.error().code() == ErrorCode::kNotFound);
+}
+
+Status StoreDatabase::RunUpkeep() {
   MERROW_TRY(store_->RunUpkeep());
   return {};
 }
@@ -313,6 +318,12 @@ std::string StoreDatabase::Query(const std::string& sql) {
 bool StoreDatabase::HasRow(const std::string& table, int64_t id) {
   if (table == "late" && !has_second_schema_) return false;
   return !Query("SELECT 1 FROM " + table + " WHERE id = " + std::to_string(id)).empty();
+}
+
+std::string StoreDatabase::TextOf(int64_t id) {
+  std::string text = Query("SELECT b FROM kv WHERE id = " + std::to_string(id) + " AND b NOT NULL");
+  if (!text.empty()) text.pop_back();  // the end of the line
+  return text;
 }
 
 bool StoreDatabase::HasMarker(int64_t document, const std::string& marker) {

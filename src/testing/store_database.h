@@ -18,8 +18,7 @@ namespace merrow::testing {
 
 class StoreDatabase final : public SimDatabase {
  public:
-  /// Time and randomness outlive the database and all its backups.
-  StoreDatabase(std::function<int64_t()> wall_ms, Random& random, bool has_second_schema);
+  explicit StoreDatabase(const SimDatabaseSetup& setup);
   ~StoreDatabase() override;
 
   cells::SiteId site() const override { return store_->own_site(); }
@@ -40,8 +39,9 @@ class StoreDatabase final : public SimDatabase {
                                                 const std::vector<uint64_t>& keys) override;
   Status Repair(const std::vector<SharedChangeset>& rows) override;
   void Confirm(const cells::SiteId& site, const SiteVersions& has) override;
-  Status CollectTombstones() override;
+  Status RunUpkeep() override;
   size_t CountTombstones() override;
+  void ForgetSite(const cells::SiteId& site) override;
   void Crash() override;
   std::unique_ptr<SimDatabase> Backup() override;
   void TakeSecondSchema() override;
@@ -49,6 +49,7 @@ class StoreDatabase final : public SimDatabase {
   bool KeepsTransactionsApart() const override { return false; }
   bool LoseRow() override { return false; }
   bool HasRow(const std::string& table, int64_t id) override;
+  std::string TextOf(int64_t id) override;
   bool HasMarker(int64_t document, const std::string& marker) override;
   std::string Dump() override;
   std::string DumpClocks() override { return Dump(); }
@@ -74,7 +75,8 @@ class StoreDatabase final : public SimDatabase {
   std::string Query(const std::string& sql);
 
   std::function<int64_t()> wall_ms_;
-  Random& random_;
+  SeededRandom& random_;
+  int64_t tombstone_keep_ms_;
   WallClock clock_;
   bool has_second_schema_;
   bool is_strict_ = false;
