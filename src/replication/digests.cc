@@ -19,6 +19,9 @@ constexpr size_t kRowsPerRead = 256;
 // Rows that a message of a peer may list or want, in digest_rows_max: what is lacking comes on top
 // of what differs.
 constexpr size_t kRowsFactor = 2;
+// Rounds of repairs that follow each other quickly: of many buckets some are repaired in each.
+constexpr int kQuickRepairs = 32;
+constexpr int kRoundDoublingsMax = 20;
 
 }  // namespace
 
@@ -74,10 +77,12 @@ std::function<void(T)> Digests::Then(const Link& link, F then) {
 }
 
 void Digests::Fail(Link& link, const Error& error) {
-  core_.Log(LogLevel::kWarning, link, "digest: " + error.ToString());
+  // A row that cannot be repaired fails in every round; that is news once.
+  std::string text = error.ToString();
+  if (text != link.digest.error) core_.Log(LogLevel::kWarning, link, "digest: " + text);
   link.digest.result = DigestResult::kFailed;
   link.digest.result_ms = core_.now.steady_ms;
-  link.digest.error = error.ToString();
+  link.digest.error = std::move(text);
 }
 
 void Digests::Queue(Link& link, const Message& message) {
@@ -126,6 +131,7 @@ void Digests::OnDigest(Link& link, DigestMessage theirs) {
           }
           current.digest.result =
               diff.differing.none() ? DigestResult::kEqual : DigestResult::kDiffering;
+          if (diff.differing.none()) current.digest.error.clear();
           current.digest.differing = diff.differing.count();
           current.digest.result_ms = core_.now.steady_ms;
           core_.Send(current, diff);
@@ -144,6 +150,7 @@ void Digests::OnDigestDiff(Link& link, const DigestDiffMessage& diff) {
     digest.result = DigestResult::kEqual;
     digest.error.clear();
     digest.differed.reset();
+    digest.repairs = 0;
     digest.due_ms = core_.options.digest_interval_ms == 0
                         ? kNever
                         : core_.now.steady_ms + core_.options.digest_interval_ms;
@@ -152,7 +159,7 @@ void Digests::OnDigestDiff(Link& link, const DigestDiffMessage& diff) {
   ++core_.counters.digests_differed;
   const Buckets lasting = diff.differing & digest.differed;
   digest.differed = diff.differing;
-  digest.due_ms = core_.now.steady_ms + core_.options.digest_second_round_ms;
+  digest.due_ms = core_.now.steady_ms + NextRoundMs(lasting.none() ? 0 : digest.repairs++);
   digest.result = lasting.none() ? DigestResult::kDiffering : DigestResult::kRepairing;
   size_t left = core_.options.digest_buckets_max;
   for (uint32_t bucket = 0; bucket < kDigestBuckets && left > 0; ++bucket) {
@@ -162,6 +169,14 @@ void Digests::OnDigestDiff(Link& link, const DigestDiffMessage& diff) {
     ListRows(link, bucket);
     if (link.is_closed) return;
   }
+}
+
+// What does not become equal by repairs is not compared as often as what does.
+int64_t Digests::NextRoundMs(int repairs) const {
+  const int64_t round_ms = core_.options.digest_second_round_ms;
+  if (repairs < kQuickRepairs || core_.options.digest_interval_ms <= round_ms) return round_ms;
+  const int doublings = std::min(repairs - kQuickRepairs + 1, kRoundDoublingsMax);
+  return std::min(core_.options.digest_interval_ms, round_ms << doublings);
 }
 
 void Digests::ListRows(Link& link, uint32_t bucket) {
@@ -237,23 +252,58 @@ void Digests::SendRows(Link& link, uint32_t bucket, std::vector<uint64_t> keys) 
 }
 
 void Digests::SendRowsOf(Link& link, uint32_t bucket, const Changeset& changeset) {
-  // They are merged one by one: for rows, parts mean nothing.
+  // They are merged one by one: between rows, parts mean nothing.
   for (Changeset& alone : changeset::SplitBetweenRows(changeset, core_.options.chunk_bytes)) {
     if (link.is_closed) return;
     alone.part = 0;
     alone.parts = 1;
     link.digest.rows_repaired += alone.cells.rows.size() + alone.documents.size();
-    const Result<Bytes> frame = changeset::Encoder().Encode({&alone, 1});
-    if (!frame.ok()) {
+    if (SendFrameOf(link, bucket, alone).ok()) continue;
+    // One row that is larger than a frame.
+    for (const Changeset& part :
+         changeset::SplitChangeset(std::move(alone), core_.options.chunk_bytes)) {
+      const Status sent = SendFrameOf(link, bucket, part);
+      if (sent.ok()) continue;
       ++core_.counters.unsendable;
-      Fail(link, frame.error());
-      continue;
+      Fail(link, sent.error());
+      break;
     }
-    RowsMessage message;
-    message.bucket = bucket;
-    message.frame = *frame;
-    Queue(link, message);
   }
+}
+
+Status Digests::SendFrameOf(Link& link, uint32_t bucket, const Changeset& changeset) {
+  RowsMessage message;
+  message.bucket = bucket;
+  MERROW_ASSIGN(message.frame, changeset::Encoder().Encode({&changeset, 1}));
+  Queue(link, message);
+  return {};
+}
+
+Result<std::optional<Changeset>> Digests::TakePart(Link& link, Changeset part) {
+  DigestState& digest = link.digest;
+  if (part.part == 0) DropParts(link);
+  if (part.part != digest.parts.size()) return std::optional<Changeset>();  // it was dropped
+  digest.part_bytes += MemoryBytes(part);
+  if (digest.part_bytes > core_.options.digest_row_bytes_max) {
+    ++core_.counters.repairs_dropped;
+    Fail(link, LimitReached("a row is larger than the " +
+                            std::to_string(core_.options.digest_row_bytes_max) +
+                            " bytes of digest_row_bytes_max"));
+    DropParts(link);
+    return std::optional<Changeset>();
+  }
+  const bool is_last = part.part + 1 == part.parts;
+  digest.parts.push_back(std::move(part));
+  if (!is_last) return std::optional<Changeset>();
+  Result<Changeset> whole = changeset::JoinParts(std::move(digest.parts));
+  DropParts(link);
+  if (!whole.ok()) return whole.error();
+  return std::optional(std::move(*whole));
+}
+
+void Digests::DropParts(Link& link) {
+  link.digest.parts.clear();
+  link.digest.part_bytes = 0;
 }
 
 void Digests::OnRows(Link& link, const RowsMessage& rows) {
@@ -263,19 +313,31 @@ void Digests::OnRows(Link& link, const RowsMessage& rows) {
     return;
   }
   DigestState& digest = link.digest;
+  std::vector<SharedChangeset> shared;
   size_t bytes = 0;
-  for (const Changeset& changeset : *changesets) bytes += MemoryBytes(changeset);
+  size_t count = 0;
+  for (Changeset& changeset : *changesets) {
+    if (changeset.parts > 1) {
+      Result<std::optional<Changeset>> whole = TakePart(link, std::move(changeset));
+      if (!whole.ok()) {
+        core_.Close(link, CloseReason::kProtocol, "rows: " + whole.error().message());
+        return;
+      }
+      if (!whole->has_value()) continue;
+      changeset = **std::move(whole);
+    }
+    bytes += MemoryBytes(changeset);
+    count += changeset.cells.rows.size() + changeset.documents.size();
+    shared.push_back(std::make_shared<const Changeset>(std::move(changeset)));
+  }
+  if (shared.empty()) return;
   const bool is_full = digest.jobs.size() >= kJobsMax / 2 ||
                        digest.repair_bytes + bytes > core_.options.digest_queue_bytes_max;
   if (is_full && digest.repair_bytes > 0) {
     ++core_.counters.repairs_dropped;  // the next round finds the same rows again
     return;
   }
-  std::vector<SharedChangeset> shared;
-  for (Changeset& changeset : *changesets) {
-    digest.rows_repaired += changeset.cells.rows.size() + changeset.documents.size();
-    shared.push_back(std::make_shared<const Changeset>(std::move(changeset)));
-  }
+  digest.rows_repaired += count;
   digest.repair_bytes += bytes;
   AddJob(link, [this, bytes, shared = std::move(shared)](Link& working) {
     working.digest.repair_bytes -= bytes;

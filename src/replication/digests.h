@@ -7,6 +7,8 @@
 // two rounds in a row is looked into: the beginner lists the hashes of the rows of such a bucket,
 // the peer sends its own states of the rows that differ or that the beginner lacks, and asks for
 // those that it lacks or has otherwise. Both merge what they get, so both have the join afterwards.
+// A row that is larger than a frame goes in parts, which follow each other and are put together in
+// memory.
 //
 // The work that a peer causes is done one piece at a time per link.
 //
@@ -50,6 +52,11 @@ class Digests {
   void ListRows(Link& link, uint32_t bucket);
   void SendRows(Link& link, uint32_t bucket, std::vector<uint64_t> keys);
   void SendRowsOf(Link& link, uint32_t bucket, const Changeset& changeset);
+  Status SendFrameOf(Link& link, uint32_t bucket, const Changeset& changeset);
+  /// The whole, if this is the last part and none was dropped.
+  Result<std::optional<Changeset>> TakePart(Link& link, Changeset part);
+  static void DropParts(Link& link);
+  int64_t NextRoundMs(int repairs) const;
   void Queue(Link& link, const Message& message);
 
   Core& core_;

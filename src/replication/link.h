@@ -102,8 +102,11 @@ struct DigestState {
   uint64_t round = 0;
   int64_t asked_ms = kNever;  // a Digest was sent and not answered
   Buckets differed;           // in the round before
+  int repairs = 0;            // rounds of them since all were equal
   std::deque<std::function<void(Link&)>> jobs;
-  size_t repair_bytes = 0;  // in memory, of rows in jobs
+  size_t repair_bytes = 0;       // in memory, of rows in jobs
+  std::vector<Changeset> parts;  // of a large row of the peer, those that have come
+  size_t part_bytes = 0;         // in memory
   bool is_working = false;
   int64_t working_ms = 0;
   uint64_t job = 0;                  // counts, so that a late completion is told from the current

@@ -132,6 +132,8 @@ struct Options {
   size_t digest_rows_max = 4096;
   /// Rows of a peer that wait for the database; further ones are dropped until the next round.
   size_t digest_queue_bytes_max = 8 * 1024 * 1024;
+  /// A single row of a peer, in memory. A larger one is not repaired, and stays as it differs.
+  size_t digest_row_bytes_max = 256 * 1024 * 1024;
   /// How often this process may take a new identity. A peer that brings it about more often lies.
   int identity_changes_max = 8;
 };
