@@ -71,9 +71,8 @@ bool Core::CanSend(const Link& link) const {
 
 void Core::Close(Link& link, CloseReason reason, std::string_view detail) {
   if (link.is_closed) return;
-  Log(reason == CloseReason::kProtocol || reason == CloseReason::kLimit ? LogLevel::kWarning
-                                                                        : LogLevel::kInfo,
-      link, "closed (" + std::string(CloseReasonName(reason)) + "): " + std::string(detail));
+  Log(LevelOf(reason), link,
+      "closed (" + std::string(CloseReasonName(reason)) + "): " + std::string(detail));
   ++counters.links_refused;
   ++link.messages_out;
   const Message bye = ByeMessage{reason, std::string(detail.substr(0, kByeTextMax))};
@@ -95,6 +94,17 @@ int64_t Core::RetryDelay(int tries) {
   const int64_t delay = std::min(options.retry_ms_max, options.retry_ms_min * factor);
   const int64_t half = std::max<int64_t>(delay / 2, 1);
   return half + static_cast<int64_t>(random.Next() % static_cast<uint64_t>(half));
+}
+
+LogLevel LevelOf(CloseReason reason) {
+  switch (reason) {
+    case CloseReason::kProtocol:
+    case CloseReason::kVersion:
+    case CloseReason::kLimit:
+      return LogLevel::kWarning;
+    default:
+      return LogLevel::kInfo;
+  }
 }
 
 void Core::Log(LogLevel level, std::string_view text) const {

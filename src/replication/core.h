@@ -104,5 +104,7 @@ struct Core {
 
 /// A site in log lines: its first digits.
 std::string ShortName(const cells::SiteId& site);
+/// Of a link that ends for that: a warning is what does not get well by itself.
+LogLevel LevelOf(CloseReason reason);
 
 }  // namespace merrow::replication

@@ -142,7 +142,7 @@ void Replicator::Impl::Dispatch(Link& link, Message message) {
 }
 
 void Replicator::Impl::OnBye(Link& link, const ByeMessage& bye) {
-  core.Log(LogLevel::kInfo, link,
+  core.Log(LevelOf(bye.reason), link,
            "the peer says bye (" + std::string(CloseReasonName(bye.reason)) + "): " + bye.text);
   core.Drop(link);
   link.sink.Close(bye.reason, bye.text);

@@ -46,6 +46,33 @@ TEST_F(ReplicatorTest, SpeaksWithALaterReleaseAndNotWithOneThatGaveThisVersionUp
   ASSERT_EQ(newest.Heard<ByeMessage>().size(), 1U);
 }
 
+TEST_F(ReplicatorTest, WhatSomebodyHasToMendIsAWarningAtBothEnds) {
+  LogLevel last = LogLevel::kDebug;
+  replicator.emplace(Options(), database.site(), database.seen(), *replica, time, random,
+                     [&](LogLevel level, std::string_view) { last = level; });
+  uint8_t number = 1;
+  const auto level_of_bye = [&](CloseReason reason) {
+    HandPeer peer(*replicator, SiteOf(number++));
+    peer.Connect();
+    peer.Say(ByeMessage{reason, "because"});
+    return last;
+  };
+  EXPECT_EQ(level_of_bye(CloseReason::kShutdown), LogLevel::kInfo);
+  EXPECT_EQ(level_of_bye(CloseReason::kLimit), LogLevel::kWarning) << "it was forgotten there";
+  EXPECT_EQ(level_of_bye(CloseReason::kDuplicate), LogLevel::kInfo);
+  EXPECT_EQ(level_of_bye(CloseReason::kVersion), LogLevel::kWarning);
+
+  HelloMessage hello;
+  hello.site = SiteOf(number);
+  hello.version_min = hello.version_max = 9;
+  HandPeer newest(*replicator, SiteOf(number));
+  newest.Connect();
+  last = LogLevel::kDebug;
+  newest.Say(hello);
+  EXPECT_EQ(newest.closed, CloseReason::kVersion);
+  EXPECT_EQ(last, LogLevel::kWarning);
+}
+
 TEST_F(ReplicatorTest, UnknownMessagesAreSkipped) {
   Make();
   HandPeer peer(*replicator, SiteOf(1));

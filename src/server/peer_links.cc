@@ -187,6 +187,10 @@ net::WebSocketHandler::Decision PeerLinks::Accept(const net::HttpRequest&) {
 void PeerLinks::OnOpened(PeerLink& link) {
   link.set_id(replicator_.OnLinkUp(link, link.dial().has_value()));
   links_[link.id()] = &link;
+  // From here on it is known by its number, and then by its site.
+  spdlog::info("link {}: connected {} {}", link.id(), link.dial().has_value() ? "to" : "from",
+               link.dial().has_value() ? dials_[*link.dial()].url.ToString()
+                                       : link.connection().remote_address());
   if (link.dial().has_value()) {
     Dial& dial = dials_[*link.dial()];
     Enter(dial, DialState::kConnected);
