@@ -3,6 +3,7 @@
 
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <chrono>
@@ -47,6 +48,7 @@ void StartLog(const std::string& level) {
 }
 
 void PrintUrls(const server::ServerUrls& urls) {
+  spdlog::info("merrow " MERROW_VERSION " started, process {}", getpid());
   std::cout << "merrow: listening on " << urls.clients << "\n";
   if (!urls.sites.empty()) std::cout << "merrow: sites connect to " << urls.sites << "\n";
   std::cout << std::flush;
@@ -56,7 +58,10 @@ int Serve(const server::Config& config) {
   StartLog(config.log_level.value_or(server::kDefaultLogLevel));
   const Result<server::ServerOptions> options = server::ToServerOptions(config);
   const Status status = options.ok() ? server::RunServer(*options, PrintUrls) : options.error();
-  if (status.ok()) return 0;
+  if (status.ok()) {
+    spdlog::info("stopped");
+    return 0;
+  }
   std::cerr << "merrow: " << status.error().ToString() << std::endl;
   return 1;
 }
