@@ -2,6 +2,8 @@
 #include "cli/output_file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,11 +14,12 @@
 namespace merrow::cli {
 
 OutputFile::~OutputFile() {
-  if (descriptor_ >= 0) {
-    ::close(descriptor_);
-  }
+  // While it is still locked.
   if (!partial_.empty()) {
     ::unlink(partial_.c_str());
+  }
+  if (descriptor_ >= 0) {
+    ::close(descriptor_);
   }
 }
 
@@ -45,18 +48,56 @@ Status OutputFile::Finish() {
 Status OutputFile::Open() {
   std::error_code error;
   const auto kind = std::filesystem::status(file_, error).type();
-  const bool is_file =
-      kind == std::filesystem::file_type::regular || kind == std::filesystem::file_type::not_found;
-  if (is_file) {
-    partial_ = file_ + ".partial";
+  if (kind == std::filesystem::file_type::regular) {
+    target_ = std::filesystem::canonical(file_, error);
+  } else if (kind == std::filesystem::file_type::not_found) {
+    target_ = file_;
   }
-  const std::string& path = is_file ? partial_ : file_;
-  descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (descriptor_ >= 0) {
-    return {};
+  if (!target_.empty()) {
+    return OpenPartial();
   }
-  partial_.clear();
-  return Failed("cannot be written", errno);
+  descriptor_ = ::open(file_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  return descriptor_ >= 0 ? Status() : Failed("cannot be written", errno);
+}
+
+Status OutputFile::OpenPartial() {
+  const std::string partial = target_ + ".partial";
+  struct stat opened = {};
+  struct stat named = {};
+  do {
+    if (descriptor_ >= 0) {
+      ::close(descriptor_);
+    }
+    // In a folder that all may write, that name can be somebody else's link.
+    descriptor_ = ::open(partial.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (descriptor_ < 0) {
+      return Failed("cannot be written", errno);
+    }
+    // A file system that has no locks cannot tell.
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+      return Busy(Printable(file_) + ": another process is writing it");
+    }
+    if (::fstat(descriptor_, &opened) != 0) {
+      return Failed("cannot be written", errno);
+    }
+    // Until it was locked, whoever had it may have finished it and given it its name.
+  } while (::stat(partial.c_str(), &named) != 0 || named.st_ino != opened.st_ino ||
+           named.st_dev != opened.st_dev);
+  partial_ = partial;
+  if (::ftruncate(descriptor_, 0) != 0) {
+    return Failed("cannot be written", errno);
+  }
+  if (::stat(target_.c_str(), &named) == 0) {
+    // Only root may give files away; in the group's name, others can.
+    if (::fchown(descriptor_, named.st_uid, named.st_gid) != 0) {
+      [[maybe_unused]] const int given =
+          ::fchown(descriptor_, static_cast<uid_t>(-1), named.st_gid);
+    }
+    if (::fchmod(descriptor_, named.st_mode & 0777) != 0) {
+      return Failed("cannot be written", errno);
+    }
+  }
+  return {};
 }
 
 Status OutputFile::WriteAll(BytesView bytes) {
@@ -75,20 +116,34 @@ Status OutputFile::WriteAll(BytesView bytes) {
 }
 
 Status OutputFile::Replace() {
-  // Pipes and devices cannot be synced, and need not be.
-  if (::fsync(descriptor_) != 0 && !partial_.empty()) {
+  // Pipes and most devices cannot be synced, and need not be.
+  if (::fsync(descriptor_) != 0 && (!partial_.empty() || errno != EINVAL)) {
     return Failed("cannot be written", errno);
+  }
+  if (!partial_.empty()) {
+    if (::rename(partial_.c_str(), target_.c_str()) != 0) {
+      return Failed("cannot be replaced", errno);
+    }
+    partial_.clear();
+    MERROW_TRY(SyncFolder());
   }
   const int closed = ::close(descriptor_);
   descriptor_ = -1;
-  if (closed != 0) {
-    return Failed("cannot be written", errno);
+  return closed == 0 ? Status() : Failed("cannot be written", errno);
+}
+
+/// Where the name is.
+Status OutputFile::SyncFolder() {
+  const std::filesystem::path folder = std::filesystem::path(target_).parent_path();
+  const int descriptor =
+      ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) {
+    return {};  // one that may be written but not read
   }
-  if (!partial_.empty() && ::rename(partial_.c_str(), file_.c_str()) != 0) {
-    return Failed("cannot be replaced", errno);
-  }
-  partial_.clear();
-  return {};
+  const bool is_synced = ::fsync(descriptor) == 0 || errno == EINVAL;
+  const int code = errno;
+  ::close(descriptor);
+  return is_synced ? Status() : Failed("its folder cannot be written", code);
 }
 
 }  // namespace merrow::cli
