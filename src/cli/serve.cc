@@ -77,10 +77,13 @@ void AddReplicationFlags(CLI::App& serve, ServeFlags& flags) {
   serve.add_option("--peer-listen", config.peer_listen,
                    "HOST:PORT where other sites connect to; port 0 picks one");
   serve.add_option("--peer-token-file", config.peer_token_file,
-                   "file with the secret that all sites share");
-  serve.add_option("--tls-cert", config.tls_cert, "PEM certificate of this site");
-  serve.add_option("--tls-key", config.tls_key, "PEM key of the certificate");
-  serve.add_option("--tls-ca", config.tls_ca, "PEM certificates that sign the other sites'");
+                   "file with the secret that all sites share, one to a line while it is changed:\n"
+                   "the first is shown, all are accepted; read again on SIGHUP");
+  serve.add_option("--tls-cert", config.tls_cert,
+                   "PEM certificate of this site; read again on SIGHUP");
+  serve.add_option("--tls-key", config.tls_key, "PEM key of the certificate; read again on SIGHUP");
+  serve.add_option("--tls-ca", config.tls_ca,
+                   "PEM certificates that sign the other sites'; read again on SIGHUP");
   serve.add_option("--zstd-dictionary", config.zstd_dictionary,
                    "dictionary from `zstd --train`, for links whose other end has it too");
 }
@@ -106,6 +109,10 @@ void AddServe(CLI::App& app, int& exit_code) {
   serve->add_option("--log-level", config.log_level, "what to log")
       ->check(CLI::IsMember(server::LogLevelNames()))
       ->default_str(server::kDefaultLogLevel);
+  serve
+      ->add_option("--stop-timeout", config.stop_timeout_s,
+                   "seconds from SIGTERM until the process ends at once; so does a second SIGTERM")
+      ->default_str(std::to_string(server::kStopTimeout.count()));
   AddReplicationFlags(*serve, *flags);
   serve->callback([flags, &exit_code] {
     const Result<server::Config> settings = ReadSettings(*flags);

@@ -230,6 +230,26 @@ std::string Waiting(const Json& status) {
   return text.empty() ? "" : "waiting\n" + text;
 }
 
+// When the tokens and certificates in use were read, and whether newer ones could not be.
+std::string Secrets(const Json& status) {
+  const Json secrets = status.at("replication").value("secrets", Json());
+  if (!secrets.is_object()) return "";
+  const int64_t now_ms = status.value("unix_ms", int64_t{0});
+  const auto ago = [&](const char* key) {
+    return Duration(std::max<int64_t>(now_ms - secrets.value(key, int64_t{0}), 0)) + " ago";
+  };
+  std::string text = "tokens and certificates: read " + ago("read_unix_ms");
+  if (const int64_t expires_ms = secrets.value("certificate_expires_unix_ms", int64_t{0});
+      expires_ms != 0) {
+    text += expires_ms <= now_ms ? ", the certificate has expired"
+                                 : ", the certificate expires in " + Duration(expires_ms - now_ms);
+  }
+  if (const std::string error = Text(secrets, "error"); !error.empty()) {
+    text += "; could not be read again " + ago("error_unix_ms") + ": " + error;
+  }
+  return text + "\n";
+}
+
 std::string WholeText(const Json& status) {
   std::string text;
   const Json replication = status.at("replication");
@@ -252,7 +272,7 @@ std::string WholeText(const Json& status) {
     }
   }
   if (replication.is_null()) return text;
-  text += Links(replication.at("links")) + Dials(replication.at("dials")) +
+  text += Secrets(status) + Links(replication.at("links")) + Dials(replication.at("dials")) +
           Sites(replication.at("sites"), own) + Differences(status) + Waiting(status) +
           Refused(replication.at("refused")) + KeptOut(store) + Tombstones(store) +
           Identities(replication.at("identity_changes"));

@@ -107,6 +107,26 @@ TEST(StatusText, ADatabaseThatTakesNoWrites) {
               HasSubstr("the database takes no writes since 12.3 s: io: disk full\n"));
 }
 
+TEST(StatusText, TokensAndCertificates) {
+  Json status = Json::parse(kStatus);
+  status["unix_ms"] = 1'000'000'000;
+  Json& secrets = status["replication"]["secrets"];
+  secrets = nullptr;
+  EXPECT_THAT(StatusText(status.dump()).value(), Not(HasSubstr("tokens")));
+  secrets = {{"read_unix_ms", 999'880'000}, {"reloads", 0}, {"reloads_failed", 0}};
+  EXPECT_THAT(StatusText(status.dump()).value(),
+              HasSubstr("\ntokens and certificates: read 2 min ago\n"));
+  secrets["certificate_expires_unix_ms"] = 1'000'000'000 + 57 * 86'400'000LL;
+  EXPECT_THAT(StatusText(status.dump()).value(),
+              HasSubstr("read 2 min ago, the certificate expires in 57 d\n"));
+  secrets["certificate_expires_unix_ms"] = 1;
+  secrets["error"] = "io: cannot read\nx";
+  secrets["error_unix_ms"] = 999'997'000;
+  EXPECT_THAT(StatusText(status.dump()).value(),
+              HasSubstr("read 2 min ago, the certificate has expired; could not be read again "
+                        "3.0 s ago: io: cannot read\\x0ax\n"));
+}
+
 TEST(StatusText, AServerWithoutReplication) {
   const Result<std::string> text = StatusText(
       R"({"listen":"http://127.0.0.1:1","uptime_ms":900,"store":null,"replication":null})");

@@ -103,7 +103,7 @@ TEST_F(PeerConnectionTest, TrafficIsWhatWentOverTheWire) {
 }
 
 TEST_F(PeerConnectionTest, TheRightTokenIsAccepted) {
-  Listen({.token = kToken});
+  Listen({.tokens = {kToken}});
   Dialer({.token = kToken});
   Connect();
   thread_.Call([&] {
@@ -114,7 +114,7 @@ TEST_F(PeerConnectionTest, TheRightTokenIsAccepted) {
 }
 
 TEST_F(PeerConnectionTest, AWrongTokenIsRefused) {
-  Listen({.token = kToken});
+  Listen({.tokens = {kToken}});
   for (const std::string& token :
        {std::string("wrong"), std::string(kToken) + "x", std::string(kToken, 5), std::string()}) {
     Dialer({.token = token});
@@ -131,12 +131,45 @@ TEST_F(PeerConnectionTest, AWrongTokenIsRefused) {
 }
 
 TEST_F(PeerConnectionTest, ATokenThatAHeaderCannotCarryIsAnError) {
-  const auto listener = TryListen({.token = "two\r\nlines"});
+  const auto listener = TryListen({.tokens = {"two\r\nlines"}});
   ASSERT_FALSE(listener.ok());
   EXPECT_THAT(listener.error().message(), HasSubstr("visible ASCII"));
   Listen();
   Dialer({.token = "two\r\nlines"});
   EXPECT_THAT(Fail().message, HasSubstr("visible ASCII"));
+}
+
+TEST_F(PeerConnectionTest, ATokenIsRenewedWithoutAMomentInWhichNobodyIsLetIn) {
+  const auto ask_for = [&](std::vector<std::string> tokens) {
+    Expect(thread_.Call([&] { return listener_->Renew(std::move(tokens), nullptr); }));
+  };
+  const auto show = [&](std::string token) {
+    thread_.Call([&] { dialer_->Renew(std::move(token), nullptr); });
+  };
+  Listen({.tokens = {"old"}});
+  Dialer({.token = "old"});
+  const auto first = Connect();
+  const auto first_accepted = Accepted();
+  ask_for({"old", "new"});
+  Connect();
+  show("new");
+  Connect();
+  ask_for({"new"});
+  Connect();
+  show("old");
+  EXPECT_EQ(Fail().http_status, 401);
+  // What stands has shown what was right then.
+  Send(first->socket, "still here");
+  EXPECT_TRUE(thread_.WaitUntil([&] { return first_accepted->messages.size() == 1; }));
+}
+
+TEST_F(PeerConnectionTest, RenewingCannotOpenTheDoor) {
+  auto listener = Expect(TryListen({.tokens = {kToken}}, "0.0.0.0:0"));
+  EXPECT_FALSE(thread_.Call([&] { return listener->Renew({}, nullptr).ok(); }));
+  EXPECT_FALSE(thread_.Call([&] { return listener->Renew({""}, nullptr).ok(); }));
+  EXPECT_FALSE(thread_.Call([&] { return listener->Renew({kToken, "a b"}, nullptr).ok(); }));
+  EXPECT_EQ(Fail(StartDial("ws://127.0.0.1:" + std::to_string(listener->port()))).http_status, 401);
+  thread_.Call([&] { listener.reset(); });
 }
 
 TEST_F(PeerConnectionTest, SecretsAreEqualOnlyWhole) {
@@ -154,7 +187,7 @@ TEST_F(PeerConnectionTest, OthersMayReachTheDoorOnlyWithASecret) {
   EXPECT_EQ(open.error().code(), ErrorCode::kInvalidArgument);
   EXPECT_THAT(open.error().message(), HasSubstr("0.0.0.0:0"));
   EXPECT_THAT(open.error().message(), HasSubstr("needs a token or mutual TLS"));
-  EXPECT_TRUE(CanListen({.token = kToken}, "0.0.0.0:0"));
+  EXPECT_TRUE(CanListen({.tokens = {kToken}}, "0.0.0.0:0"));
   EXPECT_TRUE(CanListen({}, "127.0.0.1:0"));
 }
 
@@ -170,7 +203,7 @@ TEST_F(PeerConnectionTest, TheHandlerMayRefuse) {
 }
 
 TEST_F(PeerConnectionTest, AllElseGetsAShortErrorAndIsClosed) {
-  Listen({.token = kToken});
+  Listen({.tokens = {kToken}});
   const std::string upgrade =
       "Host: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: "
       "13\r\n"

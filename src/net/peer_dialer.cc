@@ -22,9 +22,11 @@ struct PeerDialerState final : ConnectionSet {
   PeerDialerState(EventLoop& event_loop, PeerDialerOptions dialer_options)
       : ConnectionSet(event_loop, dialer_options.websocket, nullptr),
         options(std::move(dialer_options)),
+        token(options.token),
         tls(options.tls) {}
 
-  const PeerDialerOptions options;
+  const PeerDialerOptions options;  // but for the next two
+  std::string token;
   SharedTlsContext tls;
 };
 
@@ -185,7 +187,7 @@ void Attempt::OnTls(error_code error) {
 
 void Attempt::Upgrade() {
   stage_ = DialStage::kUpgrade;
-  if (const Status status = CheckPeerToken(dialer_->options.token); !status.ok()) {
+  if (const Status status = CheckPeerToken(dialer_->token); !status.ok()) {
     Fail(status.error().message());
     return;
   }
@@ -198,7 +200,7 @@ void Attempt::Upgrade() {
   // Not before the session is in: a shutdown must not think that all have left.
   const auto self = shared_from_this();
   dialer_->Remove(*this);
-  const std::string& token = dialer_->options.token;
+  const std::string& token = dialer_->token;
   session_->Connect({.host = url_.Authority(),
                      .target = std::string(kReplicationPath),
                      .authorization = token.empty() ? "" : "Bearer " + token,
@@ -329,6 +331,11 @@ std::unique_ptr<PeerDialer::Dial> PeerDialer::Start(const PeerUrl& url,
 }
 
 const NetCounters& PeerDialer::counters() const { return state_->counters; }
+
+void PeerDialer::Renew(std::string token, SharedTlsContext tls) {
+  state_->token = std::move(token);
+  state_->tls = std::move(tls);
+}
 
 void PeerDialer::Shutdown(std::chrono::milliseconds deadline, std::function<void()> on_done) {
   MERROW_CHECK(!state_->stopping);

@@ -81,6 +81,10 @@ class PeerDialer {
 
   const NetCounters& counters() const;
 
+  /// From now on, shows `token` and, with the next TLS handshake, works by `tls`, as in the
+  /// options. Connections that stand stay.
+  void Renew(std::string token, SharedTlsContext tls);
+
   /// Cancels the attempts and closes the connections with 1001 after what is queued for them. What
   /// is still open after `deadline` is cut. Then calls `on_done` once, on the loop. Nothing may be
   /// started any more.

@@ -152,7 +152,7 @@ std::optional<HttpResponse> PeerHandshake<Stream>::Check() {
   if (!beast::websocket::is_upgrade(request)) {
     return HttpResponse::Text(426, "this port takes WebSocket upgrades only\n");
   }
-  if (!listener_->options.token.empty() && !HasToken()) {
+  if (!listener_->tokens.empty() && !HasToken()) {
     HttpResponse response = HttpResponse::Text(401, "a valid token is required\n");
     response.headers.push_back({"WWW-Authenticate", "Bearer"});
     return response;
@@ -170,8 +170,15 @@ bool PeerHandshake<Stream>::HasToken() {
     return false;
   }
   const std::string given = ToString(request[http::field::authorization]);
-  return given.starts_with(kBearer) &&
-         EqualSecrets(std::string_view(given).substr(kBearer.size()), listener_->options.token);
+  if (!given.starts_with(kBearer)) {
+    return false;
+  }
+  bool is_known = false;
+  for (const std::string& token : listener_->tokens) {
+    // All of them, so that the time does not tell which one it was.
+    is_known |= EqualSecrets(std::string_view(given).substr(kBearer.size()), token);
+  }
+  return is_known;
 }
 
 template <typename Stream>
@@ -318,6 +325,8 @@ PeerListenerState::PeerListenerState(EventLoop& event_loop, PeerListenerOptions 
                 .answers_when_busy = peer_options.tls == nullptr},
                peer_options.websocket, peer_options.log),
       options(std::move(peer_options)),
+      tokens(options.tokens),
+      tls(options.tls),
       handler(websocket_handler) {}
 
 void PeerListenerState::OnSocket(TcpSocket socket) {
@@ -348,10 +357,10 @@ bool PeerListenerState::MakeRoom() {
 }
 
 void StartPeerHandshake(std::shared_ptr<PeerListenerState> listener, TcpSocket socket) {
-  if (listener->options.tls == nullptr) {
+  if (listener->tls == nullptr) {
     StartOn<TcpSocket>(std::move(listener), std::move(socket));
   } else {
-    TlsStream stream(std::move(socket), listener->options.tls->context);
+    TlsStream stream(std::move(socket), listener->tls->context);
     StartOn<TlsStream>(std::move(listener), std::move(stream));
   }
 }

@@ -15,6 +15,7 @@
 #include <list>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "net/listener.h"
 #include "net/peer_listener.h"
@@ -30,7 +31,9 @@ struct PeerListenerState final : Listener {
   PeerListenerState(EventLoop& event_loop, PeerListenerOptions peer_options,
                     WebSocketHandler& websocket_handler);
 
-  const PeerListenerOptions options;
+  const PeerListenerOptions options;  // but for the next two
+  std::vector<std::string> tokens;
+  SharedTlsContext tls;
   WebSocketHandler& handler;
   /// Connections that are no WebSockets yet, oldest first.
   std::list<Handshake> handshakes;

@@ -4,10 +4,11 @@
 // WebSockets. It is apart from the HTTP server, so that what browsers may reach and what sites may
 // reach are opened and closed separately.
 //
-// Whoever connects must show what was configured: a token (`Authorization: Bearer`, compared in
-// constant time), a certificate that leads to the CA (mutual TLS), or both. Only on a loopback
-// address may a listener ask for nothing. Requests with an Origin header are refused: a browser
-// always sends one and a site never does.
+// Whoever connects must show what was configured: one of the tokens (`Authorization: Bearer`,
+// compared in constant time), a certificate that leads to the CA (mutual TLS), or both. Only on a
+// loopback address may a listener ask for nothing. Requests with an Origin header are refused: a
+// browser always sends one and a site never does. Tokens and certificates can be renewed while it
+// listens; connections that stand were checked when they were made and stay.
 //
 // All else gets a short HTTP error (401 wrong token, 403 a browser, 404 another path, 426 not a
 // WebSocket, 431 long headers, 503 too many connections) and is closed. TLS handshake, request and
@@ -26,6 +27,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "merrow/result.h"
 #include "net/counters.h"
@@ -51,8 +53,9 @@ inline constexpr WebSocketOptions kPeerWebSocketOptions = {
 Status CheckPeerToken(std::string_view token);
 
 struct PeerListenerOptions {
-  /// Empty: none is asked for.
-  std::string token = {};
+  /// One of them must be shown; several let them change at one site after the other. Empty: none is
+  /// asked for.
+  std::vector<std::string> tokens = {};
   /// From LoadServerTls. Null: plain TCP.
   SharedTlsContext tls = {};
   /// Connections at once, those that are still in their handshake included.
@@ -91,6 +94,11 @@ class PeerListener {
   /// With the port that was picked.
   const ListenAddress& address() const { return address_; }
   const NetCounters& counters() const;
+
+  /// From the next handshake on, asks for one of `tokens`, and shows and checks certificates by
+  /// `tls`. kInvalidArgument, and nothing changes: what Listen refuses, or that `tls` is null and
+  /// was not, or the other way round.
+  Status Renew(std::vector<std::string> tokens, SharedTlsContext tls);
 
   /// Stops listening and closes the connections with 1001 after what is queued for them. What is
   /// still open after `deadline` is cut. Then calls `on_done` once, on the loop.

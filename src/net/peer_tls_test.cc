@@ -126,6 +126,63 @@ TEST_F(PeerTlsTest, MutualTlsRefusesAllElse) {
   EXPECT_TRUE(thread_.Call([&] { return handler_.records.empty(); }));
 }
 
+TEST_F(PeerTlsTest, CertificatesAndAuthoritiesAreRenewedWhileConnectionsStand) {
+  TestAuthority next;
+  const auto both = [&](TlsFiles files) {
+    files.ca = authority_.directory() + "/both.pem";
+    std::ofstream(files.ca) << std::ifstream(authority_.path()).rdbuf()
+                            << std::ifstream(next.path()).rdbuf();
+    return files;
+  };
+  const auto renew_listener = [&](const TlsFiles& files) {
+    const auto tls = Expect(LoadServerTls(files, true));
+    Expect(thread_.Call([&] { return listener_->Renew({}, tls); }));
+  };
+  const auto renew_dialer = [&](const TlsFiles& files) {
+    const auto tls = Expect(LoadClientTls(files));
+    thread_.Call([&] { dialer_->Renew("", tls); });
+  };
+  ListenTls(authority_.Issue(), true);
+  DialWith(authority_.Issue());
+  const auto first = Connect("wss");
+  const auto first_accepted = Accepted();
+  renew_listener(both(authority_.Issue()));
+  Connect("wss");
+  renew_dialer(both(next.Issue()));
+  Connect("wss");
+  renew_listener(next.Issue());
+  Connect("wss");
+  renew_dialer(authority_.Issue());
+  EXPECT_EQ(Fail("wss").stage, DialStage::kTls);
+  renew_dialer(next.Issue());
+  Connect("wss");
+  Send(first->socket, "still here");
+  EXPECT_TRUE(thread_.WaitUntil([&] { return first_accepted->messages.size() == 1; }));
+  EXPECT_FALSE(thread_.Call([&] { return listener_->Renew({"token"}, nullptr).ok(); }));
+}
+
+TEST_F(PeerTlsTest, TheSystemsAuthoritiesAreLookedUpAgain) {
+  ListenTls(authority_.Issue());
+  Dialer();
+  EXPECT_EQ(Fail("wss").stage, DialStage::kTls);
+  // Where OpenSSL looks for them.
+  setenv("SSL_CERT_FILE", authority_.path().c_str(), 1);
+  EXPECT_EQ(Fail("wss").stage, DialStage::kTls);
+  thread_.Call([&] { dialer_->Renew("", nullptr); });
+  Connect("wss");
+  unsetenv("SSL_CERT_FILE");
+}
+
+TEST_F(PeerTlsTest, ACertificateSaysWhenItExpires) {
+  const int64_t now = time(nullptr);
+  const auto valid = CertificateExpiry(*Expect(LoadServerTls(authority_.Issue(), false)));
+  EXPECT_GT(valid.value_or(0), now);
+  const auto expired =
+      CertificateExpiry(*Expect(LoadClientTls(authority_.Issue({.is_expired = true}))));
+  EXPECT_LT(expired.value_or(now), now);
+  EXPECT_FALSE(CertificateExpiry(*Expect(LoadClientTls(Anonymous(authority_)))).has_value());
+}
+
 TEST_F(PeerTlsTest, PlainAndTlsDoNotMix) {
   ListenTls(authority_.Issue());
   const auto failure = Fail("ws");
@@ -135,7 +192,7 @@ TEST_F(PeerTlsTest, PlainAndTlsDoNotMix) {
 }
 
 TEST_F(PeerTlsTest, TlsAndATokenMayBothBeAskedFor) {
-  Listen({.token = "a-secret", .tls = Expect(LoadServerTls(authority_.Issue(), true))});
+  Listen({.tokens = {"a-secret"}, .tls = Expect(LoadServerTls(authority_.Issue(), true))});
   const auto tls = Expect(LoadClientTls(authority_.Issue()));
   Dialer({.tls = tls});
   EXPECT_EQ(Fail("wss").http_status, 401);

@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <utility>
 
 #include "net/tls_stream.h"
@@ -136,6 +137,15 @@ Result<SharedTlsContext> LoadClientTls(const TlsFiles& files) {
     return IoError("cannot load the system's TLS authorities: " + TakeOpenSslError());
   }
   return shared;
+}
+
+std::optional<int64_t> CertificateExpiry(TlsContext& tls) {
+  const X509* const shown = SSL_CTX_get0_certificate(tls.context.native_handle());
+  tm expiry = {};
+  if (shown == nullptr || ASN1_TIME_to_tm(X509_get0_notAfter(shown), &expiry) != 1) {
+    return std::nullopt;
+  }
+  return timegm(&expiry);
 }
 
 Status ExpectHost(TlsStream& stream, const std::string& host) {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // TLS settings of connections between sites: which certificate this side shows and whom it trusts.
-// TLS 1.2 and newer. Files are PEM; they are read once, when the settings are loaded.
+// TLS 1.2 and newer. Files are PEM; they are read when the settings are loaded and not again.
 
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "merrow/result.h"
@@ -31,5 +33,8 @@ Result<SharedTlsContext> LoadServerTls(const TlsFiles& files, bool require_clien
 /// For dialling. Without `ca`, the system's authorities are trusted. Without `certificate`, none is
 /// shown.
 Result<SharedTlsContext> LoadClientTls(const TlsFiles& files);
+
+/// When the certificate that is shown expires, in seconds of Unix time. Nothing if none is shown.
+std::optional<int64_t> CertificateExpiry(TlsContext& tls);
 
 }  // namespace merrow::net

@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <filesystem>
 #include <utility>
 
@@ -22,6 +23,8 @@
 
 namespace merrow::server {
 namespace {
+
+constexpr uint64_t kStopTimeoutMaxS = 86'400;
 
 // How a key of the file becomes a member of Config.
 struct TextSetting {
@@ -94,6 +97,13 @@ class FileReader {
     }
     if (key == "doc-memory") {
       MERROW_ASSIGN(config_.doc_memory_bytes, Bytes(key, node));
+      return {};
+    }
+    if (key == "stop-timeout") {
+      if (!node.is_integer()) return WrongType(node, key, "a whole number of seconds");
+      const int64_t seconds = node.value<int64_t>().value_or(-1);
+      if (seconds < 0) return At(node, key, std::to_string(seconds) + " is negative");
+      config_.stop_timeout_s = static_cast<uint64_t>(seconds);
       return {};
     }
     if (key == "replicate") {
@@ -245,6 +255,7 @@ Config Overlay(const Config& file, const Config& flags) {
     Prefer(flags.*setting.member, &(joined.*setting.member));
   }
   Prefer(flags.doc_memory_bytes, &joined.doc_memory_bytes);
+  Prefer(flags.stop_timeout_s, &joined.stop_timeout_s);
   Prefer(flags.replicate, &joined.replicate);
   if (!flags.peers.empty()) joined.peers = flags.peers;
   for (const auto& [name, number] : flags.replication_limits) {
@@ -293,6 +304,13 @@ Result<ServerOptions> ToServerOptions(const Config& config) {
   options.static_directory = config.static_directory.value_or("");
   if (config.doc_memory_bytes.has_value()) {
     options.document_memory_bytes_max = *config.doc_memory_bytes;
+  }
+  if (config.stop_timeout_s.has_value()) {
+    if (*config.stop_timeout_s < 1 || *config.stop_timeout_s > kStopTimeoutMaxS) {
+      return InvalidArgument("--stop-timeout is from 1 to " + std::to_string(kStopTimeoutMaxS) +
+                             " seconds");
+    }
+    options.stop_timeout = std::chrono::seconds(*config.stop_timeout_s);
   }
   MERROW_ASSIGN(options.listen, ParseAddress(config.listen.value_or(kDefaultListen), "--listen"));
   MERROW_ASSIGN(options.replication, ToReplicationOptions(config));

@@ -29,6 +29,7 @@ struct Config {
   std::optional<std::string> static_directory;
   std::optional<uint64_t> doc_memory_bytes;
   std::optional<std::string> log_level;
+  std::optional<uint64_t> stop_timeout_s;
 
   std::optional<bool> replicate;
   std::vector<std::string> peers;

@@ -24,6 +24,7 @@ listen = "127.0.0.1:7001"
 static = "web"
 doc-memory = "64MiB"
 log-level = "debug"
+stop-timeout = 7
 
 replicate = true
 peers = ["ws://127.0.0.1:7102", "wss://other.example:7103"]
@@ -57,6 +58,7 @@ TEST(Config, EverySettingArrivesAndPathsAreRelativeToTheFile) {
   EXPECT_EQ(config.static_directory, "sites/web");
   EXPECT_EQ(config.doc_memory_bytes, uint64_t{64} << 20);
   EXPECT_EQ(config.log_level, "debug");
+  EXPECT_EQ(config.stop_timeout_s, 7U);
   EXPECT_EQ(config.replicate, true);
   EXPECT_THAT(config.peers, ElementsAre("ws://127.0.0.1:7102", "wss://other.example:7103"));
   EXPECT_EQ(config.peer_listen, "127.0.0.1:7101");
@@ -190,6 +192,23 @@ TEST(Config, LimitsThatWouldEndEveryLinkAreRefused) {
   EXPECT_TRUE(ToServerOptions(config).ok());
   config.replication_limits = {{"unsent_bytes_max", 128 << 20}};
   EXPECT_FALSE(ToServerOptions(config).ok());
+}
+
+TEST(Config, HowLongStoppingMayTake) {
+  EXPECT_EQ(Expect(ToServerOptions(Minimal())).stop_timeout, std::chrono::seconds(30));
+  Config config = Minimal();
+  config.stop_timeout_s = 7;
+  EXPECT_EQ(Expect(ToServerOptions(config)).stop_timeout, std::chrono::seconds(7));
+  for (const uint64_t none : {uint64_t{0}, uint64_t{86'401}, UINT64_MAX}) {
+    config.stop_timeout_s = none;
+    EXPECT_THAT(ToServerOptions(config).error().message(), HasSubstr("--stop-timeout")) << none;
+  }
+  EXPECT_EQ(ErrorOf("stop-timeout = -1"),
+            "/etc/merrow/merrow.toml:1: stop-timeout: -1 is negative");
+  EXPECT_THAT(ErrorOf("stop-timeout = '7s'"), HasSubstr("a whole number of seconds"));
+  Config flags;
+  flags.stop_timeout_s = 9;
+  EXPECT_EQ(Overlay(config, flags).stop_timeout_s, 9U);
 }
 
 TEST(Config, OptionsHaveDefaultsAndMustMakeSense) {

@@ -180,6 +180,7 @@ void HttpApi::AnswerStatus(const OnStatus& done, std::optional<store::StoreStats
     ReplicationStatus& replication = status.replication.emplace();
     replication.report = parts_.replication->replicator().report();
     replication.links = parts_.replication->links().report();
+    replication.secrets = parts_.replication->secrets();
     if (const net::PeerListener* listener = parts_.replication->links().listener()) {
       replication.listened = listener->counters();
     }

@@ -227,6 +227,24 @@ void AddSites(const replication::Report& report, Page* page) {
        [](const Site& site) { return site.delay_ms; });
 }
 
+// Prometheus counts time in seconds.
+void AddSecrets(const PeerSecretsReport& secrets, Page* page) {
+  page->Gauge("merrow_replication_secrets_read_time_seconds",
+              "When the tokens and certificates in use were read, Unix time",
+              static_cast<double>(secrets.read_unix_ms) / 1000);
+  page->Gauge("merrow_replication_secrets_last_reload_successful",
+              "0 if the last attempt to read them again failed", secrets.error.empty() ? 1 : 0);
+  page->Counter("merrow_replication_secrets_reloads_total", "Times that they were read again",
+                secrets.reloads);
+  page->Counter("merrow_replication_secrets_reloads_failed_total", "Times that this failed",
+                secrets.reloads_failed);
+  if (secrets.certificate_unix_s.has_value()) {
+    page->Gauge("merrow_replication_certificate_expiry_time_seconds",
+                "When the certificate that is shown expires, Unix time",
+                *secrets.certificate_unix_s);
+  }
+}
+
 void AddReplication(const ReplicationStatus& status, Page* page) {
   const replication::Report& report = status.report;
   page->Gauge("merrow_replication_links", "Links to other sites", report.links.size());
@@ -243,6 +261,7 @@ void AddReplication(const ReplicationStatus& status, Page* page) {
                    page->Counter("merrow_replication_" + std::string(name) + "_total",
                                  std::string(help).c_str(), value);
                  });
+  if (status.secrets.has_value()) AddSecrets(*status.secrets, page);
   AddSites(report, page);
   AddLinks(status, page);
   for (const DialReport& dial : status.links.dials) {

@@ -18,8 +18,8 @@ constexpr int64_t kTickMsMax = 100;
 // A URL that stands by is woken when a link ends, so looking for itself is for the unforeseen. It
 // replaces the link that stands, so it is seldom.
 constexpr int64_t kStandbyPauses = 10;
-// Sites that lost the same peer do not all dial in the same moment.
-constexpr uint64_t kStandbyWakeMsMax = 500;
+// Sites that lost the same peer, or got new tokens, do not all dial in the same moment.
+constexpr uint64_t kWakeMsMax = 500;
 
 uint16_t WebSocketCode(CloseReason reason) {
   switch (reason) {
@@ -141,6 +141,14 @@ void PeerLinks::Start(net::PeerDialerOptions options) {
   Tick();
 }
 
+Status PeerLinks::Renew(const PeerSecrets& secrets) {
+  if (listener_ != nullptr) MERROW_TRY(listener_->Renew(secrets.tokens, secrets.accepting));
+  dialer_->Renew(secrets.shown_token(), secrets.dialing);
+  // Who refused the old ones may take these.
+  Wake(DialState::kWaiting);
+  return {};
+}
+
 void PeerLinks::Shutdown(std::chrono::milliseconds deadline, std::function<void()> on_done) {
   stopping_ = true;
   tick_.Cancel();
@@ -218,13 +226,13 @@ void PeerLinks::OnClosed(PeerLink& link, const net::WebSocketCloseReason& reason
            ended.has_value() ? replication::RedialAfter(*ended) : replication::Redial::kBackoff,
            std::move(why));
   }
-  if (!link.close_reason().has_value()) WakeStandby();
+  if (!link.close_reason().has_value()) Wake(DialState::kStandby);
   Arm();
 }
 
 // The connection may take a while to close, a dead one all of its handshake_timeout.
 void PeerLinks::OnLinkEnded(CloseReason reason) {
-  if (reason != CloseReason::kDuplicate) WakeStandby();  // else it was one too many
+  if (reason != CloseReason::kDuplicate) Wake(DialState::kStandby);  // else it was one too many
 }
 
 void PeerLinks::Tick() {
@@ -300,11 +308,10 @@ int64_t PeerLinks::Pause(uint64_t failures) {
   return pause - static_cast<int64_t>(random_.Next() % (half + 1));
 }
 
-void PeerLinks::WakeStandby() {
-  const int64_t soon =
-      time_.Read().steady_ms + static_cast<int64_t>(random_.Next() % kStandbyWakeMsMax);
+void PeerLinks::Wake(DialState state) {
+  const int64_t soon = time_.Read().steady_ms + static_cast<int64_t>(random_.Next() % kWakeMsMax);
   for (Dial& dial : dials_) {
-    if (dial.state == DialState::kStandby) dial.next_ms = std::min(dial.next_ms, soon);
+    if (dial.state == state) dial.next_ms = std::min(dial.next_ms, soon);
   }
 }
 

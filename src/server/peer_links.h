@@ -28,6 +28,7 @@
 #include "net/peer_dialer.h"
 #include "net/peer_listener.h"
 #include "replication/replicator.h"
+#include "server/peer_secrets.h"
 
 namespace merrow::server {
 
@@ -86,6 +87,8 @@ class PeerLinks final : public net::WebSocketHandler {
   Status Listen(const net::ListenAddress& address, net::PeerListenerOptions options);
   /// Begins to dial, and to let time pass for the Replicator.
   void Start(net::PeerDialerOptions options);
+  /// Connections made from now on show and ask for these. REQUIRES: Start was called
+  Status Renew(const PeerSecrets& secrets);
   /// Says Bye on all links and closes them; what is open after `deadline` is cut. `on_done` comes
   /// once, on the loop.
   void Shutdown(std::chrono::milliseconds deadline, std::function<void()> on_done);
@@ -122,7 +125,8 @@ class PeerLinks final : public net::WebSocketHandler {
   void Enter(Dial& dial, DialState state);
   void Redial(Dial& dial, replication::Redial how, std::string error);
   int64_t Pause(uint64_t failures);
-  void WakeStandby();
+  /// Dials soon whatever is in `state`.
+  void Wake(DialState state);
 
   const PeerLinksOptions options_;
   net::EventLoop& loop_;

@@ -4,7 +4,6 @@
 #include <spdlog/spdlog.h>
 #include <xxhash.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "server/file_bytes.h"
@@ -13,7 +12,6 @@
 namespace merrow::server {
 namespace {
 
-constexpr size_t kTokenBytesMax = 4096;
 constexpr size_t kDictionaryBytesMax = size_t{16} << 20;
 constexpr int kDigestBusyTimeoutMs = 5000;
 
@@ -26,24 +24,6 @@ void Log(replication::LogLevel level, std::string_view line) {
     case replication::LogLevel::kWarning:
       return spdlog::warn("{}", line);
   }
-}
-
-// The first line of the file. It goes into a header, so it is visible ASCII.
-Result<std::string> ReadToken(const std::string& path) {
-  if (path.empty()) return std::string();
-  MERROW_ASSIGN(std::string token, ReadFileBytes(path, kTokenBytesMax));
-  while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
-  const bool is_visible =
-      std::all_of(token.begin(), token.end(), [](char c) { return c > ' ' && c < 0x7F; });
-  if (token.empty() || !is_visible) {
-    return InvalidArgument(path + " is not one line of visible ASCII characters");
-  }
-  return token;
-}
-
-void WarnIfOthersMayRead(const std::string& path) {
-  if (!OthersMayRead(path)) return;
-  spdlog::warn("{} is a secret that other users of this machine may read: chmod 600 it", path);
 }
 
 Result<std::shared_ptr<const changeset::Dictionary>> ReadDictionary(const std::string& path,
@@ -78,7 +58,7 @@ Result<ReplicationStart> PrepareReplication(store::Store& store) {
 
 Replication::Replication(const ReplicationOptions& options, const std::string& database_path,
                          const ReplicationStart& start, const Parts& parts)
-    : parts_(parts), time_(parts.clock) {
+    : parts_(parts), time_(parts.clock), secrets_(options, parts.loop, parts.clock) {
   digests_ = std::make_unique<DigestThread>(database_path, kDigestBusyTimeoutMs, parts_.loop);
   const auto on_documents = [this](std::vector<store::DocumentNotice> notices) {
     TellHub(std::move(notices), &parts_.hub);
@@ -126,20 +106,13 @@ Result<std::unique_ptr<Replication>> Replication::Open(const ReplicationOptions&
 }
 
 Status Replication::Connect(const ReplicationOptions& options) {
-  MERROW_ASSIGN(const std::string token, ReadToken(options.token_file));
-  WarnIfOthersMayRead(options.token_file);
-  WarnIfOthersMayRead(options.tls_key);
-  const net::TlsFiles files{options.tls_cert, options.tls_key, options.tls_ca};
-  dialer_options_.token = token;
-  if (!options.tls_cert.empty() || !options.tls_ca.empty()) {
-    MERROW_ASSIGN(dialer_options_.tls, net::LoadClientTls(files));
-  }
+  MERROW_ASSIGN(const PeerSecrets secrets, secrets_.Read());
+  dialer_options_.token = secrets.shown_token();
+  dialer_options_.tls = secrets.dialing;
   if (!options.listen.has_value()) return {};
   net::PeerListenerOptions listener_options;
-  listener_options.token = token;
-  if (!options.tls_cert.empty()) {
-    MERROW_ASSIGN(listener_options.tls, net::LoadServerTls(files, !options.tls_ca.empty()));
-  }
+  listener_options.tokens = secrets.tokens;
+  listener_options.tls = secrets.accepting;
   listener_options.log = [](const std::string& line) { spdlog::warn("{}", line); };
   MERROW_TRY(links_->Listen(*options.listen, std::move(listener_options)));
   url_ = (options.tls_cert.empty() ? "ws://" : "wss://") + links_->listener()->address().ToString();
@@ -147,6 +120,14 @@ Status Replication::Connect(const ReplicationOptions& options) {
 }
 
 void Replication::Begin() { links_->Start(std::move(dialer_options_)); }
+
+void Replication::ReloadSecrets() {
+  if (!secrets_.has_files()) {
+    spdlog::info("there are no tokens or certificates to read again");
+    return;
+  }
+  secrets_.Reload([this](const PeerSecrets& secrets) { return links_->Renew(secrets); });
+}
 
 void Replication::Shutdown(std::chrono::milliseconds deadline, std::function<void()> on_done) {
   links_->Shutdown(deadline, std::move(on_done));

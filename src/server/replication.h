@@ -11,6 +11,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
@@ -18,6 +19,7 @@
 #include "replication/replicator.h"
 #include "server/digest_thread.h"
 #include "server/peer_links.h"
+#include "server/peer_secrets.h"
 #include "server/replica_on_store.h"
 #include "server/server.h"
 #include "server/store_thread.h"
@@ -58,6 +60,9 @@ class Replication {
 
   /// Begins to dial.
   void Begin();
+  /// Reads tokens and certificates again; links that stand are not touched. REQUIRES: Begin was
+  /// called
+  void ReloadSecrets();
   /// Says Bye to all peers; `on_done` comes once, on the loop.
   void Shutdown(std::chrono::milliseconds deadline, std::function<void()> on_done);
 
@@ -69,6 +74,11 @@ class Replication {
   const std::string& url() const { return url_; }
   const replication::Replicator& replicator() const { return *replicator_; }
   const PeerLinks& links() const { return *links_; }
+  /// Nothing if neither token nor certificate is set.
+  std::optional<PeerSecretsReport> secrets() const {
+    if (!secrets_.has_files()) return std::nullopt;
+    return secrets_.report();
+  }
 
  private:
   class Time final : public replication::TimeSource {
@@ -89,6 +99,7 @@ class Replication {
   const Parts parts_;
   const Time time_;
   SystemRandom random_;
+  PeerSecretsReader secrets_;
   std::string url_;
   net::PeerDialerOptions dialer_options_;
   std::unique_ptr<DigestThread> digests_;

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/server.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "base/clock.h"
@@ -19,6 +22,7 @@
 #include "server/query_pool.h"
 #include "server/replication.h"
 #include "server/static_files.h"
+#include "server/stop_guard.h"
 #include "server/store_row_source.h"
 #include "server/store_thread.h"
 #include "server/watchdog.h"
@@ -42,6 +46,43 @@ void RaiseDescriptorLimit() {
     spdlog::warn("cannot raise the limit of open files");
   }
 }
+
+// A terminal that is closed sends SIGHUP, too. Whoever started the server there expects it to end
+// with it, as every program does, unless nohup said that this does not matter.
+class Terminal {
+ public:
+  bool is_gone() const { return matters_ && !IsThere(); }
+
+ private:
+  static bool IsThere() {
+    const int terminal = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    if (terminal < 0) return false;
+    close(terminal);
+    return true;
+  }
+  static bool IgnoresHangup() {
+    struct sigaction action = {};
+    return sigaction(SIGHUP, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+  }
+  const bool matters_ = IsThere() && !IgnoresHangup();
+};
+
+// SIGHUP waits until somebody handles it. By default it would end the process.
+class HangupBlocked {
+ public:
+  HangupBlocked() { Mask(SIG_BLOCK); }
+  ~HangupBlocked() { Mask(SIG_UNBLOCK); }
+  HangupBlocked(const HangupBlocked&) = delete;
+  HangupBlocked& operator=(const HangupBlocked&) = delete;
+
+ private:
+  static void Mask(int how) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(how, &signals, nullptr);
+  }
+};
 
 // Large transactions and sorts of SQLite use temporary files. Beside the database there is room to
 // write; a container need not have another place.
@@ -125,14 +166,19 @@ class Server::Impl {
 
   const ServerUrls& urls() const { return urls_; }
 
-  Status StopOnSignals(const std::vector<int>& signals) {
-    return loop_.OnSignals(signals, [this](int signal) {
-      if (stopping_) {
-        spdlog::warn("signal {} again: stopping at once", signal);
-        return loop_.Stop();
-      }
+  Status HandleSignals() {
+    return loop_.OnSignals({SIGTERM, SIGINT, SIGHUP}, [this](int signal) {
+      if (signal == SIGHUP && !terminal_.is_gone()) return Reload();
       spdlog::info("signal {}: draining", signal);
       Drain();
+    });
+  }
+
+  void Reload() {
+    loop_.Post([this] {
+      if (replication_ != nullptr && !stopping_) return replication_->ReloadSecrets();
+      spdlog::info("there is nothing to read again: {}",
+                   stopping_ ? "the server is stopping" : "this server does not replicate");
     });
   }
 
@@ -145,11 +191,12 @@ class Server::Impl {
     Tick();
     if (replication_ != nullptr) replication_->Begin();
     loop_.Run();
-    watchdog_.reset();
+    loop_heartbeat_.Rest();
     // What is still queued reaches the disk; outcomes nobody waits for any more are dropped.
     http_.reset();
     queries_.reset();
     store_->Stop();
+    watchdog_.reset();
     replication_.reset();
   }
 
@@ -190,6 +237,7 @@ class Server::Impl {
     });
   }
 
+  const Terminal terminal_;
   SystemClock clock_;
   net::EventLoop loop_;
   StaticFiles files_;
@@ -225,18 +273,20 @@ Result<std::unique_ptr<Server>> Server::Open(const ServerOptions& options) {
 }
 
 const ServerUrls& Server::urls() const { return impl_->urls(); }
-Status Server::StopOnSignals(const std::vector<int>& signals) {
-  return impl_->StopOnSignals(signals);
-}
+Status Server::HandleSignals() { return impl_->HandleSignals(); }
 void Server::Run() { impl_->Run(); }
 void Server::Stop() { impl_->Stop(); }
+void Server::Reload() { impl_->Reload(); }
 
 Status RunServer(const ServerOptions& options,
                  const std::function<void(const ServerUrls& urls)>& on_listening) {
   RaiseDescriptorLimit();
   KeepTemporaryFilesBeside(options.database_path);
+  std::optional<HangupBlocked> blocked(std::in_place);
   MERROW_ASSIGN(const std::unique_ptr<Server> server, Server::Open(options));
-  MERROW_TRY(server->StopOnSignals({SIGTERM, SIGINT}));
+  MERROW_TRY(server->HandleSignals());
+  MERROW_TRY(GuardStop({SIGTERM, SIGINT}, options.stop_timeout));
+  blocked.reset();
   on_listening(server->urls());
   server->Run();
   return {};

@@ -19,6 +19,7 @@
 #include "net/listen_address.h"
 #include "net/peer_url.h"
 #include "replication/options.h"
+#include "server/stop_guard.h"
 #include "store/replica_types.h"
 
 namespace merrow::server {
@@ -57,6 +58,8 @@ struct ServerOptions {
   ReplicationOptions replication;
   /// How long connections may take to close after SIGTERM.
   std::chrono::milliseconds drain_timeout{5000};
+  /// How long all of stopping may take after a signal; then RunServer's process ends as it is.
+  std::chrono::seconds stop_timeout = kStopTimeout;
 };
 
 /// Where a server listens.
@@ -75,12 +78,15 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   const ServerUrls& urls() const;
-  /// Drains when one of these signals comes; a second one does not wait.
-  Status StopOnSignals(const std::vector<int>& signals);
+  /// SIGTERM and SIGINT drain. SIGHUP reads tokens and certificates again, unless it comes because
+  /// the terminal was closed that this was started in: then it drains, too.
+  Status HandleSignals();
   /// Serves until Stop() has drained.
   void Run();
   /// Drains: what clients have handed in is committed and answered, then Run() returns. Any thread.
   void Stop();
+  /// Reads tokens and certificates again. Any thread.
+  void Reload();
 
  private:
   class Impl;
@@ -88,7 +94,8 @@ class Server {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Serves until SIGTERM or SIGINT. Calls `on_listening` once connections are accepted.
+/// Serves until SIGTERM or SIGINT; a second one, or stop_timeout, ends the process (stop_guard.h).
+/// Calls `on_listening` once connections are accepted.
 Status RunServer(const ServerOptions& options,
                  const std::function<void(const ServerUrls& urls)>& on_listening);
 

@@ -128,6 +128,22 @@ Json CountersJson(const replication::Counters& counters) {
   return json;
 }
 
+Json SecretsJson(const PeerSecretsReport& secrets) {
+  Json json = {
+      {"read_unix_ms", secrets.read_unix_ms},
+      {"reloads", secrets.reloads},
+      {"reloads_failed", secrets.reloads_failed},
+  };
+  if (!secrets.error.empty()) {
+    json["error"] = secrets.error;
+    json["error_unix_ms"] = secrets.error_unix_ms;
+  }
+  if (secrets.certificate_unix_s.has_value()) {
+    json["certificate_expires_unix_ms"] = *secrets.certificate_unix_s * 1000;
+  }
+  return json;
+}
+
 Json ReplicationJson(const ReplicationStatus& status) {
   const replication::Report& report = status.report;
   Json json = {
@@ -147,6 +163,7 @@ Json ReplicationJson(const ReplicationStatus& status) {
   list("dials", status.links.dials, DialJson);
   list("refused", report.refused, RefusedJson);
   list("identity_changes", report.identity_changes, IdentityJson);
+  json["secrets"] = status.secrets.has_value() ? SecretsJson(*status.secrets) : Json();
   json["counters"] = CountersJson(report.counters);
   return json;
 }

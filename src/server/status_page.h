@@ -21,6 +21,8 @@ struct ReplicationStatus {
   replication::Report report;
   PeerLinksReport links;
   net::NetCounters listened;  // of the door for sites; zeros without one
+  /// Nothing if neither token nor certificate is set.
+  std::optional<PeerSecretsReport> secrets;
 };
 
 struct ServerStatus {

@@ -91,7 +91,9 @@ void StoreThread::Loop() {
     more_upkeep = upkeep.ok() && upkeep->more;
     Observe();
   }
+  heartbeat_.Begin();
   store_.reset();
+  heartbeat_.Rest();
 }
 
 void StoreThread::WorkOff(std::deque<Job> jobs) {

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A gate between clients and a server: relays TCP connections while it is open, cuts and refuses them while it is
+// A gate between clients, or other sites, and a server: relays TCP connections while it is open, cuts and refuses them while it is
 // closed. So a test can look at a restarted server before its clients come back and heal it.
 
 import { connect, createServer } from "node:net";
 
 export class Gate {
-  #server;
+  #serverPort;
   #listener = createServer((client) => this.#relay(client));
   #sockets = new Set();
   #isOpen = true;
 
-  // A gate in front of `server`, gone when the test ends.
-  static async before(server) {
+  // A gate in front of `server`, gone when the test ends. `port` says where the server is at the time.
+  static async before(server, port = () => server.port) {
     const gate = new Gate();
-    gate.#server = server;
+    gate.#serverPort = port;
     await new Promise((resolve) =>
       gate.#listener.listen(0, "127.0.0.1", resolve),
     );
@@ -25,8 +25,12 @@ export class Gate {
     return gate;
   }
 
+  get port() {
+    return this.#listener.address().port;
+  }
+
   get syncUrl() {
-    return `ws://127.0.0.1:${this.#listener.address().port}/sync`;
+    return `ws://127.0.0.1:${this.port}/sync`;
   }
 
   open() {
@@ -35,6 +39,11 @@ export class Gate {
 
   close() {
     this.#isOpen = false;
+    this.cut();
+  }
+
+  // Ends the connections; new ones are taken.
+  cut() {
     for (const socket of this.#sockets) socket.destroy();
   }
 
@@ -43,7 +52,7 @@ export class Gate {
       client.destroy();
       return;
     }
-    const upstream = connect(this.#server.port, "127.0.0.1");
+    const upstream = connect(this.#serverPort(), "127.0.0.1");
     for (const [socket, other] of [
       [client, upstream],
       [upstream, client],

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/peer_secrets.h"
+
+#include <fmt/chrono.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "server/file_bytes.h"
+
+namespace merrow::server {
+namespace {
+
+constexpr size_t kTokenFileBytesMax = 16 << 10;
+
+// A token to a line; empty lines do not count. Tokens go into a header, so they are visible ASCII.
+Result<std::vector<std::string>> ReadTokens(const std::string& path) {
+  std::vector<std::string> tokens;
+  if (path.empty()) return tokens;
+  MERROW_ASSIGN(const std::string text, ReadFileBytes(path, kTokenFileBytesMax));
+  std::string_view rest = text;
+  for (size_t number = 1; !rest.empty(); ++number) {
+    std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    const bool is_visible =
+        std::all_of(line.begin(), line.end(), [](char c) { return c > ' ' && c < 0x7F; });
+    if (!is_visible) {
+      return InvalidArgument(path + ":" + std::to_string(number) +
+                             ": a token is one line of visible ASCII characters");
+    }
+    if (!line.empty()) tokens.emplace_back(line);
+  }
+  if (tokens.empty()) return InvalidArgument(path + " has no token in it");
+  if (tokens.size() > kTokensMax) {
+    return LimitReached(path + " holds more than " + std::to_string(kTokensMax) + " tokens");
+  }
+  return tokens;
+}
+
+void WarnIfOthersMayRead(const std::string& path) {
+  if (!OthersMayRead(path)) return;
+  spdlog::warn("{} is a secret that other users of this machine may read: chmod 600 it", path);
+}
+
+std::optional<int64_t> ExpiryOf(const PeerSecrets& secrets) {
+  if (secrets.dialing == nullptr) return std::nullopt;
+  return net::CertificateExpiry(*secrets.dialing);
+}
+
+std::string Day(int64_t unix_s) { return fmt::format("{:%F}", fmt::gmtime(unix_s)); }
+
+}  // namespace
+
+Result<PeerSecrets> ReadPeerSecrets(const ReplicationOptions& options, const Clock& clock) {
+  PeerSecrets secrets;
+  MERROW_ASSIGN(secrets.tokens, ReadTokens(options.token_file));
+  const net::TlsFiles files{options.tls_cert, options.tls_key, options.tls_ca};
+  if (!files.certificate.empty() || !files.ca.empty()) {
+    MERROW_ASSIGN(secrets.dialing, net::LoadClientTls(files));
+  }
+  if (options.listen.has_value() && !files.certificate.empty()) {
+    MERROW_ASSIGN(secrets.accepting, net::LoadServerTls(files, !files.ca.empty()));
+  }
+  WarnIfOthersMayRead(options.token_file);
+  WarnIfOthersMayRead(options.tls_key);
+  if (const auto expiry = ExpiryOf(secrets); expiry && *expiry < clock.UnixMillis() / 1000) {
+    spdlog::warn("the TLS certificate {} has expired on {}: other sites will refuse it",
+                 options.tls_cert, Day(*expiry));
+  }
+  return secrets;
+}
+
+PeerSecretsReader::PeerSecretsReader(const ReplicationOptions& options, net::EventLoop& loop,
+                                     const Clock& clock)
+    : options_(options), loop_(loop), clock_(clock) {}
+
+PeerSecretsReader::~PeerSecretsReader() {
+  if (thread_.joinable()) thread_.join();
+}
+
+bool PeerSecretsReader::has_files() const {
+  return !options_.token_file.empty() || !options_.tls_cert.empty() || !options_.tls_ca.empty();
+}
+
+Result<PeerSecrets> PeerSecretsReader::Read() {
+  Result<PeerSecrets> secrets = ReadPeerSecrets(options_, clock_);
+  if (secrets.ok()) Note(*secrets);
+  return secrets;
+}
+
+void PeerSecretsReader::Reload(std::function<Status(const PeerSecrets&)> use) {
+  use_ = std::move(use);
+  if (is_reading_) {
+    is_asked_again_ = true;
+    return;
+  }
+  Start();
+}
+
+void PeerSecretsReader::Start() {
+  if (thread_.joinable()) thread_.join();  // it has posted already
+  is_reading_ = true;
+  try {
+    thread_ = std::thread([this] {
+      loop_.Post([this, secrets = ReadPeerSecrets(options_, clock_)]() mutable {
+        OnRead(std::move(secrets));
+      });
+    });
+  } catch (const std::system_error& failure) {
+    OnRead(IoError(std::string("cannot start a thread: ") + failure.what()));
+  }
+}
+
+void PeerSecretsReader::OnRead(Result<PeerSecrets> secrets) {
+  is_reading_ = false;
+  // What was read may be older than what is asked for now.
+  if (std::exchange(is_asked_again_, false)) return Start();
+  if (!secrets.ok()) return Fail(secrets.error());
+  if (const Status used = use_(*secrets); !used.ok()) return Fail(used.error());
+  Note(*secrets);
+  ++report_.reloads;
+  spdlog::info("tokens and certificates were read again{}",
+               report_.certificate_unix_s.has_value()
+                   ? ": the certificate is valid until " + Day(*report_.certificate_unix_s)
+                   : "");
+}
+
+void PeerSecretsReader::Note(const PeerSecrets& secrets) {
+  report_.read_unix_ms = clock_.UnixMillis();
+  report_.certificate_unix_s = ExpiryOf(secrets);
+  report_.error.clear();
+}
+
+void PeerSecretsReader::Fail(const Error& error) {
+  ++report_.reloads_failed;
+  report_.error = error.ToString();
+  report_.error_unix_ms = clock_.UnixMillis();
+  spdlog::error("cannot take new tokens and certificates, the old ones stay in use: {}",
+                report_.error);
+}
+
+}  // namespace merrow::server
