@@ -191,6 +191,11 @@ Result<cells::SiteId> ReplicaLog::TakeNewIdentity(cells::DbVersion agreed) {
   }
   cells_.Forget();
   MERROW_TRY(Load());
+  // Of the old name others may have versions by the same numbers.
+  MERROW_ASSIGN(const bool lowers, marks_.WouldLower(db, seen_));
+  if (lowers) {
+    MERROW_TRY(marks_.Lower(db, seen_));
+  }
   memory_.own_site = new_site;
   seen_before_.try_emplace(new_site);
   return new_site;

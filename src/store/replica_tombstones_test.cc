@@ -201,6 +201,21 @@ TEST(Tombstones, WhatIsRepeatedOfASiteThatIsGoneDoesNotBeginTheTimeAgain) {
   EXPECT_EQ(a->stats().tombstones, 0U);
 }
 
+TEST(Tombstones, WhatOthersHaveOfAFormerNameBeginsAnew) {
+  WithKeptTombstone a;
+  StoreReplica b;
+  b.PullFrom(a);
+  Must(a->ConfirmPeer(b->own_site(), b->seen()));
+  Upkeep(a);
+  EXPECT_EQ(a.Sql("SELECT count(*) FROM _merrow_tombstone_mark"), "1");
+  // The versions after the first are other ones than those that others may have by the same number.
+  Must(a->TakeNewIdentity(1));
+  EXPECT_EQ(a.Sql("SELECT length(versions) FROM _merrow_tombstone_mark"), "20") << "one range";
+  Must(a->TakeNewIdentity(0));
+  EXPECT_EQ(a.Sql("SELECT length(versions) FROM _merrow_tombstone_mark"), "20") << "of the first";
+  EXPECT_EQ(a.Sql("SELECT hex(versions) LIKE '01%010001' FROM _merrow_tombstone_mark"), "1");
+}
+
 TEST(Tombstones, AClockThatWasAheadDoesNotKeepThem) {
   WithKeptTombstone a;
   StoreReplica b;
