@@ -83,6 +83,9 @@ void Digests::Fail(Link& link, const Error& error) {
   link.digest.result = DigestResult::kFailed;
   link.digest.result_ms = core_.now.steady_ms;
   link.digest.error = std::move(text);
+  if (link.digest.due_ms == kNever) return;
+  const int64_t next_ms = core_.now.steady_ms + NextRoundMs(link.digest.repairs++);
+  link.digest.due_ms = std::max(link.digest.due_ms, next_ms);
 }
 
 void Digests::Queue(Link& link, const Message& message) {
