@@ -193,7 +193,8 @@ Status ChangesApply(const std::string& database, const std::vector<std::string>&
   };
   const auto applied = run();
   if (!applied.ok()) {
-    return applied.error().Within(Printable(database));
+    // Most often it is the file that is wrong, and not the database.
+    return applied.error().Within("merging into " + Printable(database));
   }
   io.out << Printable(database) << ": " << Counted(applied->changesets, "changeset") << " merged, "
          << applied->known << " known before, "

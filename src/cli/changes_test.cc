@@ -205,6 +205,7 @@ TEST_F(Changes, WhatCannotBeDoneIsSaidWithTheFile) {
   EXPECT_FALSE(std::filesystem::exists(Path("out.changes")));
   EXPECT_EQ(Apply("a.db", "."), 1);
   EXPECT_THAT(err_, HasSubstr(Path(".") + ": cannot be read"));
+  EXPECT_THAT(err_, HasSubstr("merging into " + Path("a.db"))) << "a.db is not what is wrong";
   Write("twice.changes", good + good);
   EXPECT_EQ(Apply("a.db", "twice.changes"), 1);
   EXPECT_THAT(err_, HasSubstr("behind the end"));

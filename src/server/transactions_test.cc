@@ -83,6 +83,10 @@ TEST_P(TransactionsTest, WhatIsNotAWriteToColumnTablesIsRefused) {
         "SELECT load_extension('x')", "DELETE FROM service; DELETE FROM service", "", "--"}) {
     Refused(insert + Json(sql).dump() + "]");
   }
+  for (const std::string sql : {"CREATE TABLE t (a)", "DROP TABLE service", "PRAGMA page_size",
+                                "ALTER TABLE service ADD COLUMN x"}) {
+    EXPECT_THAT(Refused(insert + Json(sql).dump() + "]"), HasSubstr("made by the schema file"));
+  }
   EXPECT_EQ(Services(), "[]");
 }
 

@@ -30,7 +30,18 @@ struct Rules {
     return SQLITE_DENY;
   }
 
+  int RefuseStatement() {
+    return Refuse(
+        "only SELECT, INSERT, UPDATE, DELETE and REPLACE can be run; tables are made by the "
+        "schema file");
+  }
+
   int Write(const char* table, bool in_trigger) {
+    // What CREATE, ALTER and DROP ask for first.
+    if (sqlite3_stricmp(table, "sqlite_master") == 0 ||
+        sqlite3_stricmp(table, "sqlite_temp_master") == 0) {
+      return RefuseStatement();
+    }
     if (StartsWith(table, "_merrow_") || StartsWith(table, "merrow_") ||
         StartsWith(table, "sqlite_")) {
       return Refuse("table " + std::string(table) + " is not for writing");
@@ -70,9 +81,7 @@ struct Rules {
       case SQLITE_SAVEPOINT:
         return rules.Refuse("all statements are one transaction already");
       default:
-        return rules.Refuse(
-            "only SELECT, INSERT, UPDATE, DELETE and REPLACE can be run; tables are made by the "
-            "schema file");
+        return rules.RefuseStatement();
     }
   }
 };
