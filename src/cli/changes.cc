@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <memory>
 #include <ostream>
 
@@ -95,15 +96,31 @@ Result<changeset::SiteVersions> VersionsIn(const std::string& file, DocIo& io) {
   }
 }
 
-Result<changeset::SiteVersions> ParseSince(const std::string& since, DocIo& io) {
-  if (!since.empty() && since.front() == '@') {
-    return VersionsIn(since.substr(1), io);
+Result<changeset::SiteVersions> ParseSince(const std::vector<std::string>& since, DocIo& io) {
+  changeset::SiteVersions all;
+  for (const std::string& one : since) {
+    const bool is_file = !one.empty() && one.front() == '@';
+    const auto versions =
+        is_file ? VersionsIn(one.substr(1), io) : changeset::ParseSiteVersions(one);
+    if (!versions.ok()) {
+      return is_file ? versions.error() : versions.error().Within("--since");
+    }
+    for (const auto& [site, ranges] : *versions) {
+      all[site].Add(ranges);
+    }
   }
-  const auto versions = changeset::ParseSiteVersions(since);
-  if (!versions.ok()) {
-    return versions.error().Within("--since");
+  return all;
+}
+
+/// Writing the file would replace what it is made of.
+Status CheckNotTheDatabase(const std::string& out_file, const std::string& database) {
+  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
+    std::error_code error;
+    if (std::filesystem::equivalent(out_file, database + suffix, error)) {
+      return InvalidArgument(Printable(out_file) + " is the database itself");
+    }
   }
-  return versions;
+  return {};
 }
 
 /// In a database that never exchanged anything: notes what is in it as versions of its site.
@@ -139,7 +156,7 @@ Result<std::unique_ptr<store::ReplicaSnapshot>> OpenSnapshot(const std::string& 
 
 struct Flags {
   std::string database;
-  std::string since;
+  std::vector<std::string> since;
   int zstd_level = store::DocumentCapture::kExportZstdLevel;
   std::string out;
   std::vector<std::string> files;
@@ -149,8 +166,9 @@ struct Flags {
 
 }  // namespace
 
-Status ChangesExport(const std::string& database, const std::string& since, int zstd_level,
-                     const std::string& out_file, DocIo& io) {
+Status ChangesExport(const std::string& database, const std::vector<std::string>& since,
+                     int zstd_level, const std::string& out_file, DocIo& io) {
+  MERROW_TRY(CheckNotTheDatabase(out_file, database));
   MERROW_ASSIGN(const changeset::SiteVersions have, ParseSince(since, io));
   OutputFile output(out_file, io);
   const auto run = [&]() -> Result<store::ExportedChanges> {
@@ -222,9 +240,11 @@ void AddChanges(CLI::App& app, DocIo& io, int& exit_code) {
         return ChangesExport(flags->database, flags->since, flags->zstd_level, flags->out, io);
       });
   exports->add_option("--db", flags->database, "the database")->required();
-  exports->add_option("--since", flags->since,
-                      "leave out what is there already: versions as text, or @FILE, an export of "
-                      "who is to get this one");
+  exports
+      ->add_option("--since", flags->since,
+                   "leave out what is there already: versions as text, or @FILE, an export of who "
+                   "is to get this one; repeatable")
+      ->allow_extra_args(false);
   exports->add_option("--zstd-level", flags->zstd_level, "compression, 0 (none) to 19")
       ->check(CLI::Range(0, 19))
       ->capture_default_str();

@@ -18,12 +18,12 @@ class App;
 
 namespace merrow::cli {
 
-/// Writes what `database` has and `since` has not. `since`: versions as text, or @FILE, the
-/// changeset file that has been exported elsewhere; empty: nothing is there. `zstd_level`: 0, no
+/// Writes what `database` has and `since` has not. `since`: versions as text, or @FILE, a changeset
+/// file that has been exported elsewhere, all together. `zstd_level`: 0, no
 /// compression, to 19. Reads one state of it and writes nothing there, but for the replica log of a
 /// database that has none yet: busy if that has to be made and a server has the database.
-Status ChangesExport(const std::string& database, const std::string& since, int zstd_level,
-                     const std::string& out_file, DocIo& io);
+Status ChangesExport(const std::string& database, const std::vector<std::string>& since,
+                     int zstd_level, const std::string& out_file, DocIo& io);
 
 /// Merges changeset files, in whatever order they depend on each other: all of them, or none.
 Status ChangesApply(const std::string& database, const std::vector<std::string>& files, DocIo& io);

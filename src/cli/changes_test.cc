@@ -238,6 +238,40 @@ TEST_F(Changes, FilesCanComeInAnyOrder) {
   EXPECT_EQ(AllRows("c.db"), AllRows("a.db"));
 }
 
+/// A backup that is a whole one and what came since, again and again.
+TEST_F(Changes, AChainOfFilesHasEverythingOnce) {
+  MakeSite("a.db");
+  std::vector<std::string> arguments = {"export", "--db", Path("a.db")};
+  std::vector<std::string> files;
+  for (int i = 0; i < 4; ++i) {
+    const std::string number = std::to_string(i);
+    RunSql("a.db", "INSERT INTO service VALUES ('s" + number +
+                       "', 1); INSERT INTO note (id, body) VALUES ('n" + number + "', 'hello')");
+    files.push_back(Path(number + ".changes"));
+    std::vector<std::string> one = arguments;
+    one.insert(one.end(), {"-o", files.back()});
+    ASSERT_EQ(Run(one), 0) << err_;
+    arguments.insert(arguments.end(), {"--since", "@" + files.back()});
+  }
+  MakeSite("b.db");
+  std::vector<std::string> apply = {"apply", "--db", Path("b.db")};
+  apply.insert(apply.end(), files.begin(), files.end());
+  ASSERT_EQ(Run(apply), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr(" merged, 0 known before, 8 rows changed"));
+  EXPECT_EQ(AllRows("b.db"), AllRows("a.db"));
+}
+
+TEST_F(Changes, TheDatabaseIsNotReplacedByWhatIsInIt) {
+  MakeSite("a.db");
+  RunSql("a.db", "INSERT INTO service VALUES ('web', 80)");
+  std::filesystem::create_symlink(Path("a.db"), Path("link.db"));
+  for (const char* name : {"a.db", "link.db"}) {
+    EXPECT_EQ(Export("a.db", name), 1);
+    EXPECT_THAT(err_, HasSubstr("is the database itself"));
+  }
+  EXPECT_EQ(AllRows("a.db"), "web|80|\n");
+}
+
 /// A folder that three sites write to, each what is new since its last file, read in any order.
 TEST_F(Changes, FilesOfThreeSitesInAnyOrderGiveEqualDatabases) {
   std::mt19937 random(5);

@@ -69,7 +69,7 @@ class DatabaseVectors : public testing::Test {
   void Run(const std::string& name, const std::string& sql) const { Site(Path(name)).Run(sql); }
   void Export(const std::string& name, const std::string& file, const std::string& since = "") {
     DocIo io{in_, out_, err_};
-    const Status status = ChangesExport(Path(name), since, 3, Path(file), io);
+    const Status status = ChangesExport(Path(name), {since}, 3, Path(file), io);
     ASSERT_TRUE(status.ok()) << status.error().ToString();
   }
   void Apply(const std::string& name, const std::string& file) {

@@ -100,8 +100,8 @@ test(
       const before = acknowledged;
       await merrow("changes", "export", "--db", site.db, "-o", file);
       exports.push({ file, before, after: sent });
-      // The same as a chain of files, each what is new since the one before.
-      const since = i === 0 ? [] : ["--since", `@${exports[i - 1].file}`];
+      // The same as a chain of files, each what is new since those before.
+      const since = increments.flatMap((name) => ["--since", `@${name}`]);
       await merrow("changes", "export", "--db", site.db, ...since, "-o", increment);
       increments.push(increment);
     }
