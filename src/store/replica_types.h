@@ -122,6 +122,8 @@ struct ReplicaLimits {
   /// A tombstone stays for so long after the last site got it, so that a backup which is not older,
   /// when it is restored, hears of the delete rather than brings the row back.
   int64_t tombstone_keep_ms = int64_t{7} * 24 * 3600 * 1000;
+  /// Between looks for tombstones that may go, at least.
+  int64_t tombstone_pause_ms = 5'000;
   /// Clocks that one step of looking for tombstones reads: some milliseconds.
   size_t tombstone_step = 20'000;
 };

@@ -13,8 +13,6 @@ namespace {
 /// An export of more blocks is made again from a compact history.
 constexpr size_t kBlocksMax = 8;
 
-/// Between looks for tombstones that may go.
-constexpr int64_t kCollectPauseMs = 5'000;
 /// Between tries of what a constraint refused.
 constexpr int64_t kRetryPauseMs = 60'000;
 
@@ -432,7 +430,7 @@ Result<bool> Store::Impl::CollectTombstones() {
             [](const auto& a, const auto& b) { return a.tombstones > b.tombstones; });
   stats_.tombstone_holders.resize(std::min(stats_.tombstone_holders.size(), kHoldersListedMax));
   // It reads every clock, so it gets a small part of the time.
-  collect_due_ms_ = NowMs() + std::max(kCollectPauseMs, sweep_ms_ * 100);
+  collect_due_ms_ = NowMs() + std::max(options_.replica_limits.tombstone_pause_ms, sweep_ms_ * 100);
   return false;
 }
 

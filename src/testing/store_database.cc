@@ -101,6 +101,7 @@ void StoreDatabase::Open() {
   options.replicate = true;
   options.replica_limits.entries_kept = 4;
   options.replica_limits.tombstone_keep_ms = tombstone_keep_ms_;
+  options.replica_limits.tombstone_pause_ms = 100;
   auto store = store::Store::Open(options);
   if (!store.ok()) printf("open: %s\n", store.error().ToString().c_str());
   MERROW_CHECK(store.ok());
