@@ -84,6 +84,12 @@ class Cursor {
       *value = (raw & 1) != 0 ? -static_cast<int>(raw >> 1) - 1 : static_cast<int>(raw >> 1);
       return true;
     }
+    if (remaining() >= 2 && static_cast<uint8_t>(at_[1]) < 0x80) {
+      const int raw = (static_cast<uint8_t>(at_[0]) & 0x7F) | static_cast<uint8_t>(at_[1]) << 7;
+      at_ += 2;
+      *value = (raw & 1) != 0 ? -(raw >> 1) - 1 : raw >> 1;
+      return true;
+    }
     return Zigzag128Slow(value);
   }
   /// Signed LEB128 with sign extension.

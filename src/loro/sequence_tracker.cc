@@ -645,9 +645,18 @@ class SequenceTracker::Impl {
     delta -= fresh->sum();
     tree_.Add(leaf, delta);
     Leaf* right = AddLeaf(leaf, std::move(fresh));
+    // What is of the base stands there in its order, and all that is in between is here, too.
+    AtomSpan base;
     for (uint32_t i = 0; i < right->count; ++i) {
-      index_.SetLeaf({right->runs[i].first, right->runs[i].length}, right->index);
+      const AtomSpan run{right->runs[i].first, right->runs[i].length};
+      if (run.first.peer != kBasePeer) {
+        index_.SetLeaf(run, right->index);
+      } else {
+        if (base.length == 0) base.first = run.first;
+        base.length += run.length;
+      }
     }
+    if (base.length > 0) index_.SetLeaf(base, right->index);
     if (place->run >= keep) {
       place->leaf = right;
       place->run -= keep;
