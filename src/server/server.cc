@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -35,6 +36,8 @@ constexpr std::chrono::milliseconds kTickInterval{1000};
 constexpr uint64_t kTicksBetweenTrims = 15;
 // Room in a WebSocket message around an update of the largest size.
 constexpr size_t kFrameOverheadBytes = 8 << 10;
+// Connections of sites, and files.
+constexpr size_t kDescriptorsKept = 512;
 constexpr size_t kSchemaBytesMax = size_t{16} << 20;
 
 // Every connection is a descriptor, so take as many as the system allows.
@@ -45,6 +48,18 @@ void RaiseDescriptorLimit() {
   if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
     spdlog::warn("cannot raise the limit of open files");
   }
+}
+
+// Connections of clients: all that leave open files for the database and for other sites, which
+// must not depend on how many clients come.
+size_t ClientConnectionsMax(size_t wanted) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
+  const rlim_t kept = std::min<rlim_t>(kDescriptorsKept, limit.rlim_cur / 2);
+  if (limit.rlim_cur - kept >= wanted) return wanted;
+  spdlog::warn("at most {} connections of clients, since the system allows {} open files",
+               limit.rlim_cur - kept, limit.rlim_cur);
+  return limit.rlim_cur - kept;
 }
 
 // A terminal that is closed sends SIGHUP, too. Whoever started the server there expects it to end
@@ -148,6 +163,7 @@ class Server::Impl {
     api_ = std::make_unique<HttpApi>(HttpApi::Parts{*store_, *rows_, *hub_, *queries_, files_,
                                                     replication_.get(), loop_, clock_});
     net::HttpServerOptions http_options;
+    http_options.connections_max = ClientConnectionsMax(http_options.connections_max);
     // Hexadecimal doubles an update.
     http_options.body_bytes_max = 2 * sync_limits.update_bytes_max + kFrameOverheadBytes;
     http_options.websocket.message_bytes_max = sync_limits.row_message_bytes_max;
