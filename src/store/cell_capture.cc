@@ -110,7 +110,12 @@ class CellCapture {
     return {};
   }
 
+  /// Nearly all columns of an update are as they were, so this is what an update costs.
   static bool Differ(sqlite3_value* a, sqlite3_value* b) {
+    const int type = sqlite3_value_type(a);
+    if (type == SQLITE_INTEGER && sqlite3_value_type(b) == type) {
+      return sqlite3_value_int64(a) != sqlite3_value_int64(b);
+    }
     return !cells::SameValue(ArgumentValue(a), ArgumentValue(b));
   }
 

@@ -13,8 +13,7 @@ std::string CellClocks::CreateSql(int64_t table_id, bool stored_keys) {
 
 void CellClocks::FinalizeStatements() {
   Forget();
-  for (CellStatement* statement :
-       {&read_, &read_first_, &read_bound_, &write_, &replace_, &drop_}) {
+  for (CellStatement* statement : {&read_, &read_first_, &read_bound_, &write_, &drop_}) {
     statement->Finalize();
   }
 }
@@ -277,13 +276,6 @@ Status CellClocks::DropBlock() {
   return drop_.Run();
 }
 
-Status CellClocks::ReplaceBlock(BytesView block) {
-  MERROW_TRY(Prepare(replace_, "UPDATE main.", " SET block = ?2 WHERE first = ?1"));
-  replace_.Bind(1, ValueOf(first_.view()));
-  replace_.Bind(2, cells::ValueView::Blob(block));
-  return replace_.Run();
-}
-
 Status CellClocks::Splice(const std::vector<ClockChange>& changes, size_t at, size_t& count,
                           uint64_t* rows) {
   count = 0;
@@ -327,7 +319,7 @@ Status CellClocks::Splice(const std::vector<ClockChange>& changes, size_t at, si
   if (spliced_.size() > kSplicedBytesMax) {
     count = 0;
   }
-  return count == 0 ? Status() : ReplaceBlock(spliced_);
+  return count == 0 ? Status() : WriteBlock(first_.view(), spliced_);
 }
 
 /// Replaces the block at hand by one or more with `runs`. An append fills blocks to the brim, since

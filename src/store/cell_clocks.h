@@ -105,7 +105,6 @@ class CellClocks {
   Status Rewrite(const std::vector<ClockChange>& changes, size_t& at, uint64_t& rows);
   Status WriteRuns(const std::vector<cells::ClockRun>& runs, bool is_append);
   Status WriteBlock(const cells::ClockKey& first, BytesView block);
-  Status ReplaceBlock(BytesView block);
   Status DropBlock();
 
   sqlite3* db_ = nullptr;
@@ -127,7 +126,7 @@ class CellClocks {
   Bytes spliced_;
   std::vector<cells::ClockRun> runs_;
   CellArena keys_;  // of runs_
-  CellStatement read_, read_first_, read_bound_, write_, replace_, drop_;
+  CellStatement read_, read_first_, read_bound_, write_, drop_;
 };
 
 }  // namespace merrow::store
