@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/query_pool.h"
 
+#include <spdlog/spdlog.h>
+
 #include <utility>
 
 #include "loro/json_writer.h"
@@ -224,6 +226,10 @@ void QueryPool::Run(store::Reader& reader, Job job) {
   };
   const Result<store::QuerySummary> summary =
       reader.Query(job.request.sql, params, options_.limits, sink);
+  // Who is not there any more is no trouble.
+  if (!summary.ok() && summary.error().code() != ErrorCode::kCancelled) {
+    spdlog::warn("POST /v1/queries refused: {}", summary.error().ToString());
+  }
   if (summary.ok()) {
     buffer += "{\"eoq\":{\"time\":";
     loro::AppendJsonNumber(static_cast<double>(summary->time_micros) / 1e6, &buffer);

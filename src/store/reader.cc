@@ -128,6 +128,7 @@ class Reader::Impl {
   const Clock* clock_;
   std::atomic<bool> interrupted_{false};
   int64_t deadline_ = 0;  // of the running query, on clock_
+  int64_t time_ms_max_ = 0;
 };
 
 Status Reader::Impl::Configure() {
@@ -212,7 +213,8 @@ Error Reader::Impl::Stopped() const {
   if (interrupted_.load(std::memory_order_relaxed)) {
     return Cancelled("the query was interrupted");
   }
-  return LimitReached("the query took longer than its time limit");
+  return LimitReached("the query took longer than " + std::to_string(time_ms_max_) +
+                      " ms (time_ms_max)");
 }
 
 Result<uint64_t> Reader::Impl::SendRows(sqlite3_stmt* statement, std::string_view sql,
@@ -239,10 +241,11 @@ Result<uint64_t> Reader::Impl::SendRows(sqlite3_stmt* statement, std::string_vie
       values[i] = Read(statement, static_cast<int>(i), &bytes);
     }
     if (++rows > limits.rows_max) {
-      return LimitReached("more than " + std::to_string(limits.rows_max) + " rows");
+      return LimitReached("more than " + std::to_string(limits.rows_max) + " rows (rows_max)");
     }
     if (bytes > limits.bytes_max) {
-      return LimitReached("more than " + std::to_string(limits.bytes_max) + " bytes of values");
+      return LimitReached("more than " + std::to_string(limits.bytes_max) +
+                          " bytes of values (bytes_max)");
     }
     if (!sink.row(values)) {
       return Cancelled("the receiver stopped the query");
@@ -253,7 +256,8 @@ Result<uint64_t> Reader::Impl::SendRows(sqlite3_stmt* statement, std::string_vie
 Result<QuerySummary> Reader::Impl::Query(std::string_view sql, std::span<const SqlValue> params,
                                          const QueryLimits& limits, const QuerySink& sink) {
   const int64_t start = clock_->MonotonicMicros();
-  deadline_ = start + limits.time_ms_max * 1000;
+  time_ms_max_ = limits.time_ms_max;
+  deadline_ = start + time_ms_max_ * 1000;
   interrupted_.store(false, std::memory_order_relaxed);
   MERROW_ASSIGN(const StatementHandle statement, Compile(sql));
   MERROW_TRY(BindAll(statement.get(), params, sql));

@@ -160,7 +160,7 @@ TEST_F(ReaderTest, LimitsStopAQuery) {
       "SELECT max(a) FROM x",
       {}, limits);
   EXPECT_EQ(late.code(), ErrorCode::kLimit);
-  EXPECT_THAT(late.message(), HasSubstr("time limit"));
+  EXPECT_THAT(late.message(), HasSubstr("time_ms_max"));
   EXPECT_EQ(MustFail("SELECT zeroblob(1000000000)").code(), ErrorCode::kLimit);
   // It works again afterwards.
   EXPECT_TRUE(Run("SELECT 1").ok());

@@ -80,6 +80,7 @@ TEST(ReplicaStore, ASlowSqlWriteIsGivenUp) {
       "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
       "INSERT INTO scratch SELECT i, i FROM n WHERE i < 0");
   EXPECT_EQ(error.code(), ErrorCode::kCancelled) << error.message();
+  EXPECT_THAT(error.message(), testing::HasSubstr("sql_transaction_ms_max"));
   // Many short ones, none of which SQLite would look at the clock for.
   const std::vector<SqlWrite> many(200, {"INSERT INTO scratch VALUES (1, 2)", {}});
   const Error late = a->Execute(many).error();

@@ -223,11 +223,14 @@ Status Store::Impl::RunSqlWrites(std::span<const SqlWrite> statements,
   const int64_t rows_max = options_.limits.sql_transaction_rows_max;
   int64_t rows = 0;
   OwnedStatement compiled;
+  const auto too_late = [this](size_t i) {
+    return Cancelled("statement " + std::to_string(i + 1) + ": the transaction took longer than " +
+                     std::to_string(options_.limits.sql_transaction_ms_max) +
+                     " ms (sql_transaction_ms_max)");
+  };
   for (size_t i = 0; i < statements.size(); ++i) {
     if (is_late()) {
-      return Cancelled(
-          "statement " + std::to_string(i + 1) + ": the transaction took longer than " +
-          std::to_string(options_.limits.sql_transaction_ms_max) + " ms (sql_transaction_ms_max)");
+      return too_late(i);
     }
     // Rows that are inserted one by one differ in their values only.
     if (compiled == nullptr || statements[i].sql != statements[i - 1].sql) {
@@ -239,6 +242,9 @@ Status Store::Impl::RunSqlWrites(std::span<const SqlWrite> statements,
     }
     const Result<int64_t> changed = RunSqlWrite(statements[i], compiled.get());
     if (!changed.ok()) {
+      if (changed.error().code() == ErrorCode::kCancelled && is_late()) {
+        return too_late(i);
+      }
       return changed.error().Within("statement " + std::to_string(i + 1));
     }
     sqlite3_reset(compiled.get());
