@@ -219,6 +219,9 @@ int Filter(sqlite3_vtab_cursor* cursor, int, const char* plan, int count, sqlite
 }
 
 int Next(sqlite3_vtab_cursor* cursor) {
+  if (CursorOf(cursor).reader.NextAtHand()) {
+    return SQLITE_OK;
+  }
   return GuardTable(cursor->pVtab, [cursor] { return CursorOf(cursor).reader.Next(); });
 }
 
@@ -246,10 +249,8 @@ Status ShowFetched(Cursor& cursor, sqlite3_context* context, int column) {
       SetResult(context, cells::ValueView::Blob(reader.key()));
       return {};
     case kValue: {
-      MERROW_ASSIGN(sqlite3_value* const value, reader.unprotected_value());
-      if (value != nullptr) {
-        sqlite3_result_value(context, value);
-      }
+      MERROW_ASSIGN(const cells::ValueView value, reader.value());
+      SetResult(context, value);
       return {};
     }
     case kSite: {

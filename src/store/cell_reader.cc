@@ -48,12 +48,7 @@ Status CellReader::Start(ChangeFilter filter) {
   return LoadTransaction();
 }
 
-Status CellReader::Next() {
-  if (++at_ < events_.size()) {
-    return {};
-  }
-  return LoadTransaction();
-}
+Status CellReader::Next() { return NextAtHand() ? Status() : LoadTransaction(); }
 
 Status CellReader::LoadTransaction() {
   done_ = false;
@@ -89,6 +84,7 @@ Status CellReader::LoadTransaction() {
     MERROW_TRY(ReadTransaction(version));
     SortEvents();
     if (!events_.empty()) {
+      ShowEvent();
       return {};
     }
   }
@@ -96,7 +92,7 @@ Status CellReader::LoadTransaction() {
 
 void CellReader::SortEvents() {
   const auto in_order = [this](const Event& a, const Event& b) {
-    return filter_.by_row && a.row != b.row ? a.row < b.row : a.stamp.seq < b.stamp.seq;
+    return filter_.by_row && a.row != b.row ? a.row < b.row : a.seq < b.seq;
   };
   if (std::is_sorted(events_.begin(), events_.end(), in_order)) {
     return;
@@ -116,11 +112,11 @@ bool CellReader::SortRowsOfEvents() {
   std::vector<Run> runs;
   for (size_t i = 0; i < events_.size(); ++i) {
     const bool goes_on = i > 0 && events_[i].row == events_[i - 1].row;
-    if (goes_on && events_[i].stamp.seq <= events_[i - 1].stamp.seq) {
+    if (goes_on && events_[i].seq <= events_[i - 1].seq) {
       return false;
     }
     if (!goes_on) {
-      runs.push_back({events_[i].stamp.seq, i, i});
+      runs.push_back({events_[i].seq, i, i});
     }
     runs.back().end = i + 1;
   }
@@ -130,7 +126,7 @@ bool CellReader::SortRowsOfEvents() {
   std::vector<Event> sorted;
   sorted.reserve(events_.size());
   for (const Run& run : runs) {
-    if (!sorted.empty() && sorted.back().stamp.seq >= run.first) {
+    if (!sorted.empty() && sorted.back().seq >= run.first) {
       return false;
     }
     sorted.insert(sorted.end(), events_.begin() + static_cast<std::ptrdiff_t>(run.begin),
@@ -236,7 +232,7 @@ Status CellReader::AddRun(uint32_t source, const cells::ClockRun& run, cells::Db
     }
     row.cl = clock_.cl();
     const size_t events = events_.size();
-    MERROW_TRY(AddClock(clock_, row, version));
+    AddClock(clock_, row, version);
     if (events_.size() > events) {
       rows_.push_back(row);
       keys_.append(run.key.stored);
@@ -276,28 +272,34 @@ void CellReader::AddFresh(const cells::FreshClock& fresh, const Row& row) {
   const CellTable& table = *sources_[row.source]->table;
   const auto index = static_cast<uint32_t>(rows_.size());
   for (cells::ColumnId column = 0; column < fresh.columns; ++column) {
+    const size_t at = table.IndexOf(column);
     // A dropped column has no value to show any more.
-    if (table.HasColumn(column)) {
-      events_.push_back({{fresh.version, fresh.seq + column, fresh.site}, 1, column, index});
+    if (at != CellTable::npos) {
+      events_.push_back({1, fresh.seq + column, fresh.site, static_cast<uint32_t>(at), index});
     }
   }
 }
 
-Status CellReader::AddClock(const cells::RowClock& clock, const Row& row,
-                            cells::DbVersion version) {
+void CellReader::AddClock(const cells::RowClock& clock, const Row& row, cells::DbVersion version) {
   const CellTable& table = *sources_[row.source]->table;
   const auto index = static_cast<uint32_t>(rows_.size());
-  if (clock.sentinel() && clock.sentinel()->stamp.db_version == version &&
-      IsWanted(clock.sentinel()->stamp.site)) {
-    events_.push_back({clock.sentinel()->stamp, clock.sentinel()->cl, kSentinel, index});
+  const auto is_wanted = [&](const cells::Stamp& stamp) {
+    return stamp.db_version == version && IsWanted(stamp.site);
+  };
+  const std::optional<cells::Sentinel>& sentinel = clock.sentinel();
+  if (sentinel.has_value() && is_wanted(sentinel->stamp)) {
+    events_.push_back({sentinel->cl, sentinel->stamp.seq, sentinel->stamp.site, kSentinel, index});
   }
   for (const cells::CellClock& cell : clock.cells()) {
-    if (cell.stamp.db_version == version && IsWanted(cell.stamp.site) &&
-        table.HasColumn(cell.column)) {
-      events_.push_back({cell.stamp, cell.col_version, cell.column, index});
+    if (!is_wanted(cell.stamp)) {
+      continue;
+    }
+    const size_t at = table.IndexOf(cell.column);
+    if (at != CellTable::npos) {
+      events_.push_back(
+          {cell.col_version, cell.stamp.seq, cell.stamp.site, static_cast<uint32_t>(at), index});
     }
   }
-  return {};
 }
 
 void CellReader::DropRepeatedRows() {
@@ -317,22 +319,17 @@ void CellReader::DropRepeatedRows() {
   std::erase_if(events_, [&](const Event& event) { return repeated[event.row]; });
 }
 
-const CellColumn& CellReader::column() const {
-  return table().columns[table().IndexOf(events_[at_].column)];
-}
-
 BytesView CellReader::key() {
-  const Row& row = current_row();
-  if (key_row_ != events_[at_].row) {
-    key_buffer_.clear();
+  if (key_row_ != event_->row) {
+    // One column, unless it is packed already.
+    key_buffer_.assign(table().int_key ? 1 : 0, 1);
     if (table().int_key) {
-      const cells::ValueView number = cells::ValueView::Integer(row.number);
-      key_buffer_ = cells::PackColumns({&number, 1});
+      cells::AppendPackedColumn(cells::ValueView::Integer(row_->number), key_buffer_);
     } else {
       // AddRun made sure that this works.
-      MERROW_CHECK(cells::AppendPackedKey(stored(row), key_buffer_).ok());
+      MERROW_CHECK(cells::AppendPackedKey(stored(*row_), key_buffer_).ok());
     }
-    key_row_ = events_[at_].row;
+    key_row_ = event_->row;
   }
   return key_buffer_;
 }
@@ -424,30 +421,17 @@ Status CellReader::LoadRow(uint32_t row_index) {
   return SearchRow(source);
 }
 
-Result<const CellStatement*> CellReader::RowOfValue() {
-  const Event& event = events_[at_];
-  if (event.column == kSentinel) {
-    return nullptr;
-  }
-  Source& source = *sources_[rows_[event.row].source];
-  if (source.loaded_row != event.row) {
-    MERROW_TRY(LoadRow(event.row));
-  }
-  return source.row;
-}
-
 Result<cells::ValueView> CellReader::value() {
-  MERROW_ASSIGN(const CellStatement* const row, RowOfValue());
-  return row == nullptr ? cells::ValueView::Null()
-                        : row->Column(static_cast<int>(table().IndexOf(events_[at_].column)));
-}
-
-Result<sqlite3_value*> CellReader::unprotected_value() {
-  MERROW_ASSIGN(const CellStatement* const row, RowOfValue());
-  return row == nullptr
-             ? nullptr
-             : sqlite3_column_value(row->handle(),
-                                    static_cast<int>(table().IndexOf(events_[at_].column)));
+  if (is_sentinel()) {
+    return cells::ValueView::Null();
+  }
+  if (source_->loaded_row != event_->row) {
+    MERROW_TRY(LoadRow(event_->row));
+  }
+  if (source_->row == nullptr) {
+    return cells::ValueView::Null();
+  }
+  return source_->row->Column(static_cast<int>(event_->column));
 }
 
 }  // namespace merrow::store

@@ -45,24 +45,31 @@ class CellReader {
   /// False at the end. REQUIRES: Start() was called
   bool done() const { return done_; }
   Status Next();
+  /// The same, if the next change is at hand already; else does nothing and gives false.
+  bool NextAtHand() {
+    if (at_ + 1 >= events_.size()) {
+      return false;
+    }
+    ++at_;
+    ShowEvent();
+    return true;
+  }
 
   // The change at hand. REQUIRES: !done()
-  const CellTable& table() const { return *sources_[current_row().source]->table; }
-  const cells::Stamp& stamp() const { return events_[at_].stamp; }
-  bool is_sentinel() const { return events_[at_].column == kSentinel; }
+  const CellTable& table() const { return *source_->table; }
+  cells::Stamp stamp() const { return {next_version_ - 1, event_->seq, event_->site}; }
+  bool is_sentinel() const { return event_->column == kSentinel; }
   /// REQUIRES: !is_sentinel()
-  const CellColumn& column() const;
-  cells::ColVersion col_version() const { return events_[at_].col_version; }
-  cells::CausalLength cl() const { return current_row().cl; }
+  const CellColumn& column() const { return table().columns[event_->column]; }
+  cells::ColVersion col_version() const { return event_->col_version; }
+  cells::CausalLength cl() const { return row_->cl; }
   /// Packed. Valid until Next().
   BytesView key();
   /// Null for sentinels, and for rows that are gone unrecorded. Valid until Next().
   Result<cells::ValueView> value();
-  /// The same as SQLite has it, good for sqlite3_result_value(); a null pointer for NULL.
-  Result<sqlite3_value*> unprotected_value();
 
  private:
-  static constexpr cells::ColumnId kSentinel = UINT32_MAX;
+  static constexpr uint32_t kSentinel = UINT32_MAX;
 
   struct Source {
     std::shared_ptr<CellTable> table;
@@ -87,18 +94,23 @@ class CellReader {
     cells::CausalLength cl;
   };
   struct Event {
-    cells::Stamp stamp;
     cells::ColVersion col_version;
-    cells::ColumnId column;
+    cells::Seq seq;
+    cells::SiteOrdinal site;
+    uint32_t column;  // where it is in the table
     uint32_t row;
   };
 
-  const Row& current_row() const { return rows_[events_[at_].row]; }
+  void ShowEvent() {
+    event_ = &events_[at_];
+    row_ = &rows_[event_->row];
+    source_ = sources_[row_->source].get();
+  }
   /// Reads transactions until one has an event, or the end.
   Status LoadTransaction();
   Status ReadTransaction(cells::DbVersion version);
   Status AddRun(uint32_t source, const cells::ClockRun& run, cells::DbVersion version);
-  Status AddClock(const cells::RowClock& clock, const Row& row, cells::DbVersion version);
+  void AddClock(const cells::RowClock& clock, const Row& row, cells::DbVersion version);
   void AddFresh(const cells::FreshClock& fresh, const Row& row);
   bool IsWanted(cells::SiteOrdinal site) const;
   void DropRepeatedRows();
@@ -106,8 +118,6 @@ class CellReader {
     return BytesView(keys_).substr(row.stored_at, row.stored_bytes);
   }
   Result<uint32_t> SourceOf(int64_t table_id);
-  /// Where value() is, or null.
-  Result<const CellStatement*> RowOfValue();
   Status LoadRow(uint32_t row_index);
   Status SearchRow(Source& source);
   Result<bool> IsNextRow(Source& source);
@@ -128,6 +138,10 @@ class CellReader {
   std::vector<Row> rows_;
   std::vector<Event> events_;
   size_t at_ = 0;
+  // The change at hand.
+  const Event* event_ = nullptr;
+  const Row* row_ = nullptr;
+  Source* source_ = nullptr;
   std::vector<cells::ValueView> key_values_;
   Bytes key_buffer_;
   uint32_t key_row_ = UINT32_MAX;

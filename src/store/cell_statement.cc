@@ -48,26 +48,10 @@ Status RunSql(sqlite3* db, const std::string& sql) {
   return {};
 }
 
-// Of a text, the number of bytes is asked for first: that makes it UTF-8, and then its bytes can be
-// had as those of a blob. To give them as text, SQLite would copy most of them to put a 0 behind.
-
 cells::ValueView ColumnValue(sqlite3_stmt* statement, int column) {
-  switch (sqlite3_column_type(statement, column)) {
-    case SQLITE_INTEGER:
-      return cells::ValueView::Integer(sqlite3_column_int64(statement, column));
-    case SQLITE_FLOAT:
-      return cells::ValueView::Real(sqlite3_column_double(statement, column));
-    case SQLITE_TEXT: {
-      const int count = sqlite3_column_bytes(statement, column);
-      return cells::ValueView::Text(Bytes(sqlite3_column_blob(statement, column), count));
-    }
-    case SQLITE_BLOB: {
-      const void* data = sqlite3_column_blob(statement, column);
-      return cells::ValueView::Blob(Bytes(data, sqlite3_column_bytes(statement, column)));
-    }
-    default:
-      return cells::ValueView::Null();
-  }
+  // Each call that takes the statement locks the connection, those that take the value do not.
+  // Nobody else uses the connection meanwhile.
+  return ArgumentValue(sqlite3_column_value(statement, column));
 }
 
 cells::ValueView ArgumentValue(sqlite3_value* value) {
@@ -77,6 +61,8 @@ cells::ValueView ArgumentValue(sqlite3_value* value) {
     case SQLITE_FLOAT:
       return cells::ValueView::Real(sqlite3_value_double(value));
     case SQLITE_TEXT: {
+      // To ask for the bytes first makes it UTF-8, whose bytes can be had as those of a blob. To
+      // give them as text, SQLite would copy most texts to put a 0 behind.
       const int count = sqlite3_value_bytes(value);
       return cells::ValueView::Text(Bytes(sqlite3_value_blob(value), count));
     }
