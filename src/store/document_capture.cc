@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/document_capture.h"
 
-#include "store/document_rows_table.h"
-
 namespace merrow::store {
 DocumentCapture::DocumentCapture(CellStore& store, const DocumentCaptureOptions& options)
     : store_(store),
@@ -27,7 +25,7 @@ Result<DocumentCapture*> DocumentCapture::Attach(CellStore& store,
 
 Status DocumentCapture::Track(const std::string& table) {
   for (const std::string_view prefix : {"_merrow_", "sqlite_"}) {
-    if (SameTableName(std::string_view(table).substr(0, prefix.size()), prefix)) {
+    if (SameSqlName(std::string_view(table).substr(0, prefix.size()), prefix)) {
       return InvalidArgument("table " + table + ": tables whose names begin with " +
                              std::string(prefix) + " are not the user's");
     }

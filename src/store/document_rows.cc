@@ -103,7 +103,7 @@ void DocumentRows::Forget() {
 
 std::optional<size_t> DocumentRows::FindTable(std::string_view table) const {
   for (size_t i = 0; i < tables_.size(); ++i) {
-    if (SameTableName(tables_[i]->name, table)) {
+    if (SameSqlName(tables_[i]->name, table)) {
       return i;
     }
   }

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/bytes.h"
 #include "cells/packed_key.h"
 #include "store/cell_statement.h"
 #include "store/database_file.h"
@@ -22,21 +21,6 @@ namespace {
 constexpr std::string_view kContentVersion = "merrow row 1";
 
 }  // namespace
-
-bool SameTableName(std::string_view a, std::string_view b) {
-  return a.size() == b.size() &&
-         sqlite3_strnicmp(a.data(), b.data(), static_cast<int>(a.size())) == 0;
-}
-
-Status CheckDocumentKey(std::string_view key, size_t bytes_max) {
-  if (key.empty() || key.size() > bytes_max || !IsUtf8(key) ||
-      key.find('\0') != std::string_view::npos) {
-    return InvalidArgument("a key must be UTF-8 without zero bytes, from 1 to " +
-                           std::to_string(bytes_max) + " bytes long (" +
-                           std::to_string(key.size()) + ")");
-  }
-  return {};
-}
 
 loro::PeerId ContentPeer(const Table& table, std::span<const cells::ValueView> row) {
   Bytes content(kContentVersion);

@@ -23,19 +23,14 @@ struct DocumentRows::TableState {
   bool is_renamed = false;  // since _merrow_table was told
   bool is_there = false;
   /// Why nothing can be done with its rows, if so; then there is no more than the above. Documents
-  /// can be read nevertheless: writing may need functions that this connection has not, in triggers.
+  /// can be read nevertheless: writing may need functions that this connection has not, in
+  /// triggers.
   Status usable;
   std::unique_ptr<const Table> table;
   std::optional<Projection> projection;
   std::optional<RowCapture> capture;
   std::string page_sql;  // keys after one, in order
 };
-
-/// Names of tables do not differ by the case of ASCII letters.
-bool SameTableName(std::string_view a, std::string_view b);
-
-/// Invalid argument unless it is one that a document can have.
-Status CheckDocumentKey(std::string_view key, size_t bytes_max);
 
 /// The peer of a document that is made of a row from before its table was tracked. Rows that are
 /// the same make the same ops, so that copies of a database that were tracked apart from each other

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <optional>
 
+#include "base/bytes.h"
 #include "store/create_table.h"
 #include "store/sqlite.h"
 
@@ -14,13 +15,8 @@ namespace {
 constexpr std::string_view kAllowed =
     "a schema may only CREATE tables, indexes, triggers and views (not temporary or virtual ones)";
 
-bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
-  return a.size() == b.size() &&
-         sqlite3_strnicmp(a.data(), b.data(), static_cast<int>(a.size())) == 0;
-}
-
 bool StartsWithIgnoringCase(std::string_view text, std::string_view prefix) {
-  return text.size() >= prefix.size() && EqualsIgnoringCase(text.substr(0, prefix.size()), prefix);
+  return text.size() >= prefix.size() && SameSqlName(text.substr(0, prefix.size()), prefix);
 }
 
 /// What a schema file may do. CREATE reads and writes sqlite_master by itself.
@@ -127,22 +123,22 @@ Result<std::vector<ColumnInfo>> ReadColumns(Database& database, const std::strin
 bool IsCrdtType(std::string_view type) { return StartsWithIgnoringCase(type, "CRDT_"); }
 
 Result<ColumnKind> KindOfCrdtType(const std::string& where, std::string_view type) {
-  if (EqualsIgnoringCase(type, "CRDT_TEXT")) {
+  if (SameSqlName(type, "CRDT_TEXT")) {
     return ColumnKind::kText;
   }
-  if (EqualsIgnoringCase(type, "CRDT_LIST")) {
+  if (SameSqlName(type, "CRDT_LIST")) {
     return ColumnKind::kList;
   }
-  if (EqualsIgnoringCase(type, "CRDT_MAP")) {
+  if (SameSqlName(type, "CRDT_MAP")) {
     return ColumnKind::kMap;
   }
-  if (EqualsIgnoringCase(type, "CRDT_COUNTER")) {
+  if (SameSqlName(type, "CRDT_COUNTER")) {
     return ColumnKind::kCounter;
   }
-  if (EqualsIgnoringCase(type, "CRDT_MOVABLE_LIST")) {
+  if (SameSqlName(type, "CRDT_MOVABLE_LIST")) {
     return ColumnKind::kMovableList;
   }
-  if (EqualsIgnoringCase(type, "CRDT_TREE")) {
+  if (SameSqlName(type, "CRDT_TREE")) {
     return ColumnKind::kTree;
   }
   return InvalidArgument(
@@ -160,14 +156,14 @@ bool IsLiteral(std::string_view sql) {
   const bool blob = sql.size() > 1 && (sql[0] == 'x' || sql[0] == 'X') && sql[1] == '\'';
   const bool number =
       sql.find_first_not_of("+-. 0123456789abcdefxABCDEFX") == std::string_view::npos;
-  return quoted || blob || number || EqualsIgnoringCase(sql, "null") ||
-         EqualsIgnoringCase(sql, "true") || EqualsIgnoringCase(sql, "false");
+  return quoted || blob || number || SameSqlName(sql, "null") || SameSqlName(sql, "true") ||
+         SameSqlName(sql, "false");
 }
 
 Result<Column> MakeColumn(const std::string& where, const ColumnInfo& info) {
   Column column{info.name, info.type, ColumnKind::kScalar, ""};
   if (IsCrdtType(info.type)) {
-    if (EqualsIgnoringCase(info.name, "row")) {
+    if (SameSqlName(info.name, "row")) {
       return InvalidArgument(where +
                              ": a CRDT_ column cannot be named row, which is the name of "
                              "the container of the scalar columns");
@@ -175,7 +171,7 @@ Result<Column> MakeColumn(const std::string& where, const ColumnInfo& info) {
     MERROW_ASSIGN(column.kind, KindOfCrdtType(where, info.type));
     return column;
   }
-  if (info.default_sql.has_value() && !EqualsIgnoringCase(*info.default_sql, "null")) {
+  if (info.default_sql.has_value() && !SameSqlName(*info.default_sql, "null")) {
     if (!IsLiteral(*info.default_sql)) {
       return Unsupported(where +
                          ": the default of a document table's column must be a literal, not " +
@@ -191,7 +187,7 @@ Status CheckKeyColumn(Database& database, const std::string& where, const Schema
   if (IsCrdtType(key.type)) {
     return InvalidArgument(where + ": a CRDT_ column cannot be the primary key");
   }
-  if (!EqualsIgnoringCase(key.type, "TEXT") || !key.not_null) {
+  if (!SameSqlName(key.type, "TEXT") || !key.not_null) {
     return InvalidArgument(where +
                            ": the key of a document table must be TEXT PRIMARY KEY NOT NULL");
   }
@@ -202,7 +198,7 @@ Status CheckKeyColumn(Database& database, const std::string& where, const Schema
   if (code != SQLITE_OK) {
     return database.LastError(code, object.sql);
   }
-  if (!EqualsIgnoringCase(collation, "BINARY")) {
+  if (!SameSqlName(collation, "BINARY")) {
     return InvalidArgument(where +
                            ": the key of a document table must have the collation BINARY, "
                            "not " +
@@ -283,6 +279,21 @@ const Table* Schema::Find(std::string_view name) const {
   const auto found = std::find_if(tables_.begin(), tables_.end(),
                                   [&](const Table& table) { return table.name == name; });
   return found == tables_.end() ? nullptr : &*found;
+}
+
+bool SameSqlName(std::string_view a, std::string_view b) {
+  return a.size() == b.size() &&
+         sqlite3_strnicmp(a.data(), b.data(), static_cast<int>(a.size())) == 0;
+}
+
+Status CheckDocumentKey(std::string_view key, size_t bytes_max) {
+  if (key.empty() || key.size() > bytes_max || !IsUtf8(key) ||
+      key.find('\0') != std::string_view::npos) {
+    return InvalidArgument("a key must be UTF-8 without zero bytes, from 1 to " +
+                           std::to_string(bytes_max) + " bytes long (" +
+                           std::to_string(key.size()) + ")");
+  }
+  return {};
 }
 
 std::string QuoteIdentifier(std::string_view name) {

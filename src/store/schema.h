@@ -72,6 +72,12 @@ class Schema {
   std::vector<SchemaObject> objects_;
 };
 
+/// Names do not differ by the case of ASCII letters.
+bool SameSqlName(std::string_view a, std::string_view b);
+
+/// Invalid argument unless it is a key that a document can have.
+Status CheckDocumentKey(std::string_view key, size_t bytes_max);
+
 /// `name` as an SQL identifier, quoted.
 std::string QuoteIdentifier(std::string_view name);
 

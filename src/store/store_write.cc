@@ -102,14 +102,7 @@ void Store::Impl::ForgetTransaction() {
 }
 
 Status Store::Impl::CheckKey(std::string_view key) const {
-  const size_t bytes_max = options_.limits.key_bytes_max;
-  if (key.empty() || key.size() > bytes_max || !IsUtf8(key) ||
-      key.find('\0') != std::string_view::npos) {
-    return InvalidArgument("a key must be UTF-8 without zero bytes, from 1 to " +
-                           std::to_string(bytes_max) + " bytes long (" +
-                           std::to_string(key.size()) + ")");
-  }
-  return {};
+  return CheckDocumentKey(key, options_.limits.key_bytes_max);
 }
 
 Result<WriteResult> Store::Impl::ApplyOne(const Write& write) {
