@@ -253,7 +253,7 @@ class Server::Impl {
     });
   }
 
-  const Terminal terminal_;
+  const Terminal terminal_{};
   SystemClock clock_;
   net::EventLoop loop_;
   StaticFiles files_;
