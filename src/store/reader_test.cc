@@ -8,7 +8,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 
+#include "store/sqlite.h"
 #include "store/store_test_util.h"
 
 namespace merrow::store {
@@ -164,6 +166,20 @@ TEST_F(ReaderTest, LimitsStopAQuery) {
   EXPECT_EQ(MustFail("SELECT zeroblob(1000000000)").code(), ErrorCode::kLimit);
   // It works again afterwards.
   EXPECT_TRUE(Run("SELECT 1").ok());
+}
+
+TEST(DatabaseTest, ANameThatLooksLikeAUriIsAName) {
+  const TempDir directory;
+  const std::string before = std::filesystem::current_path();
+  std::filesystem::current_path(directory.File(""));
+  {
+    const auto database =
+        Must(Database::Open("file:a.db?mode=memory", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
+    Must(database->Execute("CREATE TABLE t (a)"));
+  }
+  EXPECT_TRUE(std::filesystem::exists("file:a.db?mode=memory"));
+  EXPECT_FALSE(std::filesystem::exists("a.db"));
+  std::filesystem::current_path(before);
 }
 
 TEST_F(ReaderTest, TheReceiverCanStopAndInterrupt) {

@@ -116,7 +116,10 @@ BytesView Statement::Blob(int column) const {
 
 Result<std::unique_ptr<Database>> Database::Open(const std::string& path, int flags) {
   sqlite3* handle = nullptr;
-  const int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
+  // Debian's SQLite takes such a name for a URI whether it is asked to or not. Then a file would
+  // have a second name, and a second lock.
+  const bool is_file = (flags & SQLITE_OPEN_URI) == 0 && path.starts_with("file:");
+  const int code = sqlite3_open_v2((is_file ? "./" + path : path).c_str(), &handle, flags, nullptr);
   // SQLite gives a handle even when it fails, for the message.
   std::unique_ptr<Database> database(new Database(handle, /*is_ours=*/true));
   if (code != SQLITE_OK) {
