@@ -383,5 +383,46 @@ TEST_F(ReplicatorTest, AnswersWhatIsThereAndSaysWhatIsNot) {
   EXPECT_EQ(changes.back().flags, kChangesAnswer | kChangesLast);
 }
 
+TEST_F(ReplicatorTest, WhatACompleteAnswerLeavesOutIsNotAskedForAgain) {
+  Make();
+  HandPeer peer(*replicator, SiteOf(1));
+  const SiteVersions has = {{SiteOf(9), VersionRanges(VersionRange{0, 3})}};
+  Open(peer, has);
+  ASSERT_EQ(peer.Heard<NeedMessage>().size(), 1U);
+  ChangesMessage end;
+  end.flags = kChangesAnswer | kChangesLast;
+  end.request = peer.Heard<NeedMessage>()[0].request;
+  peer.Say(end);
+  Run(20'000);
+  EXPECT_EQ(peer.Heard<NeedMessage>().size(), 1U);
+  EXPECT_TRUE(replicator->report().needs.empty());
+  EXPECT_EQ(counters().requests_empty, 1U);
+  peer.Say(HaveMessage{has});
+  Run(1000);
+  EXPECT_EQ(peer.Heard<NeedMessage>().size(), 2U) << "it has them now";
+}
+
+TEST_F(ReplicatorTest, WhatCouldNotBeUsedIsAskedForLaterEachTime) {
+  Make();
+  HandPeer peer(*replicator, SiteOf(1));
+  const Changeset large = LogRow(SiteOf(9), {0, 1}, 1, std::string(2000, 'x'));
+  const std::vector<Changeset> parts = changeset::SplitChangeset(large, 500);
+  Open(peer, {{SiteOf(9), VersionRanges(VersionRange{0, 1})}});
+  size_t answered = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const std::vector<NeedMessage> needs = peer.Heard<NeedMessage>();
+    for (; answered < needs.size(); ++answered) {
+      ChangesMessage last;
+      last.flags = kChangesAnswer | kChangesPart | kChangesLast;
+      last.request = needs[answered].request;
+      last.whole = 7;
+      peer.SayChanges(last, {parts.back()});  // never the ones before it
+    }
+    Run(10);
+  }
+  EXPECT_GT(answered, 3U);
+  EXPECT_LT(answered, 12U);
+}
+
 }  // namespace
 }  // namespace merrow::replication
