@@ -215,6 +215,7 @@ void DocumentCapture::Committed() {
   pending_.clear();
   captured_.clear();
   noted_.clear();
+  changes_when_asked_.reset();
   log_was_used_ = false;
   if (log_ != nullptr) {
     log_->Committed();
@@ -225,6 +226,7 @@ void DocumentCapture::RolledBack() {
   rows_.Forget();
   const bool is_over = !store_.transaction().active();
   drop_log_later_ = log_in_use_ && is_over;
+  changes_when_asked_.reset();
   if (is_over) {
     noted_.clear();
     log_was_used_ = false;

@@ -142,6 +142,9 @@ class DocumentCapture final : public TransactionListener, public DocumentEvents 
   /// The log undoes parts of what it applies by itself; only of more it has to be read again.
   bool log_in_use_ = false;
   bool drop_log_later_ = false;
+  /// SQLite's count when somebody asked what is committed, in this transaction: as long as it is
+  /// that, nothing was written since.
+  std::optional<int> changes_when_asked_;
   /// In this transaction, so that it may hold what is nowhere else.
   bool log_was_used_ = false;
 };

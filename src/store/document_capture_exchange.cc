@@ -94,14 +94,16 @@ Status CheckOutcome(const Changeset& changeset, const ReplicaOutcome& outcome) {
 }  // namespace
 
 Result<ReplicaLog*> DocumentCapture::LogOfCommitted() {
-  if (store_.transaction().active()) {
+  if (store_.transaction().active() && changes_when_asked_ != sqlite3_total_changes(store_.db())) {
     return InvalidArgument(
         "this transaction has written, and others must not rely on what may be undone; commit "
         "first");
   }
   MERROW_TRY(store_.tables().Initialize());
   MERROW_TRY(store_.Join());
-  return Log();
+  MERROW_ASSIGN(ReplicaLog* const log, Log());
+  changes_when_asked_ = sqlite3_total_changes(store_.db());
+  return log;
 }
 
 Result<SiteVersions> DocumentCapture::Versions() {

@@ -180,3 +180,23 @@ SELECT merrow_track('page'), merrow_track('service');
 --> 1
 SELECT merrow_document_json('page', 'p');
 --> '{"body":"two three"}'
+
+-- What is committed may be asked for several times in a transaction, until it writes.
+BEGIN;
+SELECT merrow_versions() = merrow_versions(), length(merrow_changeset()) > 0;
+--> 1|1
+SELECT merrow_apply(merrow_changeset());
+--> 0
+SELECT length(merrow_changeset()) > 0;
+--> 1
+INSERT INTO service VALUES ('late', 'open', 1);
+SELECT merrow_versions();
+--! merrow: this transaction has written, and others must not rely on what may be undone; commit first
+COMMIT;
+BEGIN;
+SELECT merrow_versions() IS NOT NULL;
+--> 1
+UPDATE page SET body = 'x';
+SELECT merrow_changeset();
+--! merrow: this transaction has written, and others must not rely on what may be undone; commit first
+ROLLBACK;
