@@ -133,6 +133,13 @@ void HttpApi::Handle(HttpRequest request, ResponseWriter response) {
     if (expect(is_post, "POST")) PostQuery(request, std::move(response));
   } else if (Matches(request, {"api", "crdt"}, 4)) {
     if (expect(is_post, "POST")) PostUpdate(request, std::move(response));
+  } else if (Matches(request, {"sync"}, 1) || Matches(request, {"rows"}, 1)) {
+    HttpResponse refusal = HttpResponse::Json(
+        426,
+        ErrorJson("upgrade_required",
+                  "WebSockets only: the request has no Upgrade header (did a proxy drop it?)"));
+    refusal.headers.push_back({"Upgrade", "websocket"});
+    response.Send(std::move(refusal));
   } else if (!parts_.files.empty() && expect(is_read, "GET, HEAD")) {
     response.Send(parts_.files.Get(request));
   } else if (parts_.files.empty()) {

@@ -358,6 +358,7 @@ TEST_F(SitesTest, WithoutReplicationStatusSaysSo) {
   EXPECT_TRUE(status["replication"].is_null());
   EXPECT_FALSE(status.contains("site"));
   EXPECT_THAT(alone.Get("/metrics").body, testing::Not(HasSubstr("merrow_replication")));
+  EXPECT_EQ(alone.Get("/sync").status, 426) << "that is for WebSockets";
 }
 
 }  // namespace
