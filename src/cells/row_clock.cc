@@ -79,8 +79,8 @@ std::optional<CellClock> ChooseGroup(const std::vector<CellClock>& cells) {
       best = first;
       best_count = count;
     }
-    if (count == cells.size()) {
-      break;
+    if (best_count * 2 >= cells.size()) {
+      break;  // no cell is of two groups, so no other can be larger
     }
   }
   return best;

@@ -261,6 +261,17 @@ TEST_F(CellCaptureTest, ATableThatIsBuiltAnewKeepsItsClocks) {
   EXPECT_EQ(connection_.Changes().substr(0, before.size()), before);
 }
 
+TEST_F(CellCaptureTest, ARefusedStatementLeavesNothing) {
+  connection_.Run("INSERT INTO foo VALUES (1, 1, 1), (2, 1, 1)");
+  const std::string before = connection_.Query("SELECT a, x, y FROM foo");
+  connection_.Run("BEGIN; ALTER TABLE foo ADD COLUMN z");
+  EXPECT_NE(connection_.Try("UPDATE foo SET x = 2"), "");
+  EXPECT_NE(connection_.Try("UPDATE foo SET x = 2 WHERE a = 2"), "");
+  EXPECT_NE(connection_.Try("UPDATE OR FAIL foo SET x = 2"), "");
+  connection_.Run("COMMIT");
+  EXPECT_EQ(connection_.Query("SELECT a, x, y FROM foo"), before);
+}
+
 TEST_F(CellCaptureTest, RowsThatADroppedTableHadAreForgotten) {
   connection_.Run("INSERT INTO foo VALUES (1, 1, 1), (2, 2, 2), (3, 3, 3)");
   connection_.Run("DELETE FROM foo WHERE a = 3; DROP TABLE foo");
