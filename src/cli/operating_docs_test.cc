@@ -119,6 +119,7 @@ TEST_F(OperatingDocs, HaveEveryMetric) {
   replication.report.links.resize(1);
   replication.report.sites.resize(1);
   replication.links.dials.resize(1);
+  replication.secrets.emplace().certificate_unix_s = 1;
   std::istringstream page(server::MetricsPage({}, sync, status));
   int count = 0;
   for (std::string line; std::getline(page, line);) {
