@@ -81,17 +81,17 @@ class ChangesDatabase {
 Result<changeset::SiteVersions> VersionsIn(const std::string& file, DocIo& io) {
   MERROW_ASSIGN(auto source, OpenChanges(file, io));
   changeset::FileReader reader(std::move(source));
-  changeset::SiteVersions versions;
+  CoveredVersions covered;
   while (true) {
     const auto changesets = reader.Next();
     if (!changesets.ok()) {
       return changesets.error().Within(InputName(file));
     }
     if (!changesets->has_value()) {
-      return versions;
+      return covered.versions();
     }
     for (const changeset::Changeset& changeset : **changesets) {
-      versions[changeset.cells.site].Add({changeset.cells.previous, changeset.cells.version});
+      covered.Add(changeset);
     }
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/changes_file.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -30,6 +31,28 @@ Result<changeset::FileReader::Source> OpenChanges(const std::string& file, DocIo
     return count;
   };
   return source;
+}
+
+void CoveredVersions::Add(const changeset::Changeset& changeset) {
+  pending_[changeset.cells.site].push_back({changeset.cells.previous, changeset.cells.version});
+  if (++pending_count_ >= kPendingMax) {
+    versions();
+  }
+}
+
+const changeset::SiteVersions& CoveredVersions::versions() {
+  for (auto& [site, ranges] : pending_) {
+    std::sort(ranges.begin(), ranges.end(),
+              [](const auto& a, const auto& b) { return a.after < b.after; });
+    changeset::VersionRanges in_order;
+    for (const changeset::VersionRange& range : ranges) {
+      in_order.Add(range);
+    }
+    versions_[site].Add(in_order);
+  }
+  pending_.clear();
+  pending_count_ = 0;
+  return versions_;
 }
 
 }  // namespace merrow::cli

@@ -15,7 +15,6 @@ namespace {
 using changeset::Changeset;
 
 struct SiteSummary {
-  changeset::VersionRanges versions;
   uint64_t changesets = 0;
   changeset::Timestamp last;
 };
@@ -30,13 +29,14 @@ struct TableSummary {
 
 struct Summary {
   std::map<cells::SiteId, SiteSummary> sites;
+  CoveredVersions covered;
   std::map<std::string, TableSummary> tables;
   bool is_open = false;     // what came last goes on ...
   std::string last_column;  // ... maybe in the cell of this one, if it has cells
 
   void Add(const Changeset& changeset) {
     SiteSummary& site = sites[changeset.cells.site];
-    site.versions.Add({changeset.cells.previous, changeset.cells.version});
+    covered.Add(changeset);
     site.changesets += changeset.part == 0 ? 1 : 0;
     site.last = std::max(site.last, changeset.timestamp);
     // What goes on from part to part counts once.
@@ -58,12 +58,6 @@ struct Summary {
       table.document_bytes += document.blocks.size();
     }
   }
-
-  changeset::SiteVersions Versions() const {
-    changeset::SiteVersions versions;
-    for (const auto& [id, site] : sites) versions[id] = site.versions;
-    return versions;
-  }
 };
 
 /// A file's bytes by what they are for, in the order of ByteReport.
@@ -79,14 +73,15 @@ std::string RangesOf(const changeset::VersionRanges& versions) {
   return text.substr(text.find(':') + 1);
 }
 
-OrderedJson ToJson(const Summary& summary, const changeset::ByteReport& report, uint64_t bytes) {
+OrderedJson ToJson(const Summary& summary, const changeset::SiteVersions& versions,
+                   const changeset::ByteReport& report, uint64_t bytes) {
   OrderedJson json;
   json["bytes"] = bytes;
-  json["versions"] = changeset::ToText(summary.Versions());
+  json["versions"] = changeset::ToText(versions);
   json["sites"] = OrderedJson::array();
   for (const auto& [id, site] : summary.sites) {
     json["sites"].push_back({{"site", ToHex(id.view())},
-                             {"versions", RangesOf(site.versions)},
+                             {"versions", RangesOf(versions.at(id))},
                              {"changesets", site.changesets},
                              {"last_unix_ms", site.last.ms}});
   }
@@ -109,12 +104,12 @@ OrderedJson ToJson(const Summary& summary, const changeset::ByteReport& report, 
   return json;
 }
 
-void Print(const Summary& summary, const changeset::ByteReport& report, uint64_t bytes,
-           std::ostream& out) {
+void Print(const Summary& summary, const changeset::SiteVersions& versions,
+           const changeset::ByteReport& report, uint64_t bytes, std::ostream& out) {
   TextTable sites;
   sites.Add({"site", "versions", "changesets", "last"});
   for (const auto& [id, site] : summary.sites) {
-    sites.Add({ToHex(id.view()), RangesOf(site.versions), std::to_string(site.changesets),
+    sites.Add({ToHex(id.view()), RangesOf(versions.at(id)), std::to_string(site.changesets),
                site.last.ms == 0 ? "-" : FormatTimestamp(site.last.ms / 1000)});
   }
   sites.Print(out);
@@ -159,12 +154,13 @@ Status ChangesInspect(const std::string& file, bool as_json, DocIo& io) {
       summary.Add(changeset);
     }
   }
+  const changeset::SiteVersions& versions = summary.covered.versions();
   if (as_json) {
-    io.out << ToJson(summary, report, reader.offset())
+    io.out << ToJson(summary, versions, report, reader.offset())
                   .dump(2, ' ', false, OrderedJson::error_handler_t::replace)
            << '\n';
   } else {
-    Print(summary, report, reader.offset(), io.out);
+    Print(summary, versions, report, reader.offset(), io.out);
   }
   return {};
 }

@@ -443,6 +443,27 @@ TEST_F(Changes, InspectCountsACellThatGoesOnFromPartToPartOnce) {
   EXPECT_EQ(json["tables"][0]["cells"], 1 + 3);
 }
 
+/// A few bytes for each, in the order in which putting together what they cover takes longest.
+TEST_F(Changes, AFileOfVeryManyChangesetsIsRead) {
+  constexpr int kChangesets = 200'000;
+  std::vector<changeset::Changeset> changesets;
+  for (int i = kChangesets; i > 0; --i) {
+    changeset::Changeset& one = changesets.emplace_back();
+    one.cells.version = 2 * i;
+    one.cells.previous = 2 * i - 1;
+    one.cells.authors = {one.cells.site};
+  }
+  changeset::FrameOptions options;
+  options.zstd_level = 1;
+  Write("many.changes", changeset::EncodeFile(changesets, options).value());
+  ASSERT_EQ(Run({"inspect", "--json", Path("many.changes")}), 0) << err_;
+  const Json json = Json::parse(out_);
+  EXPECT_EQ(json["sites"][0]["changesets"], kChangesets);
+  EXPECT_THAT(json["sites"][0]["versions"].get<std::string>(), testing::StartsWith("2-2,4-4,6-6,"));
+  MakeSite("a.db");
+  ASSERT_EQ(Export("a.db", "a.changes", "@" + Path("many.changes")), 0) << err_;
+}
+
 /// No damage of a file ends the process or is merged.
 TEST_F(Changes, EveryDamageIsRefused) {
   MakeSite("a.db");
