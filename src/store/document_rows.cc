@@ -237,7 +237,11 @@ Status DocumentRows::Capture(int64_t table_id, const std::string& key) {
   MERROW_TRY(NoteNames());
   for (size_t i = 0; i < tables_.size(); ++i) {
     if (tables_[i]->id == table_id) {
-      MERROW_TRY(tables_[i]->usable);
+      const Status& usable = tables_[i]->usable;
+      if (!usable.ok() && usable.error().code() == ErrorCode::kNotFound) {
+        break;
+      }
+      MERROW_TRY(usable);
       const Status captured = CaptureRow({i, key}, Author::kConnection);
       cache_->EvictToBudget();
       return captured;

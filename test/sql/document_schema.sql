@@ -168,3 +168,23 @@ REPLACE INTO note VALUES ('a', 'U', 'y');
 INSERT INTO note VALUES ('a', 'U', 'y') ON CONFLICT DO UPDATE SET title = excluded.title;
 SELECT title, body, merrow_document_json('note', 'a') FROM note;
 --> 'U'|'x'|'{"body":"x","row":{"title":"U"}}'
+
+-- A table that is written and dropped in one transaction: its documents stay as they were.
+.site f
+CREATE TABLE note (id TEXT PRIMARY KEY NOT NULL, body CRDT_TEXT);
+CREATE TABLE plain (id INTEGER PRIMARY KEY, v);
+SELECT merrow_track('note'), merrow_track('plain');
+--> 'OK'|'OK'
+INSERT INTO note VALUES ('a', 'x');
+BEGIN;
+UPDATE note SET body = 'y';
+INSERT INTO plain VALUES (1, 'kept');
+DROP TABLE note;
+COMMIT;
+SELECT val FROM crsql_changes;
+--> 'kept'
+CREATE TABLE note (id TEXT PRIMARY KEY NOT NULL, body CRDT_TEXT);
+SELECT merrow_track('note');
+--> 'OK'
+SELECT * FROM note;
+--> 'a'|'x'
