@@ -597,14 +597,18 @@ void ModelDatabase::Confirm(const cells::SiteId& site, const SiteVersions& has) 
   });
 }
 
-void ModelDatabase::ForgetSite(const cells::SiteId& site) {
-  if (known_.contains(site) || log_.contains(site)) forgotten_.insert(site);
-}
-
-Status ModelDatabase::RunUpkeep() {
+std::vector<cells::SiteId> ModelDatabase::KnownSites() {
   std::set<cells::SiteId> sites = known_;
   for (const auto& [site, changesets] : log_) sites.insert(site);
-  std::erase_if(sites, [this](const auto& site) { return site == site_ || forgotten_.contains(site); });
+  std::erase_if(sites,
+                [this](const auto& site) { return site == site_ || forgotten_.contains(site); });
+  return {sites.begin(), sites.end()};
+}
+
+void ModelDatabase::ForgetSite(const cells::SiteId& site) { forgotten_.insert(site); }
+
+Status ModelDatabase::RunUpkeep() {
+  const std::vector<cells::SiteId> sites = KnownSites();
   const int64_t now_ms = wall_ms_();
   for (auto at = rows_.begin(); at != rows_.end();) {
     const auto& [key, row] = *at;

@@ -39,6 +39,7 @@ class ModelDatabase final : public SimDatabase {
   void Confirm(const cells::SiteId& site, const SiteVersions& has) override;
   Status RunUpkeep() override;
   size_t CountTombstones() override;
+  std::vector<cells::SiteId> KnownSites() override;
   void ForgetSite(const cells::SiteId& site) override;
   std::string Broken() const override { return broken_; }
   void Crash() override;

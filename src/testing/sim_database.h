@@ -107,7 +107,9 @@ class SimDatabase {
   /// go.
   virtual Status RunUpkeep() = 0;
   virtual size_t CountTombstones() = 0;
-  /// What the operator says of a site that will not come back. Nothing if it was never heard of.
+  /// All sites that were ever heard of and are not forgotten.
+  virtual std::vector<cells::SiteId> KnownSites() = 0;
+  /// What the operator says of one of them that will not come back.
   virtual void ForgetSite(const cells::SiteId& site) = 0;
   /// Something that must never happen and did; empty if nothing.
   virtual std::string Broken() const { return {}; }

@@ -179,7 +179,6 @@ SimWorld::Site& SimWorld::AnySite() { return *sites_[random_.Below(sites_.size()
 void SimWorld::Start(Site& site) {
   ++site.life;
   site.database->Crash();
-  names_.insert(site.database->site());
   site.replica = std::make_unique<SimReplica>(
       *site.database, loop_, random_, disk_, [&site](std::vector<SharedChangeset> published) {
         site.replicator->OnLocalCommits(std::move(published));

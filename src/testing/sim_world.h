@@ -142,6 +142,8 @@ class SimWorld {
   void ForgetFormerSites();
   std::optional<std::string> CheckTombstones();
   std::optional<std::string> CheckQuiet();
+  std::optional<std::string> CheckCost();
+  replication::Counters SumCounters() const;
   void Trace(const std::string& text) const;
   Site& AnySite();
 
@@ -163,7 +165,8 @@ class SimWorld {
   bool is_parted_ = false;
   bool is_healed_ = false;
   bool is_quiet_ = false;
-  int64_t tick_ms_max_ = 50;
+  static constexpr int64_t kTickMsMax = 50;
+  int64_t tick_ms_max_ = kTickMsMax;
   /// Tombstones are collected, and backups that are older than that are not used.
   bool collects_ = true;
   int64_t tombstone_keep_ms_ = 0;
@@ -174,7 +177,6 @@ class SimWorld {
     int64_t ms = 0;
   };
   std::map<std::string, Deleted> deleted_;
-  std::set<cells::SiteId> names_;  // that sites ever went by
   int64_t next_id_ = 1;
   SimTotals totals_;
 };

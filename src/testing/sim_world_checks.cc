@@ -2,7 +2,6 @@
 //
 // What a SimWorld checks (sim_world.h).
 #include <algorithm>
-#include <utility>
 
 #include "base/bytes.h"
 #include "merrow/check.h"
@@ -22,6 +21,11 @@ constexpr uint64_t kQuietOneOf = 32;
 constexpr int64_t kQuietMs = 3'600'000;
 constexpr int64_t kQuietBeginMs = 60'000;
 constexpr int64_t kQuietTickMs = 2'000;
+constexpr int kChangesForTrees = 10;
+constexpr int kChanges = 20;
+constexpr int64_t kChangePauseMs = 2'000;
+// Of a row, with everything else that goes over the links meanwhile.
+constexpr uint64_t kCopyBytesMax = 3000;
 
 }  // namespace
 
@@ -178,20 +182,14 @@ std::optional<std::string> SimWorld::WhyNotAllConfirmed() {
 
 // Names that nobody goes by any more are forgotten everywhere, as the operator would do it.
 void SimWorld::ForgetFormerSites() {
-  std::set<cells::SiteId> former = std::exchange(names_, {});
+  std::set<cells::SiteId> names;
+  for (const auto& site : sites_) names.insert(site->database->site());
   for (const auto& site : sites_) {
-    names_.insert(site->database->site());
     if (!site->is_up()) continue;
-    for (const auto& [id, has] : site->replica->confirmed()) former.insert(id);
-    for (const auto& [id, ranges] : site->database->seen()) former.insert(id);
-  }
-  for (const cells::SiteId& name : names_) former.erase(name);
-  for (const cells::SiteId& name : former) {
-    for (const auto& site : sites_) {
-      if (site->is_up()) site->replica->ForgetSite(name);
+    for (const cells::SiteId& known : site->database->KnownSites()) {
+      if (!names.contains(known)) site->replica->ForgetSite(known);
     }
   }
-  names_.merge(former);
 }
 
 std::optional<std::string> SimWorld::CheckTombstones() {
@@ -224,6 +222,20 @@ std::optional<std::string> SimWorld::CheckTombstones() {
   return CheckSeen();
 }
 
+replication::Counters SimWorld::SumCounters() const {
+  replication::Counters sum;
+  for (const auto& site : sites_) {
+    const replication::Counters more = site->replicator->report().counters;
+    sum.pushed += more.pushed;
+    sum.duplicates += more.duplicates;
+    sum.requests += more.requests;
+    sum.statements += more.statements;
+    sum.links_opened += more.links_opened;
+    sum.digests_differed += more.digests_differed;
+  }
+  return sum;
+}
+
 // When nothing is written and all is well, links say that they are there, and compare digests.
 std::optional<std::string> SimWorld::CheckQuiet() {
   if (random_.Below(kQuietOneOf) != 0) return std::nullopt;
@@ -231,7 +243,8 @@ std::optional<std::string> SimWorld::CheckQuiet() {
   is_quiet_ = true;
   tick_ms_max_ = kQuietTickMs;
   loop_.RunUntil(loop_.now_ms() + kQuietBeginMs);
-  const uint64_t before = totals_.traffic.messages;
+  const uint64_t messages_before = totals_.traffic.messages;
+  const replication::Counters before = SumCounters();
   uint64_t links = 0;
   for (const auto& site : sites_) links += site->replicator->report().links.size();
   links /= 2;
@@ -244,12 +257,53 @@ std::optional<std::string> SimWorld::CheckQuiet() {
   // came out of it, from both sides at worst.
   const uint64_t per_link = 2 * times(options_.keepalive_ms) + 2 * times(options_.refresh_ms) +
                             2 * times(options_.digest_interval_ms);
-  const uint64_t messages = totals_.traffic.messages - before;
+  const uint64_t messages = totals_.traffic.messages - messages_before;
   if (messages > links * per_link) {
     return "it does not become quiet: " + std::to_string(messages) + " messages over " +
            std::to_string(links) + " links in an hour, not " + std::to_string(per_link) + " each";
   }
-  return WhyNotEqual();
+  const replication::Counters after = SumCounters();
+  if (after.pushed != before.pushed || after.requests != before.requests ||
+      after.statements != before.statements || after.links_opened != before.links_opened ||
+      after.digests_differed != before.digests_differed) {
+    return "something goes on in a quiet hour";
+  }
+  if (auto wrong = WhyNotEqual()) return wrong;
+  return CheckCost();
+}
+
+// When the trees are there, a change goes to each site once, and hardly anybody has to ask.
+std::optional<std::string> SimWorld::CheckCost() {
+  tick_ms_max_ = kTickMsMax;
+  Site& site = AnySite();
+  const auto write = [&](int changes) {
+    for (int i = 0; i < changes; ++i) {
+      const int64_t id = next_id_++;
+      Write one;
+      one.rows.push_back({"log", id, /*is_delete=*/false, {{"text", "one of many"}}});
+      Commit(site, one);
+      loop_.RunUntil(loop_.now_ms() + kChangePauseMs);
+    }
+  };
+  write(kChangesForTrees);
+  const replication::Counters before = SumCounters();
+  const uint64_t bytes_before = totals_.traffic.bytes;
+  write(kChanges);
+  const replication::Counters after = SumCounters();
+  const uint64_t copies = kChanges * (sites_.size() - 1);
+  // Where paths are of much different length, or slow, a branch may change now and then.
+  const uint64_t others = copies / 10 + 4;
+  const uint64_t bytes = totals_.traffic.bytes - bytes_before;
+  if (after.pushed - before.pushed > copies + others ||
+      after.duplicates - before.duplicates > others || after.requests - before.requests > others ||
+      bytes > copies * kCopyBytesMax) {
+    return std::to_string(kChanges) + " changes for " + std::to_string(sites_.size()) +
+           " sites cost " + std::to_string(after.pushed - before.pushed) + " copies, " +
+           std::to_string(after.duplicates - before.duplicates) + " of them twice, " +
+           std::to_string(after.requests - before.requests) + " requests and " +
+           std::to_string(bytes) + " bytes";
+  }
+  return BecomeEqual();
 }
 
 }  // namespace merrow::testing

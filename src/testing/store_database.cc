@@ -272,8 +272,17 @@ void StoreDatabase::Confirm(const cells::SiteId& site, const SiteVersions& has) 
 }
 
 void StoreDatabase::ForgetSite(const cells::SiteId& site) {
-  const auto forgotten = store_->ForgetSite(ToHex(site.view()));
-  MERROW_CHECK(forgotten.ok() || forgotten.error().code() == ErrorCode::kNotFound);
+  MERROW_CHECK(store_->ForgetSite(ToHex(site.view())).ok());
+}
+
+std::vector<cells::SiteId> StoreDatabase::KnownSites() {
+  const auto known = store_->KnownSites();
+  MERROW_CHECK(known.ok());
+  std::vector<cells::SiteId> sites;
+  for (const store::KnownSite& site : *known) {
+    if (!site.is_gone) sites.push_back(site.site);
+  }
+  return sites;
 }
 
 Status StoreDatabase::RunUpkeep() {

@@ -41,6 +41,7 @@ class StoreDatabase final : public SimDatabase {
   void Confirm(const cells::SiteId& site, const SiteVersions& has) override;
   Status RunUpkeep() override;
   size_t CountTombstones() override;
+  std::vector<cells::SiteId> KnownSites() override;
   void ForgetSite(const cells::SiteId& site) override;
   void Crash() override;
   std::unique_ptr<SimDatabase> Backup() override;
