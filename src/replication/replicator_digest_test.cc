@@ -102,5 +102,26 @@ TEST_F(ReplicatorDigestTest, WhatRepairsDoNotMakeEqualIsComparedLessAndLessOften
   EXPECT_GT(answered, before + 10);
 }
 
+TEST_F(ReplicatorDigestTest, APeerThatDoesNotAnswerIsShownAndAskedAgain) {
+  Options options;
+  options.apply_timeout_ms = 10'000;
+  Make(options);
+  HandPeer peer(*replicator, SiteOf(0xFF));
+  Open(peer);
+  replicator->CompareDigests();
+  for (int i = 0; i < 12; ++i) {
+    Run(1000);
+    peer.Say(HaveMessage{});
+  }
+  ASSERT_GE(peer.Heard<DigestMessage>().size(), 1U);
+  EXPECT_THAT(replicator->report().links[0].digest_error, HasSubstr("does not answer"));
+  const size_t asked = peer.Heard<DigestMessage>().size();
+  for (int i = 0; i < 30; ++i) {
+    Run(1000);
+    peer.Say(HaveMessage{});
+  }
+  EXPECT_GT(peer.Heard<DigestMessage>().size(), asked);
+}
+
 }  // namespace
 }  // namespace merrow::replication

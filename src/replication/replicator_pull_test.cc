@@ -424,5 +424,20 @@ TEST_F(ReplicatorTest, WhatCouldNotBeUsedIsAskedForLaterEachTime) {
   EXPECT_LT(answered, 12U);
 }
 
+TEST_F(ReplicatorTest, ALinkOnWhichNoRequestIsAnsweredIsDropped) {
+  Options options;
+  options.request_timeout_ms = 1000;
+  options.request_timeouts_max = 3;
+  Make(options);
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer, {{SiteOf(9), VersionRanges(VersionRange{0, 3})}});
+  for (int i = 0; i < 100 && !peer.closed.has_value(); ++i) {
+    Run(100);
+    if (!peer.closed.has_value()) peer.Say(HaveMessage{});  // it is there
+  }
+  EXPECT_EQ(peer.closed, CloseReason::kTimeout);
+  EXPECT_EQ(counters().request_timeouts, 3U);
+}
+
 }  // namespace
 }  // namespace merrow::replication
