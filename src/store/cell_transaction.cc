@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "base/prefetch.h"
 #include "merrow/check.h"
 #include "store/cell_tx_rows.h"
 
@@ -294,7 +295,7 @@ Status CellTransaction::LoadEventRows() {
   for (size_t i = 0; i < order_.size(); ++i) {
     const Order& one = order_[i];
     if (i + kPrefetch < order_.size()) {
-      __builtin_prefetch(&events_[order_[i + kPrefetch].index], 1);
+      Prefetch(&events_[order_[i + kPrefetch].index]);
     }
     Event& event = events_[one.index];
     if (table == nullptr || table->id != event.key.table_id) {
@@ -333,12 +334,12 @@ void CellTransaction::PrefetchRows(size_t at) const {
   };
   const Row* const later = row_of(at + kPrefetch);
   if (later != nullptr) {
-    __builtin_prefetch(later, 1);
-    __builtin_prefetch(&later->clock, 1);
+    Prefetch(later);
+    Prefetch(&later->clock);
   }
   const Row* const soon = row_of(at + kPrefetch / 2);
   if (soon != nullptr) {
-    __builtin_prefetch(soon->clock.cells().data(), 1);
+    Prefetch(soon->clock.cells().data());
   }
 }
 
