@@ -38,6 +38,7 @@
 #include "cells/stored_key.h"
 #include "store/cell_arena.h"
 #include "store/cell_index.h"
+#include "store/cell_order.h"
 #include "store/cell_table.h"
 #include "store/cell_tx_rows.h"
 
@@ -161,19 +162,12 @@ class CellTransaction {
     cells::DbVersion version, written_version;
     int64_t rows_impacted, rows_merged;
   };
-  /// For sorting by key: nearly always the table and the head of the key tell.
-  struct Order {
-    int64_t table_id;
-    uint64_t head;
-    uint32_t index;
-  };
+  using Order = KeyOrder;
 
   void AddEvent(Kind kind, const RowKey& key);
   cells::ClockKey Keep(const RowKey& key);
   cells::ClockKey KeepStored(const cells::ClockKey& key);
   static Order OrderOf(const StoredRowKey& key, uint32_t index);
-  template <typename KeyAt>
-  static void SortByKey(std::vector<Order>& order, KeyAt key_at);
 
   /// Gives each new event its row.
   Status LoadEventRows();
@@ -251,18 +245,5 @@ class CellTransaction {
   };
   std::vector<Range> ranges_;
 };
-
-template <typename KeyAt>
-void CellTransaction::SortByKey(std::vector<Order>& order, KeyAt key_at) {
-  const auto less = [&key_at](const Order& a, const Order& b) {
-    if (a.table_id != b.table_id) {
-      return a.table_id < b.table_id;
-    }
-    return a.head != b.head ? a.head < b.head : key_at(a.index) < key_at(b.index);
-  };
-  if (!std::is_sorted(order.begin(), order.end(), less)) {
-    std::sort(order.begin(), order.end(), less);
-  }
-}
 
 }  // namespace merrow::store

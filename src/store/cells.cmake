@@ -29,6 +29,7 @@ merrow_test(store_cells_test SOURCES ${CMAKE_CURRENT_LIST_DIR}/cell_apply_prop_t
                                      ${CMAKE_CURRENT_LIST_DIR}/cell_clocks_prop_test.cc
                                      ${CMAKE_CURRENT_LIST_DIR}/cell_fault_test.cc
                                      ${CMAKE_CURRENT_LIST_DIR}/cell_merge_prop_test.cc
+                                     ${CMAKE_CURRENT_LIST_DIR}/cell_order_test.cc
                                      ${CMAKE_CURRENT_LIST_DIR}/cell_pending_prop_test.cc
                                      ${CMAKE_CURRENT_LIST_DIR}/cell_reader_test.cc
                                      ${CMAKE_CURRENT_LIST_DIR}/cell_store_test.cc
