@@ -137,7 +137,7 @@ class TombstoneCount {
     MERROW_ASSIGN(const std::optional<int64_t> since_ms,
                   marks_.SinceMs(cells_.db(), transaction.publisher, transaction.version));
     if (since_ms.has_value()) {
-      return *since_ms + times_.keep_ms;
+      return times_.keep_ms > INT64_MAX - *since_ms ? INT64_MAX : *since_ms + times_.keep_ms;
     }
     // When to look again, so that it gets a mark.
     MERROW_ASSIGN(const int64_t next_ms, marks_.NextMs(cells_.db(), times_.keep_ms));

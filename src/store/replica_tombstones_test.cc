@@ -234,6 +234,20 @@ TEST(Tombstones, AClockThatWasAheadDoesNotKeepThem) {
   EXPECT_EQ(a->stats().tombstones, 0U);
 }
 
+TEST(Tombstones, TheyCanBeKeptForEver) {
+  StoreReplica a, b;
+  a.options.replica_limits.tombstone_keep_ms = INT64_MAX;
+  a.Reopen();
+  WriteAndDelete(a);
+  b.PullFrom(a);
+  Must(a->ConfirmPeer(b->own_site(), b->seen()));
+  for (int i = 0; i < 3; ++i) {
+    a.clock.AdvanceMs(1000 * kDayMs);
+    Upkeep(a);
+  }
+  EXPECT_EQ(a->stats().tombstones_young, 1U);
+}
+
 TEST(Tombstones, TheTimesTakeLittleSpace) {
   WithKeptTombstone a;
   StoreReplica b;

@@ -254,7 +254,8 @@ class Store {
   /// `peer`, any other site, has these versions (of all sites) on disk, and this store has seen all
   /// of them too: every tombstone whose changeset is among them is known to it. It replaces what
   /// was confirmed before. A site that this was ever called for holds tombstones back from then on,
-  /// in later processes too. Cost: a commit for a site that is new to this process, else nothing.
+  /// in later processes too. Cost: a commit for a site that is new to this process or has
+  /// less than it said before, else nothing.
   Status ConfirmPeer(const cells::SiteId& peer, const changeset::SiteVersions& has);
   /// All sites that were ever heard of, but for this one.
   Result<std::vector<KnownSite>> KnownSites();
