@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <string_view>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include "server/file_bytes.h"
@@ -55,7 +56,7 @@ std::string Day(int64_t unix_s) { return fmt::format("{:%F}", fmt::gmtime(unix_s
 
 }  // namespace
 
-Result<PeerSecrets> ReadPeerSecrets(const ReplicationOptions& options, const Clock& clock) {
+Result<PeerSecrets> ReadPeerSecrets(const ReplicationOptions& options) {
   PeerSecrets secrets;
   MERROW_ASSIGN(secrets.tokens, ReadTokens(options.token_file));
   const net::TlsFiles files{options.tls_cert, options.tls_key, options.tls_ca};
@@ -67,19 +68,18 @@ Result<PeerSecrets> ReadPeerSecrets(const ReplicationOptions& options, const Clo
   }
   WarnIfOthersMayRead(options.token_file);
   WarnIfOthersMayRead(options.tls_key);
-  if (const auto expiry = ExpiryOf(secrets); expiry && *expiry < clock.UnixMillis() / 1000) {
-    spdlog::warn("the TLS certificate {} has expired on {}: other sites will refuse it",
-                 options.tls_cert, Day(*expiry));
-  }
   return secrets;
 }
 
 PeerSecretsReader::PeerSecretsReader(const ReplicationOptions& options, net::EventLoop& loop,
                                      const Clock& clock)
-    : options_(options), loop_(loop), clock_(clock) {}
+    : options_(options), loop_(loop), clock_(clock) {
+  shared_->reader = this;
+}
 
 PeerSecretsReader::~PeerSecretsReader() {
-  if (thread_.joinable()) thread_.join();
+  const std::lock_guard lock(shared_->mutex);
+  shared_->reader = nullptr;
 }
 
 bool PeerSecretsReader::has_files() const {
@@ -87,7 +87,7 @@ bool PeerSecretsReader::has_files() const {
 }
 
 Result<PeerSecrets> PeerSecretsReader::Read() {
-  Result<PeerSecrets> secrets = ReadPeerSecrets(options_, clock_);
+  Result<PeerSecrets> secrets = ReadPeerSecrets(options_);
   if (secrets.ok()) Note(*secrets);
   return secrets;
 }
@@ -102,14 +102,17 @@ void PeerSecretsReader::Reload(std::function<Status(const PeerSecrets&)> use) {
 }
 
 void PeerSecretsReader::Start() {
-  if (thread_.joinable()) thread_.join();  // it has posted already
   is_reading_ = true;
   try {
-    thread_ = std::thread([this] {
-      loop_.Post([this, secrets = ReadPeerSecrets(options_, clock_)]() mutable {
-        OnRead(std::move(secrets));
+    std::thread([shared = shared_, options = options_] {
+      Result<PeerSecrets> secrets = ReadPeerSecrets(options);
+      const std::lock_guard lock(shared->mutex);
+      if (shared->reader == nullptr) return;
+      // What is posted runs only while the reader is there: it goes when the loop runs no more.
+      shared->reader->loop_.Post([reader = shared->reader, secrets = std::move(secrets)]() mutable {
+        reader->OnRead(std::move(secrets));
       });
-    });
+    }).detach();
   } catch (const std::system_error& failure) {
     OnRead(IoError(std::string("cannot start a thread: ") + failure.what()));
   }
@@ -133,6 +136,10 @@ void PeerSecretsReader::Note(const PeerSecrets& secrets) {
   report_.read_unix_ms = clock_.UnixMillis();
   report_.certificate_unix_s = ExpiryOf(secrets);
   report_.error.clear();
+  if (report_.certificate_unix_s.value_or(INT64_MAX) < report_.read_unix_ms / 1000) {
+    spdlog::warn("the TLS certificate {} has expired on {}: other sites will refuse it",
+                 options_.tls_cert, Day(*report_.certificate_unix_s));
+  }
 }
 
 void PeerSecretsReader::Fail(const Error& error) {

@@ -2,17 +2,18 @@
 //
 // Peer secrets: what sites show each other, read from the files that the options name: the tokens,
 // and certificates with their keys and authorities. They are read at the start, and again when
-// somebody asks (SIGHUP), on a thread of their own, since files may be on a disk that hangs. What
-// is read is checked as a whole before anybody uses it; if anything is wrong, what was read before
-// stays.
+// somebody asks (SIGHUP), on a thread of their own, since files may be on a disk that hangs (it is
+// left behind then when the server ends). What is read is checked as a whole before anybody uses
+// it; if anything is wrong, what was read before stays.
 
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/clock.h"
@@ -36,9 +37,8 @@ struct PeerSecrets {
 
 inline constexpr size_t kTokensMax = 16;
 
-/// Also warns of what is no error: a secret that other users may read, an expired certificate.
-/// Errors name the file.
-Result<PeerSecrets> ReadPeerSecrets(const ReplicationOptions& options, const Clock& clock);
+/// Also warns of secrets that other users may read. Errors name the file.
+Result<PeerSecrets> ReadPeerSecrets(const ReplicationOptions& options);
 
 /// For the status.
 struct PeerSecretsReport {
@@ -57,7 +57,7 @@ class PeerSecretsReader {
  public:
   /// The references must outlive this.
   PeerSecretsReader(const ReplicationOptions& options, net::EventLoop& loop, const Clock& clock);
-  /// Waits for a read that is under way.
+  /// Does not wait for a read that is under way.
   ~PeerSecretsReader();
   PeerSecretsReader(const PeerSecretsReader&) = delete;
   PeerSecretsReader& operator=(const PeerSecretsReader&) = delete;
@@ -73,6 +73,12 @@ class PeerSecretsReader {
   PeerSecretsReport report() const { return report_; }
 
  private:
+  // What the thread that reads holds on to.
+  struct Shared {
+    std::mutex mutex;
+    PeerSecretsReader* reader = nullptr;  // null once it is gone; guarded by mutex
+  };
+
   void Start();
   void OnRead(Result<PeerSecrets> secrets);
   void Note(const PeerSecrets& secrets);
@@ -85,7 +91,7 @@ class PeerSecretsReader {
   std::function<Status(const PeerSecrets&)> use_;
   bool is_reading_ = false;
   bool is_asked_again_ = false;
-  std::thread thread_;
+  const std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
 };
 
 }  // namespace merrow::server

@@ -5,7 +5,9 @@
 #include "server/peer_secrets.h"
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "net/testing/server_fixture.h"
@@ -34,7 +36,7 @@ class PeerSecretsTest : public ::testing::Test {
   }
   std::string ErrorOf(const std::string& tokens) {
     WriteTokens(tokens);
-    const auto secrets = ReadPeerSecrets(options_, clock_);
+    const auto secrets = ReadPeerSecrets(options_);
     return secrets.ok() ? "no error" : secrets.error().ToString();
   }
 
@@ -47,7 +49,7 @@ class PeerSecretsTest : public ::testing::Test {
 TEST_F(PeerSecretsTest, ATokenToALine) {
   for (const char* text : {"new\nold\n", "new\r\nold\r\n", "\nnew\n\nold", "new\nold\n\n"}) {
     EXPECT_EQ(ErrorOf(text), "no error");
-    const auto secrets = ReadPeerSecrets(options_, clock_);
+    const auto secrets = ReadPeerSecrets(options_);
     EXPECT_THAT(secrets->tokens, ElementsAre("new", "old")) << text;
     EXPECT_EQ(secrets->shown_token(), "new");
     EXPECT_EQ(secrets->accepting, nullptr);
@@ -67,21 +69,21 @@ TEST_F(PeerSecretsTest, WhatIsNoTokenIsAnErrorThatSaysWhere) {
   EXPECT_THAT(ErrorOf(many + "one-more\n"), HasSubstr("more than 16 tokens"));
   EXPECT_THAT(ErrorOf(std::string(1 << 20, 'x')), HasSubstr("bytes"));
   options_.token_file = dir_.File("absent");
-  EXPECT_THAT(ReadPeerSecrets(options_, clock_).error().ToString(), HasSubstr("absent"));
+  EXPECT_THAT(ReadPeerSecrets(options_).error().ToString(), HasSubstr("absent"));
 }
 
 TEST_F(PeerSecretsTest, CertificatesForBothDirections) {
   options_.token_file.clear();
   UseTls(authority_.Issue());
-  auto secrets = ReadPeerSecrets(options_, clock_);
+  auto secrets = ReadPeerSecrets(options_);
   ASSERT_TRUE(secrets.ok()) << secrets.error().ToString();
   EXPECT_NE(secrets->accepting, nullptr);
   EXPECT_NE(secrets->dialing, nullptr);
   EXPECT_EQ(secrets->shown_token(), "");
   options_.listen.reset();
-  EXPECT_EQ(ReadPeerSecrets(options_, clock_)->accepting, nullptr);
+  EXPECT_EQ(ReadPeerSecrets(options_)->accepting, nullptr);
   options_.tls_key = authority_.Issue().key;
-  EXPECT_THAT(ReadPeerSecrets(options_, clock_).error().ToString(), HasSubstr(options_.tls_key));
+  EXPECT_THAT(ReadPeerSecrets(options_).error().ToString(), HasSubstr(options_.tls_key));
 }
 
 TEST_F(PeerSecretsTest, ReadingAgainUsesWhatIsRightAndKeepsTheOldElse) {
@@ -125,6 +127,22 @@ TEST_F(PeerSecretsTest, ReadingAgainUsesWhatIsRightAndKeepsTheOldElse) {
   EXPECT_EQ(used, "third");
   EXPECT_EQ(report().error, "");
   loop.Join();
+}
+
+TEST_F(PeerSecretsTest, AFileThatHangsHoldsNothingUp) {
+  WriteTokens("first\n");
+  const std::string pipe = dir_.File("pipe");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  {
+    LoopThread loop;
+    PeerSecretsReader reader(options_, loop.loop(), clock_);
+    std::filesystem::rename(pipe, options_.token_file);
+    loop.Call([&] { reader.Reload([](const PeerSecrets&) -> Status { return {}; }); });
+    loop.Join();
+    EXPECT_EQ(reader.report().reloads, 0U);
+  }
+  // The thread that was left behind finds nobody to tell, and ends.
+  WriteTokens("second\n");
 }
 
 TEST_F(PeerSecretsTest, AskedWhileItReadsItReadsWhatIsThereThen) {

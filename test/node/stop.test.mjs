@@ -4,8 +4,8 @@
 // what they have acknowledged on disk. And what else ends a server.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -105,6 +105,19 @@ test(
     await startsAgainWithWhatWasAcknowledged(site);
   },
 );
+
+test("a token file that hangs holds up nothing", { timeout }, async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), "merrow-hanging-"));
+  t.after(() => rm(directory, { recursive: true, force: true }));
+  const token = join(directory, "token");
+  await writeFile(token, "a-token\n");
+  const site = await startSite(t, { args: ["--peer-token-file", token] });
+  await rm(token);
+  execFileSync("mkfifo", [token]);
+  process.kill(site.pid, "SIGHUP");
+  await site.status();
+  assert.deepEqual(await site.stop(), { code: 0, signal: null });
+});
 
 test(
   "a terminal that is closed ends the server in it, as SIGTERM does",
