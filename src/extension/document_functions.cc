@@ -62,6 +62,7 @@ void Import(sqlite3_context* context, int, sqlite3_value** values) {
     store::DocumentCapture& capture = CaptureOf(context);
     MERROW_ASSIGN(store::CellSavepoint savepoint,
                   store::CellSavepoint::Begin(capture.store().db()));
+    MERROW_TRY(capture.store().tables().Initialize());
     MERROW_TRY(capture.store().Join());
     MERROW_TRY(capture.Settle());
     MERROW_ASSIGN(auto outcome, capture.rows().Merge(row.table, row.key, blob));

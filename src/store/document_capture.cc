@@ -56,6 +56,7 @@ Status DocumentCapture::Untrack(const std::string& table) {
   if (!rows_.HasTable(table)) {
     return store_.Untrack(table);
   }
+  MERROW_TRY(store_.tables().Initialize());
   MERROW_TRY(store_.Join());
   MERROW_TRY(CapturePending());
   return rows_.Untrack(table);
@@ -84,7 +85,15 @@ Status DocumentCapture::Refresh() {
 }
 
 Status DocumentCapture::RowWritten(int64_t table_id, std::string_view key) {
-  MERROW_TRY(store_.Join());
+  const Status joined = store_.Join();
+  if (!joined.ok() && !store_.tables().initialized()) {
+    // In the middle of a statement no tables can be made.
+    return InvalidArgument(
+        "the database is one of a server, or an attached one; of a server's, run SELECT "
+        "merrow_track() with the table first, and write an attached one over a connection of its "
+        "own");
+  }
+  MERROW_TRY(joined);
   if (pending_.empty()) {
     MERROW_TRY(Refresh());
     MERROW_ASSIGN(const bool has_stale, rows_.HasStaleRows());

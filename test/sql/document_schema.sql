@@ -188,3 +188,33 @@ SELECT merrow_track('note');
 --> 'OK'
 SELECT * FROM note;
 --> 'a'|'x'
+
+-- A server's file has documents, but nothing of column rows until merrow_track makes it.
+.site g
+CREATE TABLE note (id TEXT PRIMARY KEY NOT NULL, body CRDT_TEXT);
+SELECT merrow_track('note');
+--> 'OK'
+INSERT INTO note VALUES ('a', 'x');
+DROP TABLE _merrow_site;
+DROP TABLE _merrow_cell_config;
+DROP TABLE _merrow_cell_table;
+DROP TABLE _merrow_cell_peer;
+DROP TABLE _merrow_cell_column;
+DROP TABLE _merrow_tx;
+SELECT merrow_document_json('note', 'a');
+--> '{"body":"x"}'
+UPDATE note SET body = 'y';
+--! merrow: the database is one of a server, or an attached one; of a server's, run SELECT merrow_track() with the table first, and write an attached one over a connection of its own
+BEGIN;
+SELECT merrow_untrack('note');
+--> 'OK'
+ROLLBACK;
+BEGIN;
+SELECT merrow_document_import('note', 'b', merrow_document_export('note', 'a')) IS NOT NULL;
+--> 1
+ROLLBACK;
+SELECT merrow_track('note');
+--> 'OK'
+UPDATE note SET body = 'y';
+SELECT merrow_document_json('note', 'a');
+--> '{"body":"y"}'
