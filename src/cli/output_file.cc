@@ -12,6 +12,20 @@
 #include <ostream>
 
 namespace merrow::cli {
+namespace {
+
+/// What `file` leads to, which need not be there.
+std::string Target(std::filesystem::path file) {
+  constexpr int kLinksMax = 40;  // as Linux has it
+  std::error_code error;
+  for (int i = 0; i < kLinksMax && std::filesystem::is_symlink(file, error); ++i) {
+    // If that is absolute, the folder does not count.
+    file = file.parent_path() / std::filesystem::read_symlink(file, error);
+  }
+  return file;
+}
+
+}  // namespace
 
 OutputFile::~OutputFile() {
   // While it is still locked.
@@ -48,10 +62,9 @@ Status OutputFile::Finish() {
 Status OutputFile::Open() {
   std::error_code error;
   const auto kind = std::filesystem::status(file_, error).type();
-  if (kind == std::filesystem::file_type::regular) {
-    target_ = std::filesystem::canonical(file_, error);
-  } else if (kind == std::filesystem::file_type::not_found) {
-    target_ = file_;
+  if (kind == std::filesystem::file_type::regular ||
+      kind == std::filesystem::file_type::not_found) {
+    target_ = Target(file_);
   }
   if (!target_.empty()) {
     return OpenPartial();

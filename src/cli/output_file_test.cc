@@ -101,6 +101,16 @@ TEST_F(OutputFileTest, ALinkStaysALink) {
   EXPECT_EQ(Read("target"), "new");
 }
 
+/// Such as into a disk that will be mounted.
+TEST_F(OutputFileTest, ALinkToNothingStaysALink) {
+  std::filesystem::create_symlink("target", Path("link"));
+  OutputFile file(Path("link"), io_);
+  ASSERT_TRUE(file.Write("new").ok());
+  ASSERT_TRUE(file.Finish().ok());
+  EXPECT_TRUE(std::filesystem::is_symlink(Path("link")));
+  EXPECT_EQ(Read("target"), "new");
+}
+
 /// A backup that nobody else may read goes on like that.
 TEST_F(OutputFileTest, AFileThatIsReplacedKeepsWhoMayReadIt) {
   Write("a", "old");
