@@ -77,12 +77,17 @@ Status OutputFile::OpenPartial() {
   const std::string partial = target_ + ".partial";
   struct stat opened = {};
   struct stat named = {};
+  struct stat replaced = {};
+  const bool replaces = ::stat(target_.c_str(), &replaced) == 0;
+  // Others may open it when it has the owner and the group of what it replaces, and not before.
+  const mode_t mode_at_first = replaces ? 0600 : 0666;
   do {
     if (descriptor_ >= 0) {
       ::close(descriptor_);
     }
     // In a folder that all may write, that name can be somebody else's link.
-    descriptor_ = ::open(partial.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+    descriptor_ =
+        ::open(partial.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, mode_at_first);
     if (descriptor_ < 0) {
       return Failed("cannot be written", errno);
     }
@@ -100,13 +105,13 @@ Status OutputFile::OpenPartial() {
   if (::ftruncate(descriptor_, 0) != 0) {
     return Failed("cannot be written", errno);
   }
-  if (::stat(target_.c_str(), &named) == 0) {
+  if (replaces) {
     // Only root may give files away; in the group's name, others can.
-    if (::fchown(descriptor_, named.st_uid, named.st_gid) != 0) {
+    if (::fchown(descriptor_, replaced.st_uid, replaced.st_gid) != 0) {
       [[maybe_unused]] const int given =
-          ::fchown(descriptor_, static_cast<uid_t>(-1), named.st_gid);
+          ::fchown(descriptor_, static_cast<uid_t>(-1), replaced.st_gid);
     }
-    if (::fchmod(descriptor_, named.st_mode & 0777) != 0) {
+    if (::fchmod(descriptor_, replaced.st_mode & 0777) != 0) {
       return Failed("cannot be written", errno);
     }
   }

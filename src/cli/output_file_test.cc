@@ -5,9 +5,11 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 namespace merrow::cli {
 namespace {
@@ -124,6 +126,28 @@ TEST_F(OutputFileTest, AFileThatIsReplacedKeepsWhoMayReadIt) {
   ASSERT_EQ(::stat(Path("a").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600U);
   EXPECT_EQ(Read("a"), "new");
+}
+
+/// Whoever has opened it can read what is written later. Looks often enough to see it most times.
+TEST_F(OutputFileTest, AtNoTimeMoreMayReadItThanWhatItReplaces) {
+  Write("a", "old");
+  ASSERT_EQ(::chmod(Path("a").c_str(), 0600), 0);
+  std::atomic<bool> stop = false;
+  std::atomic<bool> was_open = false;
+  std::thread watcher([&] {
+    while (!stop) {
+      struct stat status = {};
+      if (::stat(Path("a.partial").c_str(), &status) == 0 && (status.st_mode & 0077) != 0)
+        was_open = true;
+    }
+  });
+  for (int i = 0; i < 100; ++i) {
+    OutputFile file(Path("a"), io_);
+    ASSERT_TRUE(file.Write("new").ok());
+  }
+  stop = true;
+  watcher.join();
+  EXPECT_FALSE(was_open);
 }
 
 /// In a folder that all may write, the name of what is written to can be a link to anywhere.
