@@ -4,6 +4,7 @@
 
 #include "merrow/document.h"
 
+#include "base/release.h"
 #include "capi/convert.h"
 #include "capi/guard.h"
 #include "loro/delta_json.h"
@@ -54,7 +55,7 @@ merrow_status GiveStatus(merrow_doc* doc, merrow_import_status* out, merrow_erro
 
 extern "C" {
 
-const char* merrow_version(void) { return MERROW_VERSION; }
+const char* merrow_version(void) { return merrow::kRelease; }
 
 // --- Life ---
 

@@ -5,7 +5,9 @@
 #include <CLI/CLI.hpp>
 #include <exception>
 #include <iostream>
+#include <string>
 
+#include "base/release.h"
 #include "cli/changes.h"
 #include "cli/command_line.h"
 #include "cli/doc_tools.h"
@@ -18,7 +20,8 @@ namespace {
 
 int Run(int argc, char** argv) {
   CLI::App app{"Merrow makes rows mergeable.", "merrow"};
-  app.set_version_flag("--version", "merrow " MERROW_VERSION, "Print the version and exit");
+  app.set_version_flag("--version", std::string("merrow ") + merrow::kRelease,
+                       "Print the version and exit");
   app.require_subcommand(1);
   int exit_code = 0;
   merrow::cli::AddServe(app, exit_code);

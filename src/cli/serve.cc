@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "base/clock.h"
+#include "base/release.h"
 #include "server/config.h"
 #include "server/log_format.h"
 #include "server/log_limiter.h"
@@ -48,7 +49,7 @@ void StartLog(const std::string& level) {
 }
 
 void PrintUrls(const server::ServerUrls& urls) {
-  spdlog::info("merrow " MERROW_VERSION " started, process {}", getpid());
+  spdlog::info("merrow {} started, process {}", kRelease, getpid());
   std::cout << "merrow: listening on " << urls.clients << "\n";
   if (!urls.sites.empty()) std::cout << "merrow: sites connect to " << urls.sites << "\n";
   std::cout << std::flush;

@@ -262,7 +262,9 @@ std::string WholeText(const Json& status) {
   }
   text += "clients at " + Text(status, "listen");
   if (status.contains("peer_listen")) text += ", sites at " + Text(status, "peer_listen");
-  text += ", up " + Duration(status.value("uptime_ms", int64_t{0})) + "\n";
+  text += ", up " + Duration(status.value("uptime_ms", int64_t{0}));
+  if (status.contains("release")) text += ", release " + Text(status, "release");
+  text += "\n";
   const Json store = status.value("store", Json());
   if (store.is_null()) text += "the database does not answer\n";
   if (store.is_object()) {

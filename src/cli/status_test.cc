@@ -20,7 +20,7 @@ using ::testing::Not;
 using Json = nlohmann::json;
 
 constexpr char kStatus[] = R"json({
-  "site": "5d0c64cd3e02a1f78bb2f50a19c8e6d4", "db_version": 12, "uptime_ms": 185000,
+  "release": "1.2.3", "site": "5d0c64cd3e02a1f78bb2f50a19c8e6d4", "db_version": 12, "uptime_ms": 185000,
   "listen": "http://127.0.0.1:7001", "peer_listen": "ws://127.0.0.1:7101", "store": {"transactions_waiting": 3,
     "transactions_refused": 4, "tombstones": 9, "tombstones_young": 1, "refused": [
       {"site": "a91f03bc000000000000000000000000", "versions": [3, 3], "reason": "table item: no"}],
@@ -53,7 +53,7 @@ TEST(StatusText, HasEverySiteLinkAndTrouble) {
   EXPECT_EQ(
       *text,
       "site 5d0c64cd3e02a1f78bb2f50a19c8e6d4, version 12\n"
-      "clients at http://127.0.0.1:7001, sites at ws://127.0.0.1:7101, up 3 min\n"
+      "clients at http://127.0.0.1:7001, sites at ws://127.0.0.1:7101, up 3 min, release 1.2.3\n"
       "links\n"
       "  peer      state  address               open   lag    lacks here  lacks there  in     "
       "out      digest\n"

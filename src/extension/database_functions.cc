@@ -14,6 +14,7 @@
 #include <array>
 #include <string>
 
+#include "base/release.h"
 #include "extension/extension.h"
 #include "store/cell_guard.h"
 
@@ -147,7 +148,8 @@ void Finalize(sqlite3_context* context, int, sqlite3_value**) {
 }
 
 void Version(sqlite3_context* context, int, sqlite3_value**) {
-  SetResult(context, cells::ValueView::Text("merrow " MERROW_VERSION));
+  const std::string name = std::string("merrow ") + kRelease;
+  SetResult(context, cells::ValueView::Text(name));
 }
 
 }  // namespace

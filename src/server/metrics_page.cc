@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/release.h"
 #include "server/process_memory.h"
 #include "server/replication_counters.h"
 
@@ -283,6 +284,7 @@ void AddReplication(const ReplicationStatus& status, Page* page) {
 std::string MetricsPage(const net::NetCounters& net, const sync::Metrics& sync,
                         const ServerStatus& status) {
   Page page;
+  page.GaugeWith("merrow_build_info", "Always 1", {{"version", kRelease}}, 1);
   AddNet(net, &page);
   AddSync(sync, &page);
   if (status.store.has_value()) AddStore(*status.store, &page);

@@ -8,6 +8,9 @@
 
 #include <set>
 #include <sstream>
+#include <string>
+
+#include "base/release.h"
 
 namespace merrow::server {
 namespace {
@@ -25,6 +28,7 @@ TEST(MetricsPage, HasTheCountersOfEveryLayer) {
   status.store.emplace().documents_quarantined = 7;
   status.threads = {{"the loop", 5, 1}, {"the store", 0, 0}};
   const std::string page = MetricsPage(net, sync, status);
+  EXPECT_THAT(page, HasSubstr(std::string("merrow_build_info{version=\"") + kRelease + "\"} 1\n"));
   EXPECT_THAT(page, HasSubstr("\nmerrow_net_connections 3\n"));
   EXPECT_THAT(page, HasSubstr("# TYPE merrow_net_connections gauge\n"));
   EXPECT_THAT(page, HasSubstr("\nmerrow_sync_submits_total 12345678901\n"));

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
+#include "base/release.h"
 #include "server/replication_counters.h"
 
 namespace merrow::server {
@@ -216,7 +217,7 @@ Json StoreJson(const store::StoreStats& store) {
 }  // namespace
 
 std::string StatusJson(const ServerStatus& status) {
-  Json json = Json::object();
+  Json json = {{"release", kRelease}};
   if (status.replication.has_value()) {
     const replication::Report& report = status.replication->report;
     json["site"] = Hex(report.site);
