@@ -5,9 +5,9 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <chrono>
 #include <string_view>
 #include <system_error>
-#include <thread>
 #include <utility>
 
 #include "server/file_bytes.h"
@@ -16,6 +16,8 @@ namespace merrow::server {
 namespace {
 
 constexpr size_t kTokenFileBytesMax = 16 << 10;
+/// Far longer than files take that do not hang.
+constexpr std::chrono::seconds kEndWait{1};
 
 // A token to a line; empty lines do not count. Tokens go into a header, so they are visible ASCII.
 Result<std::vector<std::string>> ReadTokens(const std::string& path) {
@@ -78,8 +80,14 @@ PeerSecretsReader::PeerSecretsReader(const ReplicationOptions& options, net::Eve
 }
 
 PeerSecretsReader::~PeerSecretsReader() {
-  const std::lock_guard lock(shared_->mutex);
+  std::unique_lock lock(shared_->mutex);
   shared_->reader = nullptr;
+  // Who reads while the process ends meets what has been torn down. What hangs does not read.
+  const bool has_ended =
+      shared_->ended.wait_for(lock, kEndWait, [this] { return !shared_->is_running; });
+  lock.unlock();
+  if (!thread_.joinable()) return;
+  has_ended ? thread_.join() : thread_.detach();
 }
 
 bool PeerSecretsReader::has_files() const {
@@ -102,18 +110,23 @@ void PeerSecretsReader::Reload(std::function<Status(const PeerSecrets&)> use) {
 }
 
 void PeerSecretsReader::Start() {
+  if (thread_.joinable()) thread_.join();  // it has posted already
   is_reading_ = true;
+  shared_->is_running = true;
   try {
-    std::thread([shared = shared_, options = options_] {
+    thread_ = std::thread([shared = shared_, options = options_] {
       Result<PeerSecrets> secrets = ReadPeerSecrets(options);
       const std::lock_guard lock(shared->mutex);
+      shared->is_running = false;
+      shared->ended.notify_one();
       if (shared->reader == nullptr) return;
       // What is posted runs only while the reader is there: it goes when the loop runs no more.
       shared->reader->loop_.Post([reader = shared->reader, secrets = std::move(secrets)]() mutable {
         reader->OnRead(std::move(secrets));
       });
-    }).detach();
+    });
   } catch (const std::system_error& failure) {
+    shared_->is_running = false;
     OnRead(IoError(std::string("cannot start a thread: ") + failure.what()));
   }
 }

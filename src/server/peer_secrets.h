@@ -8,12 +8,14 @@
 
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/clock.h"
@@ -57,7 +59,7 @@ class PeerSecretsReader {
  public:
   /// The references must outlive this.
   PeerSecretsReader(const ReplicationOptions& options, net::EventLoop& loop, const Clock& clock);
-  /// Does not wait for a read that is under way.
+  /// Does not wait long for a read that is under way.
   ~PeerSecretsReader();
   PeerSecretsReader(const PeerSecretsReader&) = delete;
   PeerSecretsReader& operator=(const PeerSecretsReader&) = delete;
@@ -76,7 +78,10 @@ class PeerSecretsReader {
   // What the thread that reads holds on to.
   struct Shared {
     std::mutex mutex;
-    PeerSecretsReader* reader = nullptr;  // null once it is gone; guarded by mutex
+    std::condition_variable ended;
+    // Guarded by mutex.
+    PeerSecretsReader* reader = nullptr;  // null once it is gone
+    bool is_running = false;
   };
 
   void Start();
@@ -92,6 +97,7 @@ class PeerSecretsReader {
   bool is_reading_ = false;
   bool is_asked_again_ = false;
   const std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
+  std::thread thread_;
 };
 
 }  // namespace merrow::server
