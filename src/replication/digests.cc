@@ -165,9 +165,12 @@ void Digests::OnDigestDiff(Link& link, const DigestDiffMessage& diff) {
   digest.due_ms = core_.now.steady_ms + NextRoundMs(lasting.none() ? 0 : digest.repairs++);
   digest.result = lasting.none() ? DigestResult::kDiffering : DigestResult::kRepairing;
   size_t left = core_.options.digest_buckets_max;
-  for (uint32_t bucket = 0; bucket < kDigestBuckets && left > 0; ++bucket) {
+  const uint32_t first = digest.next_bucket;
+  for (uint32_t i = 0; i < kDigestBuckets && left > 0; ++i) {
+    const uint32_t bucket = (first + i) % kDigestBuckets;
     if (!lasting[bucket]) continue;
     --left;
+    digest.next_bucket = (bucket + 1) % kDigestBuckets;
     ++core_.counters.buckets_repaired;
     ListRows(link, bucket);
     if (link.is_closed) return;

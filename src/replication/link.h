@@ -103,6 +103,7 @@ struct DigestState {
   int64_t asked_ms = kNever;  // a Digest was sent and not answered
   Buckets differed;           // in the round before
   int repairs = 0;            // rounds of them since all were equal
+  uint32_t next_bucket = 0;   // to be looked into first; those that stay different take turns
   std::deque<std::function<void(Link&)>> jobs;
   size_t repair_bytes = 0;       // in memory, of rows in jobs
   std::vector<Changeset> parts;  // of a large row of the peer, those that have come

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <map>
 
 #include "replication/replicator_test_util.h"
 
@@ -100,6 +101,30 @@ TEST_F(ReplicatorDigestTest, WhatRepairsDoNotMakeEqualIsComparedLessAndLessOften
   const size_t before = answered;
   run(700'000, /*differs=*/true);
   EXPECT_GT(answered, before + 10);
+}
+
+TEST_F(ReplicatorDigestTest, BucketsThatStayDifferentDoNotKeepOthersFromBeingRepaired) {
+  Options options;
+  options.digest_buckets_max = 4;
+  Make(options);
+  HandPeer peer(*replicator, SiteOf(0xFF));
+  Open(peer);
+  replicator->CompareDigests();
+  size_t answered = 0;
+  for (int second = 0; second < 60; ++second) {
+    Run(1000);
+    peer.Say(HaveMessage{});
+    const std::vector<DigestMessage> digests = peer.Heard<DigestMessage>();
+    for (; answered < digests.size(); ++answered) {
+      DigestDiffMessage diff{digests[answered].round, {}};
+      for (const size_t bucket : {0, 1, 2, 3, 4, 5, 200}) diff.differing[bucket] = true;
+      peer.Say(diff);
+    }
+  }
+  std::map<uint32_t, int> looked_into;
+  for (const RowDigestsMessage& rows : peer.Heard<RowDigestsMessage>()) ++looked_into[rows.bucket];
+  EXPECT_EQ(looked_into.size(), 7U);
+  EXPECT_GT(looked_into[200], 1);
 }
 
 TEST_F(ReplicatorDigestTest, APeerThatDoesNotAnswerIsShownAndAskedAgain) {
