@@ -110,7 +110,8 @@ void Confirmer::OnStatements(Link& link, const StatementsMessage& message) {
       const bool is_own =
           own_.has != nullptr && statement.stamp == own_.stamp && *statement.has == *own_.has;
       if (is_own || statement.stamp < own_.stamp) continue;
-      if (own_.has != nullptr && statement.stamp > own_.stamp) ++overtaken_;
+      // At most once for each that this site made: of an earlier life many may come together.
+      if (own_.has != nullptr && statement.stamp > own_.stamp && !restates_) ++overtaken_;
       own_.stamp = statement.stamp;
       restates_ = true;
       if (overtaken_ <= overtaken_max_) continue;

@@ -69,8 +69,8 @@ class Confirmer {
   Core& core_;
   Statement own_;
   bool restates_ = true;  // although nothing is new
-  /// How often a later statement of this name came than this site had made; beyond the maximum it
-  /// takes another.
+  /// How many of this site's statements were followed by a later one of its name that it did not
+  /// make; beyond the maximum it takes another.
   uint64_t overtaken_ = 0;
   const uint64_t overtaken_max_;
   std::map<cells::SiteId, Known> known_;

@@ -195,6 +195,22 @@ TEST_F(ReplicatorTest, WhoStatesUnderTheSameNameBehindSomebodyElseIsFoundOut) {
   EXPECT_EQ(replicator->report().identity_changes.size(), 1U);
 }
 
+TEST_F(ReplicatorTest, ManyStatementsOfAnEarlierLifeAtOnceAreNobodyElse) {
+  Options options;
+  options.confirm_interval_ms = 1000;
+  Make(options);
+  HandPeer one(*replicator, SiteOf(1));
+  Open(one);
+  uint64_t stamp = one.Heard<StatementsMessage>()[0].statements.at(0).stamp;
+  // They were made before the clock was put back, and lay in the queue of a slow link.
+  for (int i = 0; i < 40; ++i) {
+    one.Say(StatementsMessage{{{database.site(), stamp += 60'000, Has({})}}});
+  }
+  Run(3000);
+  EXPECT_FALSE(one.closed.has_value());
+  EXPECT_TRUE(replicator->report().identity_changes.empty());
+}
+
 TEST_F(ReplicatorTest, WhatItStatedInAnEarlierLifeIsOverridden) {
   Options options;
   options.confirm_interval_ms = 1000;
