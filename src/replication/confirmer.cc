@@ -83,8 +83,10 @@ Confirmer::Known* Confirmer::Meet(const cells::SiteId& site) {
   if (at != known_.end()) return &at->second;
   if (forgotten_.contains(site)) return nullptr;
   if (known_.size() >= core_.options.statement_sites_max) return nullptr;
-  // From now on nothing goes that it has not confirmed.
-  core_.replica.Confirm(site, {});
+  // From now on nothing goes that it has not confirmed. Said once: after that it means that the
+  // site has lost all it had. (Room for others than known_ has, because links come and go.)
+  if (met_.size() >= core_.options.statement_sites_max) met_.clear();
+  if (met_.insert(site).second) core_.replica.Confirm(site, {});
   return &known_[site];
 }
 
@@ -158,6 +160,7 @@ void Confirmer::OnNewIdentity() {
 }
 
 void Confirmer::OnForgotten(const cells::SiteId& site, bool is_forgotten) {
+  met_.erase(site);
   if (!is_forgotten) {
     forgotten_.erase(site);
     return;

@@ -74,6 +74,7 @@ class Confirmer {
   uint64_t overtaken_ = 0;
   const uint64_t overtaken_max_;
   std::map<cells::SiteId, Known> known_;
+  std::set<cells::SiteId> met_;  // the database knows that they exist
   std::set<cells::SiteId> forgotten_;
   size_t ranges_ = 0;    // of all statements in known_, and 1 for each
   int64_t tell_ms_ = 0;  // when the database may be told again

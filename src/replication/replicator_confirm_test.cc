@@ -137,6 +137,18 @@ TEST_F(ReplicatorTest, TheDatabaseHearsWhatASiteHasWhenThisSiteHasSeenItToo) {
   EXPECT_FALSE(one.closed.has_value());
 }
 
+TEST_F(ReplicatorTest, ALinkThatBreaksSoonDoesNotSayThatTheSiteHasNothing) {
+  Make();
+  // The database would begin to count the time of all tombstones anew.
+  for (int i = 0; i < 3; ++i) {
+    HandPeer one(*replicator, SiteOf(1));
+    Open(one, {{SiteOf(9), VersionRanges(VersionRange{0, 3})}});
+    EXPECT_TRUE(replica->confirmed().at(SiteOf(1)).empty());
+    EXPECT_EQ(replica->confirmations(), 1U) << "it exists";
+    replicator->OnLinkDown(one.link);
+  }
+}
+
 TEST_F(ReplicatorTest, APeerOfTheFirstReleaseConfirmsByItsNotices) {
   Options options;
   options.confirm_interval_ms = 1000;
