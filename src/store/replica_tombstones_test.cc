@@ -185,6 +185,34 @@ TEST(Tombstones, TheTimeBeginsAgainIfASiteWasRestored) {
   }
 }
 
+TEST(Tombstones, TheTimeBeginsAgainIfThatCouldNotBeWrittenRightAway) {
+  WithKeptTombstone a;
+  a.options.busy_timeout_ms = 1;
+  a.Reopen();
+  StoreReplica b;
+  const changeset::SiteVersions before = b->seen();
+  b.PullFrom(a);
+  Must(a->ConfirmPeer(b->own_site(), {}));
+  Must(a->ConfirmPeer(b->own_site(), b->seen()));
+  Upkeep(a);
+  a.clock.AdvanceMs(kDayMs / 2);
+  {
+    const auto other = Must(Database::Open(a.path(), SQLITE_OPEN_READWRITE));
+    Must(other->Execute("BEGIN IMMEDIATE"));
+    const Status status = a->ConfirmPeer(b->own_site(), before);
+    ASSERT_FALSE(status.ok());
+    EXPECT_EQ(status.error().code(), ErrorCode::kBusy) << status.error().ToString();
+  }
+  Must(a->ConfirmPeer(b->own_site(), b->seen()));
+  Upkeep(a);
+  a.clock.AdvanceMs(kDayMs * 3 / 4);
+  Upkeep(a);
+  EXPECT_EQ(a->stats().tombstones_young, 1U);
+  a.clock.AdvanceMs(kDayMs / 4);
+  Upkeep(a);
+  EXPECT_EQ(a->stats().tombstones, 0U);
+}
+
 TEST(Tombstones, WhatIsRepeatedOfASiteThatIsGoneDoesNotBeginTheTimeAgain) {
   WithKeptTombstone a;
   StoreReplica b, lost;

@@ -115,6 +115,7 @@ class Store::Impl {
   Result<cells::SiteId> TakeNewIdentity(cells::DbVersion agreed);
   Result<std::vector<DocumentNotice>> Repair(std::span<const SharedChangeset> rows);
   Status ConfirmPeer(const cells::SiteId& peer, const changeset::SiteVersions& has);
+  Status TakeBack(const cells::SiteId& peer, const changeset::SiteVersions& has);
   Result<cells::SiteId> ForgetSite(std::string_view site_hex);
   Result<cells::SiteId> RememberSite(std::string_view site_hex);
 
@@ -242,6 +243,9 @@ class Store::Impl {
   std::vector<DocumentNotice> notices_;
   /// What each other site said that it has. Not on disk: they say it again.
   std::map<cells::SiteId, changeset::SiteVersions> confirmed_;
+  /// What a site said that it has no longer, if that could not be written: before anything is
+  /// collected. After a restart the site says it again.
+  std::optional<changeset::SiteVersions> taken_back_;
   /// Of what upkeep applied, for the next one who asks.
   std::vector<DocumentNotice> late_notices_;
   int64_t retry_due_ms_ = 0;  // of what is refused

@@ -368,16 +368,20 @@ Status Store::Impl::ConfirmPeer(const cells::SiteId& peer, const changeset::Site
       confirmed_.erase(confirmed);
       return met;
     }
-  } else {
-    // (The first time only says that the site exists.)
-    MERROW_ASSIGN(const bool takes_back, replica().TakesBack(peer, has));
-    if (takes_back) {
-      MERROW_TRY(Transact([&] { return replica().TakeBack(has); }));
-    }
   }
   look_for_tombstones_ = look_for_tombstones_ || !(confirmed->second == has);
   confirmed->second = has;
-  return {};
+  // (The first time only says that the site exists.)
+  const Status taken_back = is_new ? Status() : TakeBack(peer, has);
+  if (!taken_back.ok()) {
+    taken_back_ = taken_back_.has_value() ? changeset::Common(*taken_back_, has) : has;
+  }
+  return taken_back;
+}
+
+Status Store::Impl::TakeBack(const cells::SiteId& peer, const changeset::SiteVersions& has) {
+  MERROW_ASSIGN(const bool takes_back, replica().TakesBack(peer, has));
+  return takes_back ? Transact([&] { return replica().TakeBack(has); }) : Status();
 }
 
 Result<cells::SiteId> Store::Impl::ForgetSite(std::string_view site_hex) {
@@ -410,7 +414,14 @@ Result<bool> Store::Impl::CollectTombstones() {
     looked_at_ = replica().last_local();
   }
   TombstoneSweep next = *sweep_;
-  MERROW_TRY(Transact([&] { return replica().CollectTombstones(confirmed_, &next); }));
+  const auto step = [&]() -> Status {
+    if (taken_back_.has_value()) {
+      MERROW_TRY(replica().TakeBack(*taken_back_));
+    }
+    return replica().CollectTombstones(confirmed_, &next);
+  };
+  MERROW_TRY(Transact(step));
+  taken_back_.reset();
   sweep_ = std::move(next);
   sweep_ms_ += NowMs() - start_ms;
   if (!sweep_->place.at_end) {
