@@ -207,7 +207,8 @@ void Handshake::TakeNewIdentity(Link& link, cells::DbVersion agreed) {
         if (!identity.ok()) {
           core_.Log(LogLevel::kWarning, "new identity: " + identity.error().ToString());
           Link* const doubted = core_.Find(id);
-          if (doubted == nullptr) return;
+          // On an open link the next statement is a reason to try again.
+          if (doubted == nullptr || doubted->is_open()) return;
           TryAgain(
               *doubted, [this, id] { CheckProofs(id); }, identity.error());
           return;
