@@ -104,6 +104,7 @@ void PeerSecretsReader::Reload(std::function<Status(const PeerSecrets&)> use) {
   use_ = std::move(use);
   if (is_reading_) {
     is_asked_again_ = true;
+    spdlog::warn("tokens and certificates are still being read; they are read again after that");
     return;
   }
   Start();

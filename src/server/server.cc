@@ -184,7 +184,13 @@ class Server::Impl {
 
   Status HandleSignals() {
     return loop_.OnSignals({SIGTERM, SIGINT, SIGHUP}, [this](int signal) {
-      if (signal == SIGHUP && !terminal_.is_gone()) return Reload();
+      if (signal == SIGHUP) {
+        if (!terminal_.is_gone()) return Reload();
+        // The same as if it had been told to end, with the same time to do it in (stop_guard.h).
+        spdlog::info("signal {}: the terminal was closed", signal);
+        ::raise(SIGTERM);
+        return;
+      }
       spdlog::info("signal {}: draining", signal);
       Drain();
     });

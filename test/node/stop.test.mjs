@@ -165,7 +165,7 @@ test(
       await waitFor("it notices", async () => {
         const lines = await text(log);
         return ends
-          ? /signal 1: draining/.test(lines)
+          ? /signal 15: draining/.test(lines)
           : lines.match(/to read again/g).length === 2;
       });
       const isThere = () => {
