@@ -10,6 +10,8 @@
 #include <optional>
 #include <vector>
 
+#include "base/prefetch.h"
+
 namespace merrow::loro {
 
 class HashIndex {
@@ -37,7 +39,7 @@ class HashIndex {
 
   /// Brings the place of an element into the processor's cache.
   void Prefetch(size_t hash) const {
-    if (!slots_.empty()) __builtin_prefetch(&slots_[hash & (slots_.size() - 1)]);
+    if (!slots_.empty()) merrow::Prefetch(&slots_[hash & (slots_.size() - 1)]);
   }
   /// The position of an element that may be the one with this hash.
   std::optional<uint32_t> Guess(size_t hash) const {

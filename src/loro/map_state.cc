@@ -5,6 +5,7 @@
 #include <functional>
 #include <utility>
 
+#include "base/prefetch.h"
 #include "loro/tie_break.h"
 #include "merrow/check.h"
 
@@ -27,8 +28,8 @@ void MapState::PrefetchEntry(std::string_view key) const {
   if (!guess.has_value()) return;
   // An entry lies in two lines.
   const char* const entry = reinterpret_cast<const char*>(&entries_[*guess]);
-  __builtin_prefetch(entry);
-  __builtin_prefetch(entry + sizeof(Entry) - 1);
+  Prefetch(entry);
+  Prefetch(entry + sizeof(Entry) - 1);
 }
 
 MapState MapState::FromEntries(std::vector<Entry> entries) {
