@@ -266,6 +266,11 @@ void Digests::SendRowsOf(Link& link, uint32_t bucket, const Changeset& changeset
     link.digest.rows_repaired += alone.cells.rows.size() + alone.documents.size();
     if (SendFrameOf(link, bucket, alone).ok()) continue;
     // One row that is larger than a frame.
+    if (MemoryBytes(alone) > core_.options.digest_row_bytes_max) {
+      ++core_.counters.unsendable;
+      Fail(link, TooLargeRow());
+      continue;
+    }
     for (const Changeset& part :
          changeset::SplitChangeset(std::move(alone), core_.options.chunk_bytes)) {
       const Status sent = SendFrameOf(link, bucket, part);
@@ -275,6 +280,12 @@ void Digests::SendRowsOf(Link& link, uint32_t bucket, const Changeset& changeset
       break;
     }
   }
+}
+
+Error Digests::TooLargeRow() const {
+  return LimitReached("a row is larger than the " +
+                      std::to_string(core_.options.digest_row_bytes_max) +
+                      " bytes of digest_row_bytes_max");
 }
 
 Status Digests::SendFrameOf(Link& link, uint32_t bucket, const Changeset& changeset) {
@@ -292,9 +303,7 @@ Result<std::optional<Changeset>> Digests::TakePart(Link& link, Changeset part) {
   digest.part_bytes += MemoryBytes(part);
   if (digest.part_bytes > core_.options.digest_row_bytes_max) {
     ++core_.counters.repairs_dropped;
-    Fail(link, LimitReached("a row is larger than the " +
-                            std::to_string(core_.options.digest_row_bytes_max) +
-                            " bytes of digest_row_bytes_max"));
+    Fail(link, TooLargeRow());
     DropParts(link);
     return std::optional<Changeset>();
   }

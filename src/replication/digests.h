@@ -52,6 +52,7 @@ class Digests {
   void ListRows(Link& link, uint32_t bucket);
   void SendRows(Link& link, uint32_t bucket, std::vector<uint64_t> keys);
   void SendRowsOf(Link& link, uint32_t bucket, const Changeset& changeset);
+  Error TooLargeRow() const;
   Status SendFrameOf(Link& link, uint32_t bucket, const Changeset& changeset);
   /// The whole, if this is the last part and none was dropped.
   Result<std::optional<Changeset>> TakePart(Link& link, Changeset part);

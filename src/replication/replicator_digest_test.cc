@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <string>
 
 #include "replication/replicator_test_util.h"
 
@@ -60,14 +61,26 @@ TEST_F(ReplicatorDigestTest, ARowForWhichThereIsNoRoomIsLeftAndShown) {
   Make(options);
   HandPeer peer(*replicator, SiteOf(1));
   Open(peer);
-  WriteLargeRow();
-  const std::vector<RowsMessage> rows = AskForRow(peer);
-  ASSERT_TRUE(database.LoseRow());
-  for (const RowsMessage& message : rows) peer.Say(message);
+  Changeset row = LogRow(SiteOf(1), {0, 1}, 1, std::string(kLarge, 'x'));
+  for (const Changeset& part : changeset::SplitChangeset(std::move(row), options.chunk_bytes)) {
+    peer.Say(RowsMessage{0, *changeset::Encoder().Encode({&part, 1})});
+  }
   Run(100);
   EXPECT_FALSE(peer.closed.has_value());
   EXPECT_TRUE(database.TextOf(1).empty());
   EXPECT_EQ(counters().repairs_dropped, 1U);
+  EXPECT_THAT(replicator->report().links[0].digest_error, HasSubstr("digest_row_bytes_max"));
+}
+
+TEST_F(ReplicatorDigestTest, ARowThatNobodyWouldTakeIsNotSent) {
+  Options options;
+  options.digest_row_bytes_max = kLarge / 2;
+  Make(options);
+  HandPeer peer(*replicator, SiteOf(1));
+  Open(peer);
+  WriteLargeRow();
+  EXPECT_TRUE(AskForRow(peer).empty());
+  EXPECT_EQ(counters().unsendable, 1U);
   EXPECT_THAT(replicator->report().links[0].digest_error, HasSubstr("digest_row_bytes_max"));
 }
 
