@@ -166,6 +166,10 @@ void Confirmer::OnForgotten(const cells::SiteId& site, bool is_forgotten) {
     return;
   }
   forgotten_.insert(site);
+  for (const auto& [id, link] : core_.links) {
+    // It came while it was being forgotten.
+    if (link->peer == site) core_.Close(*link, CloseReason::kLimit, "was forgotten here");
+  }
   const auto at = known_.find(site);
   if (at == known_.end()) return;
   if (at->second.statement.has != nullptr) ranges_ -= RangesIn(*at->second.statement.has);

@@ -92,6 +92,17 @@ TEST_F(ReplicatorTest, NothingIsHeardOfAForgottenSiteAndNothingPassedOn) {
   EXPECT_TRUE(is_named(two));
 }
 
+TEST_F(ReplicatorTest, ASiteThatIsForgottenHasNoLink) {
+  Make();
+  HandPeer peer(*replicator, SiteOf(1)), other(*replicator, SiteOf(2));
+  Open(peer);
+  Open(other);
+  replicator->OnForgotten(SiteOf(1), true);
+  EXPECT_EQ(peer.closed, CloseReason::kLimit);
+  EXPECT_FALSE(other.closed.has_value());
+  replicator->CheckInvariants();
+}
+
 TEST_F(ReplicatorTest, TheDatabaseHearsWhatASiteHasWhenThisSiteHasSeenItToo) {
   Options options;
   options.confirm_interval_ms = 1000;
