@@ -573,10 +573,24 @@ Result<std::vector<SharedChangeset>> ModelDatabase::ReadRows(uint32_t bucket,
 
 Status ModelDatabase::Repair(const std::vector<SharedChangeset>& rows) {
   for (const SharedChangeset& changeset : rows) {
-    MergeRows(*changeset);
+    MergeRows(AsOwn(*changeset));
     if (!ImportDocuments(*changeset)) return Conflict("a document without its past");
   }
   return {};
+}
+
+// Row states have no versions; a store makes them a transaction of its own. Here they count to the
+// last one, which others have or will get.
+Changeset ModelDatabase::AsOwn(Changeset rows) const {
+  const auto own = seen_.find(site_);
+  if (own == seen_.end()) return rows;
+  const cells::DbVersion version = own->second.last();
+  rows.cells.site = site_;
+  for (cells::RowChange& row : rows.cells.rows) {
+    if (row.sentinel.has_value()) row.sentinel->db_version = version;
+    for (cells::CellChange& cell : row.cells) cell.clock.db_version = version;
+  }
+  return rows;
 }
 
 // --- Tombstones.

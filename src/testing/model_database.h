@@ -74,6 +74,7 @@ class ModelDatabase final : public SimDatabase {
   bool KnowsColumn(const std::string& table, const std::string& column) const;
   loro::Document& DocumentAt(const Bytes& key);
   void WriteRow(const RowWrite& write, Changeset* into, cells::Seq* seq);
+  Changeset AsOwn(Changeset rows) const;
   void MergeRows(const Changeset& changeset);
   void MergeRow(const Changeset& changeset, const cells::RowChange& change);
   ApplyOutcome ApplyOne(const Incoming& incoming);
