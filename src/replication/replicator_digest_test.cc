@@ -130,7 +130,7 @@ TEST_F(ReplicatorDigestTest, BucketsThatStayDifferentDoNotKeepOthersFromBeingRep
     const std::vector<DigestMessage> digests = peer.Heard<DigestMessage>();
     for (; answered < digests.size(); ++answered) {
       DigestDiffMessage diff{digests[answered].round, {}};
-      for (const size_t bucket : {0, 1, 2, 3, 4, 5, 200}) diff.differing[bucket] = true;
+      for (const size_t bucket : {0U, 1U, 2U, 3U, 4U, 5U, 200U}) diff.differing[bucket] = true;
       peer.Say(diff);
     }
   }
