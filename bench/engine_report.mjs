@@ -111,7 +111,7 @@ in brackets, how many times Merrow's time another engine takes. More than 1x: Me
         ["loro, diamond-types, yrs, automerge", `crates ${versions.loro}, ${versions["diamond-types"]}, ${versions.yrs}, ${versions.automerge}; rustc ${versions.rustc}, release, fat LTO`],
       ],
     ).replaceAll("---:", "---"),
-    `**${met} of ${verdicts.length} goals met; ${slower.length} lines slower than native Loro${
+    `**${met} of ${verdicts.length} goals met; ${slower.length} line${slower.length === 1 ? "" : "s"} slower than native Loro${
       slower.length === 0 ? "" : `: ${slower.map((line) => `\`${line.workload}\``).join(", ")}`
     }.**`,
   ];
