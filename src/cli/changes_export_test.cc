@@ -24,22 +24,13 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr char kSchema[] =
-    "CREATE TABLE note (id TEXT PRIMARY KEY NOT NULL, title TEXT, body CRDT_TEXT);"
-    "CREATE TABLE service (name TEXT PRIMARY KEY NOT NULL, port INTEGER);";
 constexpr char kLaterTable[] = "CREATE TABLE later (id INTEGER PRIMARY KEY, x TEXT);";
 
-class ChangesExportTest : public testing::Test {
+class ChangesExportTest : public ChangesCommandTest {
  protected:
-  ChangesExportTest() : folder_(testing::TempDir() + "/merrow-export-XXXXXX") {
-    EXPECT_NE(::mkdtemp(folder_.data()), nullptr);
-  }
-  ~ChangesExportTest() override { std::filesystem::remove_all(folder_); }
-
-  std::string Path(const std::string& name) const { return folder_ + "/" + name; }
   std::map<std::string, std::string> ReadAll() const {
     std::map<std::string, std::string> files;
-    for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
+    for (const auto& entry : std::filesystem::directory_iterator(folder())) {
       // Readers say in the index of the log how far they read.
       if (entry.path().string().ends_with("-shm")) continue;
       std::ifstream in(entry.path(), std::ios::binary);
@@ -55,7 +46,7 @@ class ChangesExportTest : public testing::Test {
                                           const std::string& more_schema = "") const {
     store::StoreOptions options;
     options.path = Path(name);
-    options.schema_sql = kSchema + more_schema;
+    options.schema_sql = kBothKindsSchema + more_schema;
     options.clock = &clock_;
     options.replicate = replicate;
     return store::Store::Open(options).value();
@@ -92,25 +83,10 @@ class ChangesExportTest : public testing::Test {
     Type(store, name, document, "the end");
   }
 
-  int Run(std::vector<std::string> arguments) {
-    std::istringstream in;
-    std::ostringstream out;
-    std::ostringstream err;
-    DocIo io{in, out, err};
-    int exit_code = 0;
-    CLI::App app;
-    AddChanges(app, io, exit_code);
-    arguments.insert(arguments.begin(), "changes");
-    std::reverse(arguments.begin(), arguments.end());
-    app.parse(arguments);
-    out_ = out.str();
-    err_ = err.str();
-    return exit_code;
-  }
   /// To standard output, which out_ is.
   int Export(const std::string& name) { return Run({"export", "--db", Path(name), "-o", "-"}); }
   int Apply(const std::string& name, const std::string& changes) {
-    std::ofstream(Path("file.changes"), std::ios::binary) << changes;
+    Write("file.changes", changes);
     return Run({"apply", "--db", Path(name), Path("file.changes")});
   }
   /// An empty database with the tables, and the changes in it.
@@ -125,9 +101,6 @@ class ChangesExportTest : public testing::Test {
   }
 
   SystemClock clock_;
-  std::string folder_;
-  std::string out_;
-  std::string err_;
 };
 
 TEST_F(ChangesExportTest, WhileAServerHasTheDatabase) {
@@ -247,7 +220,7 @@ TEST_F(ChangesExportTest, WithoutAReplicaLogItHasToBeMade) {
 TEST_F(ChangesExportTest, TriggersMayUseFunctionsThatAreNotHere) {
   {
     Site site(Path("a.db"));
-    site.Run(kSchema);
+    site.Run(kBothKindsSchema);
     site.Track("note");
     site.Track("service");
     site.Run("INSERT INTO note VALUES ('n', 't', 'hello')");
@@ -265,7 +238,7 @@ TEST_F(ChangesExportTest, WhileAProgramWithTheExtensionHasIt) {
   for (const char* mode : {"WAL", "DELETE"}) {
     const std::string name = std::string(mode) + ".db";
     Site site(Path(name));
-    site.Run(std::string("PRAGMA journal_mode = ") + mode + ";" + kSchema);
+    site.Run(std::string("PRAGMA journal_mode = ") + mode + ";" + kBothKindsSchema);
     site.Track("note");
     site.Track("service");
     site.Run("INSERT INTO note VALUES ('n', 't', 'hello'); INSERT INTO service VALUES ('web', 80)");

@@ -26,29 +26,11 @@ using Json = nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr char kSchema[] =
-    "CREATE TABLE note (id TEXT PRIMARY KEY NOT NULL, title TEXT, body CRDT_TEXT);"
-    "CREATE TABLE service (name TEXT PRIMARY KEY NOT NULL, port INTEGER);";
-
-class Changes : public testing::Test {
+class Changes : public ChangesCommandTest {
  protected:
-  Changes() : folder_(testing::TempDir() + "/merrow-changes-XXXXXX") {
-    EXPECT_NE(::mkdtemp(folder_.data()), nullptr);
-  }
-  ~Changes() override { std::filesystem::remove_all(folder_); }
-
-  std::string Path(const std::string& name) const { return folder_ + "/" + name; }
-  std::string Read(const std::string& name) const {
-    std::ifstream in(Path(name), std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
-  void Write(const std::string& name, const std::string& bytes) const {
-    std::ofstream(Path(name), std::ios::binary) << bytes;
-  }
-
   void MakeSite(const std::string& name) const {
     Site site(Path(name));
-    site.Run(kSchema);
+    site.Run(kBothKindsSchema);
     site.Track("note");
     site.Track("service");
   }
@@ -59,22 +41,6 @@ class Changes : public testing::Test {
            site.Rows("SELECT * FROM service ORDER BY name");
   }
 
-  /// The exit code; what was printed is in out_ and err_.
-  int Run(std::vector<std::string> arguments) {
-    std::istringstream in;
-    std::ostringstream out;
-    std::ostringstream err;
-    DocIo io{in, out, err};
-    int exit_code = 0;
-    CLI::App app;
-    AddChanges(app, io, exit_code);
-    arguments.insert(arguments.begin(), "changes");
-    std::reverse(arguments.begin(), arguments.end());
-    app.parse(arguments);
-    out_ = out.str();
-    err_ = err.str();
-    return exit_code;
-  }
   int Export(const std::string& database, const std::string& file, const std::string& since = "") {
     std::vector<std::string> arguments = {"export", "--db", Path(database), "-o", Path(file)};
     if (!since.empty()) {
@@ -85,10 +51,6 @@ class Changes : public testing::Test {
   int Apply(const std::string& database, const std::string& file) {
     return Run({"apply", "--db", Path(database), Path(file)});
   }
-
-  std::string folder_;
-  std::string out_;
-  std::string err_;
 };
 
 TEST_F(Changes, TwoDatabasesMergeByMail) {
@@ -123,7 +85,7 @@ TEST_F(Changes, ADatabaseOfAServerMergesToo) {
   SystemClock clock;
   store::StoreOptions options;
   options.path = Path("server.db");
-  options.schema_sql = kSchema;
+  options.schema_sql = kBothKindsSchema;
   options.clock = &clock;
   loro::Document document(7);
   const auto body = loro::ContainerId::Root("body", loro::ContainerKind::kText);

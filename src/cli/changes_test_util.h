@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Databases for the tests of `merrow changes`.
+// For the tests of `merrow changes`: databases, and the command line.
 
 #pragma once
 
 #include <gtest/gtest.h>
 
+#include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
+#include "cli/changes.h"
+#include "cli/folder_test_util.h"
 #include "store/document_capture.h"
 
 namespace merrow::cli {
@@ -68,6 +74,34 @@ class Site {
   std::unique_ptr<store::Database> database_;
   store::CellStore* cells_;
   store::DocumentCapture* capture_ = nullptr;
+};
+
+/// Of both kinds of rows.
+inline constexpr char kBothKindsSchema[] =
+    "CREATE TABLE note (id TEXT PRIMARY KEY NOT NULL, title TEXT, body CRDT_TEXT);"
+    "CREATE TABLE service (name TEXT PRIMARY KEY NOT NULL, port INTEGER);";
+
+class ChangesCommandTest : public FolderTest {
+ protected:
+  /// The exit code; what was printed is in out_ and err_.
+  int Run(std::vector<std::string> arguments) {
+    std::istringstream in;
+    std::ostringstream out;
+    std::ostringstream err;
+    DocIo io{in, out, err};
+    int exit_code = 0;
+    CLI::App app;
+    AddChanges(app, io, exit_code);
+    arguments.insert(arguments.begin(), "changes");
+    std::reverse(arguments.begin(), arguments.end());
+    app.parse(arguments);
+    out_ = out.str();
+    err_ = err.str();
+    return exit_code;
+  }
+
+  std::string out_;
+  std::string err_;
 };
 
 }  // namespace merrow::cli

@@ -49,14 +49,8 @@ std::string ReadAll(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-class DatabaseVectors : public testing::Test {
+class DatabaseVectors : public FolderTest {
  protected:
-  DatabaseVectors() : folder_(testing::TempDir() + "/merrow-vectors-XXXXXX") {
-    EXPECT_NE(::mkdtemp(folder_.data()), nullptr);
-  }
-  ~DatabaseVectors() override { std::filesystem::remove_all(folder_); }
-
-  std::string Path(const std::string& name) const { return folder_ + "/" + name; }
   static std::string Kept(const std::string& name) { return std::string(kFolder) + "/" + name; }
 
   /// A database made by merrow.so.
@@ -187,7 +181,6 @@ class DatabaseVectors : public testing::Test {
     return options;
   }
 
-  std::string folder_;
   std::istringstream in_;
   std::ostringstream out_;
   std::ostringstream err_;

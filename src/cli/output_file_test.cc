@@ -11,6 +11,8 @@
 #include <sstream>
 #include <thread>
 
+#include "cli/folder_test_util.h"
+
 namespace merrow::cli {
 namespace {
 
@@ -18,30 +20,16 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-class OutputFileTest : public testing::Test {
+class OutputFileTest : public FolderTest {
  protected:
-  OutputFileTest() : folder_(testing::TempDir() + "/merrow-output-XXXXXX") {
-    EXPECT_NE(::mkdtemp(folder_.data()), nullptr);
-  }
-  ~OutputFileTest() override { std::filesystem::remove_all(folder_); }
-
-  std::string Path(const std::string& name) const { return folder_ + "/" + name; }
-  std::string Read(const std::string& name) const {
-    std::ifstream in(Path(name), std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
-  void Write(const std::string& name, const std::string& bytes) const {
-    std::ofstream(Path(name), std::ios::binary) << bytes;
-  }
   std::vector<std::string> Names() const {
     std::vector<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
+    for (const auto& entry : std::filesystem::directory_iterator(folder())) {
       names.push_back(entry.path().filename());
     }
     return names;
   }
 
-  std::string folder_;
   std::istringstream in_;
   std::ostringstream out_, err_;
   DocIo io_{in_, out_, err_};
@@ -94,23 +82,18 @@ TEST_F(OutputFileTest, WhatAKilledOneLeftIsReplaced) {
 }
 
 TEST_F(OutputFileTest, ALinkStaysALink) {
-  Write("target", "old");
-  std::filesystem::create_symlink("target", Path("link"));
-  OutputFile file(Path("link"), io_);
-  ASSERT_TRUE(file.Write("new").ok());
-  ASSERT_TRUE(file.Finish().ok());
-  EXPECT_TRUE(std::filesystem::is_symlink(Path("link")));
-  EXPECT_EQ(Read("target"), "new");
-}
-
-/// Such as into a disk that will be mounted.
-TEST_F(OutputFileTest, ALinkToNothingStaysALink) {
-  std::filesystem::create_symlink("target", Path("link"));
-  OutputFile file(Path("link"), io_);
-  ASSERT_TRUE(file.Write("new").ok());
-  ASSERT_TRUE(file.Finish().ok());
-  EXPECT_TRUE(std::filesystem::is_symlink(Path("link")));
-  EXPECT_EQ(Read("target"), "new");
+  // One to nothing is such as into a disk that will be mounted.
+  for (const bool is_to_nothing : {false, true}) {
+    const std::string target = is_to_nothing ? "nothing" : "target";
+    const std::string link = "link to " + target;
+    if (!is_to_nothing) Write(target, "old");
+    std::filesystem::create_symlink(target, Path(link));
+    OutputFile file(Path(link), io_);
+    ASSERT_TRUE(file.Write("new").ok());
+    ASSERT_TRUE(file.Finish().ok());
+    EXPECT_TRUE(std::filesystem::is_symlink(Path(link)));
+    EXPECT_EQ(Read(target), "new");
+  }
 }
 
 /// A backup that nobody else may read goes on like that.
@@ -167,8 +150,8 @@ TEST_F(OutputFileTest, WhatIsNoFileIsWrittenAsItIs) {
   EXPECT_TRUE(standard.Write("x").ok());
   EXPECT_TRUE(standard.Finish().ok());
   EXPECT_EQ(out_.str(), "x");
-  OutputFile folder(folder_, io_);
-  EXPECT_FALSE(folder.Write("x").ok());
+  OutputFile at_folder(folder(), io_);
+  EXPECT_FALSE(at_folder.Write("x").ok());
   OutputFile full("/dev/full", io_);
   EXPECT_FALSE(full.Write("x").ok());
   EXPECT_FALSE(full.Finish().ok());
