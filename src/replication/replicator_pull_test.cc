@@ -7,6 +7,18 @@
 namespace merrow::replication {
 namespace {
 
+/// A transaction that writes the rows 1 to `rows` of log, in parts.
+std::vector<Changeset> LogRowsInParts(const cells::SiteId& origin, VersionRange range,
+                                      int64_t rows) {
+  Changeset large = LogRow(origin, range, 1);
+  for (int64_t id = 2; id <= rows; ++id) {
+    Changeset row = LogRow(origin, range, id, std::string(50, 'x'));
+    row.cells.rows[0].cells[0].clock.seq = static_cast<cells::Seq>(id - 1);
+    large.cells.rows.push_back(row.cells.rows[0]);
+  }
+  return changeset::SplitChangeset(large, 500);
+}
+
 TEST_F(ReplicatorTest, AsksForWhatItLacksNewestFirstAndCountsItOnlyAfterTheCommit) {
   Make();
   const cells::SiteId origin = SiteOf(9);
@@ -181,13 +193,7 @@ TEST_F(ReplicatorTest, PartsThatCameBeforeTheLinkWentDownAreNotAskedForAgain) {
   Make();
   const cells::SiteId origin = SiteOf(9);
   const SiteVersions has = {{origin, VersionRanges(VersionRange{0, 3})}};
-  Changeset large = LogRow(origin, {0, 3}, 1);
-  for (int64_t id = 2; id <= 40; ++id) {
-    Changeset row = LogRow(origin, {0, 3}, id, std::string(50, 'x'));
-    row.cells.rows[0].cells[0].clock.seq = static_cast<cells::Seq>(id - 1);
-    large.cells.rows.push_back(row.cells.rows[0]);
-  }
-  const std::vector<Changeset> parts = changeset::SplitChangeset(large, 500);
+  const std::vector<Changeset> parts = LogRowsInParts(origin, {0, 3}, 40);
   ASSERT_GT(parts.size(), 3U);
   const auto say = [&](HandPeer& peer, size_t from, size_t to) {
     ChangesMessage answer;
@@ -225,13 +231,7 @@ TEST_F(ReplicatorTest, PartsOfWhichThereIsNoRoomAreAskedForLater) {
   options.request_bytes = 1000;
   Make(options);
   const cells::SiteId origin = SiteOf(9);
-  Changeset large = LogRow(origin, {0, 3}, 1);
-  for (int64_t id = 2; id <= 400; ++id) {
-    Changeset row = LogRow(origin, {0, 3}, id, std::string(50, 'x'));
-    row.cells.rows[0].cells[0].clock.seq = static_cast<cells::Seq>(id - 1);
-    large.cells.rows.push_back(row.cells.rows[0]);
-  }
-  const std::vector<Changeset> parts = changeset::SplitChangeset(large, 500);
+  const std::vector<Changeset> parts = LogRowsInParts(origin, {0, 3}, 400);
   ASSERT_GT(parts.size(), 20U);
   HandPeer peer(*replicator, SiteOf(1));
   Open(peer, {{origin, VersionRanges(VersionRange{0, 3})}});

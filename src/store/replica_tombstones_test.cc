@@ -158,30 +158,40 @@ TEST(Tombstones, TheTimeBeginsWhenTheLastSiteGotThem) {
   EXPECT_EQ(a->stats().tombstones, 0U);
 }
 
+/// `b` is told of a's tombstone, and a of that; half of the tombstone's time goes by.
+void HalfTheTimeGoesBy(WithKeptTombstone& a, StoreReplica& b) {
+  b.PullFrom(a);
+  Must(a->ConfirmPeer(b->own_site(), {}));
+  Must(a->ConfirmPeer(b->own_site(), b->seen()));
+  Upkeep(a);
+  a.clock.AdvanceMs(kDayMs / 2);
+}
+
+/// `b` has all again; from now on the tombstone stays for its whole time.
+void ExpectTheTimeBegins(WithKeptTombstone& a, StoreReplica& b) {
+  Must(a->ConfirmPeer(b->own_site(), b->seen()));
+  Upkeep(a);
+  a.clock.AdvanceMs(kDayMs * 3 / 4);
+  Upkeep(a);
+  EXPECT_EQ(a->stats().tombstones_young, 1U);
+  a.clock.AdvanceMs(kDayMs / 4);
+  Upkeep(a);
+  EXPECT_EQ(a->stats().tombstones, 0U);
+}
+
 TEST(Tombstones, TheTimeBeginsAgainIfASiteWasRestored) {
   for (const bool is_in_another_process : {false, true}) {
     SCOPED_TRACE(is_in_another_process);
     WithKeptTombstone a;
     StoreReplica b;
     const changeset::SiteVersions before = b->seen();
-    b.PullFrom(a);
-    Must(a->ConfirmPeer(b->own_site(), {}));
-    Must(a->ConfirmPeer(b->own_site(), b->seen()));
-    Upkeep(a);
-    a.clock.AdvanceMs(kDayMs / 2);
+    HalfTheTimeGoesBy(a, b);
     if (is_in_another_process) {
       a.Reopen();
       Must(a->ConfirmPeer(b->own_site(), {}));
     }
     Must(a->ConfirmPeer(b->own_site(), before));
-    Must(a->ConfirmPeer(b->own_site(), b->seen()));
-    Upkeep(a);
-    a.clock.AdvanceMs(kDayMs * 3 / 4);
-    Upkeep(a);
-    EXPECT_EQ(a->stats().tombstones_young, 1U);
-    a.clock.AdvanceMs(kDayMs / 4);
-    Upkeep(a);
-    EXPECT_EQ(a->stats().tombstones, 0U);
+    ExpectTheTimeBegins(a, b);
   }
 }
 
@@ -191,11 +201,7 @@ TEST(Tombstones, TheTimeBeginsAgainIfThatCouldNotBeWrittenRightAway) {
   a.Reopen();
   StoreReplica b;
   const changeset::SiteVersions before = b->seen();
-  b.PullFrom(a);
-  Must(a->ConfirmPeer(b->own_site(), {}));
-  Must(a->ConfirmPeer(b->own_site(), b->seen()));
-  Upkeep(a);
-  a.clock.AdvanceMs(kDayMs / 2);
+  HalfTheTimeGoesBy(a, b);
   {
     const auto other = Must(Database::Open(a.path(), SQLITE_OPEN_READWRITE));
     Must(other->Execute("BEGIN IMMEDIATE"));
@@ -203,14 +209,7 @@ TEST(Tombstones, TheTimeBeginsAgainIfThatCouldNotBeWrittenRightAway) {
     ASSERT_FALSE(status.ok());
     EXPECT_EQ(status.error().code(), ErrorCode::kBusy) << status.error().ToString();
   }
-  Must(a->ConfirmPeer(b->own_site(), b->seen()));
-  Upkeep(a);
-  a.clock.AdvanceMs(kDayMs * 3 / 4);
-  Upkeep(a);
-  EXPECT_EQ(a->stats().tombstones_young, 1U);
-  a.clock.AdvanceMs(kDayMs / 4);
-  Upkeep(a);
-  EXPECT_EQ(a->stats().tombstones, 0U);
+  ExpectTheTimeBegins(a, b);
 }
 
 TEST(Tombstones, WhatIsRepeatedOfASiteThatIsGoneDoesNotBeginTheTimeAgain) {
