@@ -134,7 +134,7 @@ void PeerSecretsReader::Start() {
 
 void PeerSecretsReader::OnRead(Result<PeerSecrets> secrets) {
   is_reading_ = false;
-  // What was read may be older than what is asked for now.
+  // Who asked meanwhile may have put new files in place after the old ones were read.
   if (std::exchange(is_asked_again_, false)) return Start();
   if (!secrets.ok()) return Fail(secrets.error());
   if (const Status used = use_(*secrets); !used.ok()) return Fail(used.error());
